@@ -1,0 +1,75 @@
+//! The seam between the core of a shard and the world: what the core asks (`Net`) and what it is told (`Event`).
+//!
+//! The core never sees a file descriptor, a ring or a clock. The real `Net` is [`super::Ring`]; the simulation
+//! has one of its own, which delays, reorders and drops at a seed's will.
+
+use bytes::Bytes;
+use std::os::fd::OwnedFd;
+
+/// A connection of one shard: `generation << 32 | index`. The generation keeps a completion that arrives late
+/// from being taken for one of the index's next tenant.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
+pub struct ConnId(pub u64);
+
+impl ConnId {
+    /// The place in a shard's connection table; dense and reused.
+    pub fn index(self) -> usize {
+        (self.0 & 0xffff_ffff) as usize
+    }
+}
+
+/// Bytes on their way to a socket. The driver owns them until [`Event::Sent`] gives them back.
+#[derive(Debug)]
+pub enum Chunk {
+    /// A reply buffer; it returns to its pool.
+    Owned(Vec<u8>),
+    /// A large value, shared with the store instead of copied.
+    Shared(Bytes),
+}
+
+impl Chunk {
+    /// The bytes.
+    pub fn as_slice(&self) -> &[u8] {
+        match self {
+            Chunk::Owned(v) => v,
+            Chunk::Shared(b) => b,
+        }
+    }
+}
+
+/// What the core asks of its driver. No call blocks, none fails: a failure comes back as an [`Event`].
+pub trait Net {
+    /// Sends all of `chunk` (short sends are the driver's business). At most one chunk per connection is under way.
+    fn send(&mut self, conn: ConnId, chunk: Chunk);
+    /// Stops reading from `conn`: what is in the kernel stays there, and the peer feels it.
+    fn pause_recv(&mut self, conn: ConnId);
+    /// Reads from `conn` again.
+    fn resume_recv(&mut self, conn: ConnId);
+    /// Shuts the socket down, cancels what is under way, and frees it: [`Event::Closed`] is the last word.
+    fn close(&mut self, conn: ConnId);
+    /// Wakes another shard that may sleep in its ring.
+    fn wake(&mut self, shard: usize);
+}
+
+/// A provided buffer that holds received bytes; see `Pool::bytes`. It must be given back.
+#[derive(Debug, PartialEq, Eq)]
+pub struct BufId(pub u16);
+
+/// What happened, in the order of the completion queue.
+#[derive(Debug)]
+pub enum Event {
+    /// A listening socket (by its number) has a new connection. Nothing is armed on it yet.
+    Accepted { listener: usize, fd: OwnedFd },
+    /// Accepting failed (out of descriptors, say); the driver re-arms by itself after a pause.
+    AcceptFailed { listener: usize, errno: i32 },
+    /// `len` bytes arrived.
+    Data { conn: ConnId, buf: BufId, len: usize },
+    /// The peer closed (errno 0) or the socket failed. No more `Data` follows.
+    Eof { conn: ConnId, errno: i32 },
+    /// A chunk is out, or failed with an errno. Either way here it is back.
+    Sent { conn: ConnId, chunk: Chunk, result: Result<(), i32> },
+    /// All operations of a closed connection have ended and its id is free.
+    Closed { conn: ConnId },
+    /// Another shard rang.
+    Woken,
+}
