@@ -49,6 +49,10 @@ pub trait Net {
     fn close(&mut self, conn: ConnId);
     /// Wakes another shard that may sleep in its ring.
     fn wake(&mut self, shard: usize);
+    /// A fast monotonic clock in nanoseconds, for the time that commands take.
+    fn ticks_ns(&self) -> u64;
+    /// Stands still: DEBUG SLEEP.
+    fn sleep_us(&mut self, us: u64);
 }
 
 /// A provided buffer that holds received bytes; see `Pool::bytes`. It must be given back.
