@@ -5,8 +5,6 @@ pub mod config;
 pub mod ds;
 pub mod metrics;
 pub mod resp;
-pub mod ring {
-    pub mod net;
-}
+pub mod ring;
 pub mod cmd;
 pub mod store;
