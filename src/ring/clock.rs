@@ -60,7 +60,7 @@ impl Clock {
         if self.ns_per_tick == 0 {
             return ticks;
         }
-        (u128::from(ticks) * u128::from(self.ns_per_tick) >> 32) as u64
+        ((u128::from(ticks) * u128::from(self.ns_per_tick)) >> 32) as u64
     }
 }
 

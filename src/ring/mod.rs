@@ -6,7 +6,7 @@
 //!        └────────────── Event: Data, Sent, Woken ────────┴───── CQ ◄────┘
 //! ```
 //! A shard's turn is: `turn` (one `io_uring_enter`: everything queued goes in, everything finished comes out),
-//! `next` until it says `None`, run the core, again. All else in here exists to keep that at one system call.
+//! `next_event` until it says `None`, run the core, again. All else in here exists to keep that at one system call.
 //!
 //! Invariants
 //! - A [`Ring`] lives and dies on one thread: it is `!Send`, and the kernel enforces it (`SINGLE_ISSUER`).
@@ -30,6 +30,7 @@ mod ops;
 mod options;
 pub mod probe;
 mod recv;
+#[expect(clippy::module_inception, reason = "it holds Ring")]
 mod ring;
 mod send;
 pub mod socket;

@@ -123,7 +123,7 @@ impl Ring {
         }
     }
 
-    /// Whether [`Ring::turn`] or [`Ring::next`] would find something. Makes no system call: for spinning.
+    /// Whether [`Ring::turn`] or [`Ring::next_event`] would find something. Makes no system call: for spinning.
     #[inline]
     pub fn peek(&mut self) -> bool {
         !self.quiet() || self.work_waits()
@@ -131,7 +131,7 @@ impl Ring {
 
     /// The next thing that happened, until there is none.
     #[inline]
-    pub fn next(&mut self) -> Option<Event> {
+    pub fn next_event(&mut self) -> Option<Event> {
         loop {
             if let Some(event) = self.early.pop_front() {
                 return Some(event);
@@ -249,7 +249,7 @@ impl Drop for Ring {
             if self.drained() || self.turn(wait).is_err() {
                 break;
             }
-            while let Some(event) = self.next() {
+            while let Some(event) = self.next_event() {
                 if let Event::Data { buf, .. } = event {
                     self.buffers.give_back(buf.0);
                 }

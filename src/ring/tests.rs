@@ -55,7 +55,7 @@ impl Bed {
 
     fn turn(&mut self, wait: Wait) {
         self.ring.turn(wait).unwrap();
-        while let Some(event) = self.ring.next() {
+        while let Some(event) = self.ring.next_event() {
             self.seen.push_back(event);
         }
     }
@@ -424,7 +424,7 @@ fn a_shard_wakes_another_and_one_that_is_gone_is_ignored() {
         let started = Instant::now();
         bed.ring.turn(Wait::For(PATIENCE)).unwrap();
         assert!(started.elapsed() < PATIENCE);
-        while let Some(event) = bed.ring.next() {
+        while let Some(event) = bed.ring.next_event() {
             woken += u32::from(matches!(event, Event::Woken));
         }
         bed.ring.wake(0);
@@ -475,7 +475,7 @@ fn a_turn_waits_as_long_as_it_is_told() {
     bed.ring.turn(Wait::For(Duration::from_millis(30))).unwrap();
     let waited = started.elapsed();
     assert!((Duration::from_millis(30)..Duration::from_millis(300)).contains(&waited), "{waited:?}");
-    assert!(bed.ring.next().is_none() && !bed.ring.peek());
+    assert!(bed.ring.next_event().is_none() && !bed.ring.peek());
     let (mut client, conn) = bed.connect();
     bed.turn(Wait::No);
     client.write_all(b"x").unwrap();
