@@ -5,9 +5,7 @@ pub mod config;
 pub mod ds;
 pub mod metrics;
 pub mod resp;
-pub mod ring {
-    pub mod net;
-}
+pub mod ring;
 pub mod cmd;
 pub mod shard;
 pub mod store;
