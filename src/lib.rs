@@ -1,11 +1,11 @@
 //! kring
 
 pub mod base;
+pub mod cmd;
 pub mod config;
 pub mod ds;
 pub mod metrics;
 pub mod resp;
 pub mod ring;
-pub mod cmd;
 pub mod shard;
 pub mod store;

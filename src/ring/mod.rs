@@ -25,7 +25,7 @@ mod buffers;
 mod clock;
 mod close;
 mod conns;
-mod net;
+pub mod net;
 mod ops;
 mod options;
 pub mod probe;

@@ -49,6 +49,10 @@ pub trait Net {
     fn close(&mut self, conn: ConnId);
     /// Wakes another shard that may sleep in its ring.
     fn wake(&mut self, shard: usize);
+}
+
+/// All that a shard's core needs of its driver: sockets, and the little it may know of time passing.
+pub trait World: Net {
     /// A fast monotonic clock in nanoseconds, for the time that commands take.
     fn ticks_ns(&self) -> u64;
     /// Stands still: DEBUG SLEEP.

@@ -109,6 +109,18 @@ fn name(addr: nix::Result<SockaddrStorage>) -> String {
     format!("{}:0", path.display())
 }
 
+/// Whether a socket is a Unix one.
+pub fn is_unix(fd: &impl AsFd) -> bool {
+    family_of(fd) == Some(AddressFamily::Unix)
+}
+
+/// Tells a peer why it is not served, as far as its socket takes the text at once, and closes it.
+pub fn refuse(fd: OwnedFd, text: &str) {
+    // Nobody waits for the outcome: the peer sees the close either way.
+    let flags = socket::MsgFlags::MSG_DONTWAIT | socket::MsgFlags::MSG_NOSIGNAL;
+    let _ = socket::send(fd.as_raw_fd(), text.as_bytes(), flags);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -12,9 +12,10 @@ use crate::base::prng;
 use crate::base::time::Now;
 use crate::cmd::{PauseMode, Session};
 use crate::config::Config;
-use crate::ring::net::{Chunk, ConnId, Net};
+use crate::ring::net::{Chunk, ConnId, World};
 use crate::store::Hand;
 use std::collections::{HashMap, VecDeque};
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -23,6 +24,13 @@ const SPARE_MAX: usize = 512;
 const SPARE_BYTES_MAX: usize = 64 * 1024;
 /// How many connections with requests in hand run in one turn, one batch each.
 const READY_PER_TURN: usize = 256;
+
+/// What a client hears when `maxclients` are served already.
+const TOO_MANY: &str = "-ERR max number of clients reached\r\n";
+/// What a client of another machine hears while there is no password.
+const PROTECTED: &str = "-DENIED kring is running in protected mode: it has no password, so it serves this machine's own \
+    clients only. To serve others: set a password (requirepass in the configuration file, or CONFIG SET requirepass), or turn \
+    protected mode off (protected-mode no) if no untrusted host can reach this one.\r\n";
 
 /// A shard without its ring.
 pub struct Core {
@@ -53,6 +61,7 @@ pub struct Core {
     pub(super) cron: Cron,
     pub(super) active_expire: bool,
     pub(super) random: u64,
+    last_placed: usize,
 }
 
 impl Core {
@@ -82,6 +91,7 @@ impl Core {
             cron: Cron::new(now),
             active_expire: true,
             random: prng::seeded(now.wall_us as u64 ^ (id as u64) << 32),
+            last_placed: route.shards() - 1,
             shared,
         }
     }
@@ -95,6 +105,22 @@ impl Core {
     pub fn begin_turn(&mut self, now: Now) {
         self.now = now;
         self.tallies.counters.turns += 1;
+    }
+
+    /// The acceptor has a new connection: the shard that shall serve it, which is counted, or why nobody does.
+    pub fn place(&mut self, peer: &Peer) -> Result<usize, &'static str> {
+        if self.shared.connected() >= self.config.maxclients as usize {
+            self.tallies.counters.rejected_connections += 1;
+            return Err(TOO_MANY);
+        }
+        if self.config.protected_mode && self.config.requirepass.is_empty() && !peer.local {
+            self.tallies.counters.rejected_connections += 1;
+            return Err(PROTECTED);
+        }
+        let shard = self.shared.least_connected(self.last_placed);
+        self.last_placed = shard;
+        self.shared.connections[shard].fetch_add(1, Ordering::Relaxed);
+        Ok(shard)
     }
 
     /// A connection to serve. The acceptor has counted it.
@@ -118,7 +144,7 @@ impl Core {
     }
 
     /// Bytes arrived.
-    pub fn data(&mut self, net: &mut dyn Net, id: ConnId, bytes: &[u8]) {
+    pub fn data(&mut self, net: &mut dyn World, id: ConnId, bytes: &[u8]) {
         self.tallies.counters.net_input += bytes.len() as u64;
         self.tallies.counters.reads += 1;
         let Some(conn) = self.conn(id) else { return };
@@ -141,7 +167,7 @@ impl Core {
     }
 
     /// The peer sends no more, or the socket failed.
-    pub fn eof(&mut self, net: &mut dyn Net, id: ConnId, errno: i32) {
+    pub fn eof(&mut self, net: &mut dyn World, id: ConnId, errno: i32) {
         let Some(conn) = self.conn(id) else { return };
         conn.eof = true;
         if errno != 0 {
@@ -151,7 +177,7 @@ impl Core {
     }
 
     /// A chunk is out, or has failed.
-    pub fn sent(&mut self, net: &mut dyn Net, id: ConnId, chunk: Chunk, result: Result<(), i32>) {
+    pub fn sent(&mut self, net: &mut dyn World, id: ConnId, chunk: Chunk, result: Result<(), i32>) {
         let len = chunk.as_slice().len();
         if let Chunk::Owned(buf) = chunk {
             self.recycle(buf);
@@ -187,7 +213,7 @@ impl Core {
     }
 
     /// Runs what is ready: jobs that wait, connections with requests in hand, timers.
-    pub fn work(&mut self, net: &mut dyn Net) {
+    pub fn work(&mut self, net: &mut dyn World) {
         self.serve_waiting(net);
         for _ in 0..self.ready.len().min(READY_PER_TURN) {
             let Some(id) = self.ready.pop_front() else { break };
@@ -208,7 +234,7 @@ impl Core {
     }
 
     /// Tries once more for the store that jobs wait for: the last thing before sleeping. Whether it was there.
-    pub fn retry_waiting(&mut self, net: &mut dyn Net) -> bool {
+    pub fn retry_waiting(&mut self, net: &mut dyn World) -> bool {
         let before = self.waiting.len() + self.asks.len();
         if before == 0 {
             return false;
@@ -217,9 +243,24 @@ impl Core {
         self.waiting.len() + self.asks.len() < before
     }
 
-    /// The next letter to another shard.
-    pub fn take_mail(&mut self) -> Option<(usize, Letter)> {
-        self.outbox.pop()
+    /// Whether letters to other shards wait.
+    pub fn has_mail(&self) -> bool {
+        !self.outbox.is_empty()
+    }
+
+    /// Counts wake-ups that were sent.
+    pub fn count_wakes(&mut self, wakes: u64) {
+        self.tallies.counters.wakes += wakes;
+    }
+
+    /// Counts a turn that sleeps.
+    pub fn count_sleep(&mut self) {
+        self.tallies.counters.sleeps += 1;
+    }
+
+    /// Sends a new connection to the shard that shall serve it.
+    pub fn hand_over(&mut self, shard: usize, fd: OwnedFd, peer: Peer) {
+        self.outbox.push((shard, Letter::Conn { fd, peer }));
     }
 
     /// All letters to other shards, in order.
@@ -227,7 +268,7 @@ impl Core {
         self.outbox.drain(..)
     }
 
-    pub(super) fn post(&mut self, net: &mut dyn Net, to: usize, letter: Letter) {
+    pub(super) fn post(&mut self, net: &mut dyn World, to: usize, letter: Letter) {
         if to == self.id {
             return self.mail(net, letter);
         }
@@ -238,7 +279,7 @@ impl Core {
     }
 
     /// A letter arrived.
-    pub fn mail(&mut self, net: &mut dyn Net, letter: Letter) {
+    pub fn mail(&mut self, net: &mut dyn World, letter: Letter) {
         match letter {
             Letter::Visit(job) => {
                 self.waiting.push_back(job);
@@ -286,7 +327,7 @@ impl Core {
     }
 
     /// Closes a connection now; replies that wait are lost.
-    pub(super) fn close(&mut self, net: &mut dyn Net, id: ConnId) {
+    pub(super) fn close(&mut self, net: &mut dyn World, id: ConnId) {
         let Some(conn) = self.conn(id) else { return };
         if conn.closed {
             return;
@@ -297,7 +338,7 @@ impl Core {
     }
 
     /// Closes a connection that has nothing left to do here.
-    pub(super) fn close_if_done(&mut self, net: &mut dyn Net, id: ConnId) {
+    pub(super) fn close_if_done(&mut self, net: &mut dyn World, id: ConnId) {
         let Some(conn) = self.conn(id) else { return };
         if !(conn.closing || conn.eof) || conn.closed || conn.in_dirty || conn.in_ready || conn.owed() > 0 {
             return;
@@ -308,7 +349,7 @@ impl Core {
     }
 
     /// Bounds what a connection has sent and not run.
-    fn check_input(&mut self, net: &mut dyn Net, id: ConnId) {
+    fn check_input(&mut self, net: &mut dyn World, id: ConnId) {
         let query_limit = self.config.client_query_buffer_limit as usize;
         let backlog = self.config.input_backlog as usize;
         let Some(conn) = self.conn(id) else { return };

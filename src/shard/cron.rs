@@ -3,7 +3,7 @@
 use super::Core;
 use super::connections::Waits;
 use crate::base::time::Now;
-use crate::ring::net::{ConnId, Net};
+use crate::ring::net::{ConnId, World};
 
 /// How often the slow round comes, in microseconds.
 const ROUND_US: u64 = 100_000;
@@ -48,7 +48,7 @@ impl Cron {
 
 impl Core {
     /// Runs what the clock calls for.
-    pub(super) fn tick(&mut self, net: &mut dyn Net) {
+    pub(super) fn tick(&mut self, net: &mut dyn World) {
         self.end_pause();
         self.expire_slice(net);
         if self.now.mono_us < self.cron.next_round_us {
@@ -90,7 +90,7 @@ impl Core {
         }
     }
 
-    fn look_after_connections(&mut self, net: &mut dyn Net) {
+    fn look_after_connections(&mut self, net: &mut dyn World) {
         let timeout_secs = self.config.timeout as i64;
         let now_secs = self.now.secs();
         for _ in 0..self.conns.len().min(CONNS_PER_ROUND) {

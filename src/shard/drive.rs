@@ -9,7 +9,7 @@ use crate::cmd::row::flag;
 use crate::cmd::session::ReplyMode;
 use crate::cmd::{Cx, Env, Order, Outcome, PauseMode, Plan, Report, Session, Where, unknown};
 use crate::resp::{Args, Error, Limits, Out, Parser, Span};
-use crate::ring::net::{ConnId, Net};
+use crate::ring::net::{ConnId, World};
 use crate::store::{Keys, Policy as AccessPolicy, ShardSet};
 
 /// Bytes of requests that one connection runs before others have their turn.
@@ -56,7 +56,7 @@ pub(super) enum Stop {
 
 impl Core {
     /// Runs requests that have just arrived, where they lie.
-    pub(super) fn run_in_place(&mut self, net: &mut dyn Net, id: ConnId, bytes: &[u8]) {
+    pub(super) fn run_in_place(&mut self, net: &mut dyn World, id: ConnId, bytes: &[u8]) {
         let mut partial = Vec::new();
         let Some((stop, at, parser)) = self.run(net, id, bytes, (0, Parser::default()), &mut partial, None)
         else {
@@ -78,12 +78,12 @@ impl Core {
     }
 
     /// Runs requests that wait at the connection.
-    pub(super) fn run_input(&mut self, net: &mut dyn Net, id: ConnId) {
+    pub(super) fn run_input(&mut self, net: &mut dyn World, id: ConnId) {
         self.run_gathered(net, id, None);
     }
 
     /// The same; the first command gets these reports.
-    pub(super) fn run_gathered(&mut self, net: &mut dyn Net, id: ConnId, reports: Option<Vec<Report>>) {
+    pub(super) fn run_gathered(&mut self, net: &mut dyn World, id: ConnId, reports: Option<Vec<Report>>) {
         let Some(mut input) = self.conn(id).and_then(|c| c.input.take()) else { return };
         let mut partial = std::mem::take(&mut input.spans);
         let state = (input.at, input.parser);
@@ -116,7 +116,7 @@ impl Core {
     /// Drives a connection's batch: why it stopped, how far it came, and the parser there.
     fn run(
         &mut self,
-        net: &mut dyn Net,
+        net: &mut dyn World,
         id: ConnId,
         bytes: &[u8],
         (at, parser): (usize, Parser),
@@ -161,7 +161,7 @@ impl Core {
     }
 
     /// Does what a stop calls for, at home. `rest` are the requests that did not run.
-    fn settle(&mut self, net: &mut dyn Net, id: ConnId, stop: Stop, rest: &[u8]) {
+    fn settle(&mut self, net: &mut dyn World, id: ConnId, stop: Stop, rest: &[u8]) {
         match stop {
             Stop::Empty | Stop::Home => {}
             Stop::Yield => self.mark_ready(id),
@@ -190,7 +190,7 @@ impl Core {
     }
 
     /// Sends the whole commands at the head of `rest` on their way as a job.
-    fn mail_batch(&mut self, net: &mut dyn Net, id: ConnId, need: ShardSet, rest: &[u8]) {
+    fn mail_batch(&mut self, net: &mut dyn World, id: ConnId, need: ShardSet, rest: &[u8]) {
         let len = self.mailable(rest);
         let spare = self.spare.pop().unwrap_or_default();
         let Some(conn) = self.conn(id) else { return };
@@ -240,7 +240,7 @@ impl Core {
     }
 
     /// Runs commands until something stops them. The stores it took stay in hand.
-    pub(super) fn drive(&mut self, net: &mut dyn Net, work: &mut Work<'_>) -> Stop {
+    pub(super) fn drive(&mut self, net: &mut dyn World, work: &mut Work<'_>) -> Stop {
         let began = work.at;
         loop {
             if work.at - began >= BYTES_PER_TURN && work.home {
@@ -339,7 +339,7 @@ impl Core {
     }
 
     /// Whether the stores of `place` are in hand, or could be taken.
-    fn have(&mut self, net: &mut dyn Net, place: Where, found: &Result<Found, Missing>) -> bool {
+    fn have(&mut self, net: &mut dyn World, place: Where, found: &Result<Found, Missing>) -> bool {
         match place {
             Where::Anywhere => true,
             Where::Shard(s) => {
@@ -381,7 +381,7 @@ impl Core {
     #[inline]
     fn one(
         &mut self,
-        net: &mut dyn Net,
+        net: &mut dyn World,
         work: &mut Work<'_>,
         found: Result<Found, Missing>,
         place: Where,

@@ -4,14 +4,14 @@
 //! much is due, slices follow each other turn by turn, as large a share of the time as `active-expire-effort` allows.
 
 use super::Core;
-use crate::ring::net::Net;
+use crate::ring::net::World;
 
 /// Entries that one slice looks at: 100 to 200 us.
 const SLICE_ENTRIES: usize = 2_048;
 
 impl Core {
     /// One slice, when it is due and the store is at home.
-    pub(super) fn expire_slice(&mut self, net: &mut dyn Net) {
+    pub(super) fn expire_slice(&mut self, net: &mut dyn World) {
         if !self.active_expire || !self.cron.expire_due(self.now) {
             return;
         }

@@ -2,11 +2,11 @@
 
 use super::Core;
 use super::connections::Waits;
-use crate::ring::net::{Chunk, ConnId, Net};
+use crate::ring::net::{Chunk, ConnId, World};
 
 impl Core {
     /// Sends what this turn's commands have replied: one send per connection that has no other under way.
-    pub fn flush(&mut self, net: &mut dyn Net) {
+    pub fn flush(&mut self, net: &mut dyn World) {
         let mut dirty = std::mem::take(&mut self.dirty);
         for id in dirty.drain(..) {
             self.flush_one(net, id);
@@ -14,7 +14,7 @@ impl Core {
         self.dirty = dirty;
     }
 
-    fn flush_one(&mut self, net: &mut dyn Net, id: ConnId) {
+    fn flush_one(&mut self, net: &mut dyn World, id: ConnId) {
         let Some(conn) = self.conn(id) else { return };
         conn.in_dirty = false;
         if conn.closed {
@@ -51,13 +51,13 @@ impl Core {
         self.close_if_done(net, id);
     }
 
-    fn send(&mut self, net: &mut dyn Net, id: ConnId, chunk: Chunk) {
+    fn send(&mut self, net: &mut dyn World, id: ConnId, chunk: Chunk) {
         net.send(id, chunk);
         self.check_output(net, id);
     }
 
     /// Closes a connection whose replies are over `client-output-buffer-limit normal`.
-    pub(super) fn check_output(&mut self, net: &mut dyn Net, id: ConnId) {
+    pub(super) fn check_output(&mut self, net: &mut dyn World, id: ConnId) {
         let limit = self.config.client_output_buffer_limit.normal;
         let now_us = self.now.mono_us;
         let Some(conn) = self.conn(id) else { return };
@@ -67,7 +67,7 @@ impl Core {
         } else if conn.soft_since_us == 0 {
             conn.soft_since_us = now_us.max(1);
         }
-        let soft = conn.soft_since_us != 0 && now_us - conn.soft_since_us > limit.seconds * 1_000_000;
+        let soft = conn.soft_since_us != 0 && now_us - conn.soft_since_us > limit.soft_seconds * 1_000_000;
         if soft || limit.hard > 0 && owed > limit.hard {
             self.tallies.counters.output_buffer_closed += 1;
             self.close(net, id);

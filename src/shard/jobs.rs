@@ -11,12 +11,12 @@ use super::connections::Waits;
 use super::drive::{Stop, Work};
 use super::{Core, Job, Letter};
 use crate::resp::Parser;
-use crate::ring::net::Net;
+use crate::ring::net::World;
 use crate::store::ShardSet;
 
 impl Core {
     /// Takes a store into the hand: at once, or within a short spin.
-    pub(super) fn take(&mut self, net: &mut dyn Net, shard: usize) -> bool {
+    pub(super) fn take(&mut self, net: &mut dyn World, shard: usize) -> bool {
         let cell = &self.shared.cells[shard];
         let mut taken = cell.take();
         if taken.is_none() && self.policy.take_spin_ns > 0 {
@@ -40,7 +40,7 @@ impl Core {
     }
 
     /// Takes the stores of a set, in ascending order, or none.
-    pub(super) fn take_all(&mut self, net: &mut dyn Net, set: ShardSet) -> bool {
+    pub(super) fn take_all(&mut self, net: &mut dyn World, set: ShardSet) -> bool {
         for shard in set.iter() {
             if !self.take(net, shard) {
                 self.put_back(net);
@@ -51,7 +51,7 @@ impl Core {
     }
 
     /// Puts every store in hand back, and wakes owners that wait for theirs.
-    pub(super) fn put_back(&mut self, net: &mut dyn Net) {
+    pub(super) fn put_back(&mut self, net: &mut dyn World) {
         while let Some(shard) = self.hand.first() {
             let Some(mut store) = self.hand.remove(shard) else { break };
             if let Some(garbage) = store.take_garbage() {
@@ -64,13 +64,13 @@ impl Core {
     }
 
     /// Sends the first job on its way, to the lowest shard that it needs.
-    pub(super) fn dispatch(&mut self, net: &mut dyn Net, job: Box<Job>) {
+    pub(super) fn dispatch(&mut self, net: &mut dyn World, job: Box<Job>) {
         let first = job.need.next(0).unwrap_or(job.home);
         self.post(net, first, Letter::Visit(job));
     }
 
     /// Serves jobs and reports that wait for this shard's store, as long as it can be had.
-    pub(super) fn serve_waiting(&mut self, net: &mut dyn Net) {
+    pub(super) fn serve_waiting(&mut self, net: &mut dyn World) {
         while !self.waiting.is_empty() || !self.asks.is_empty() {
             let cell = &self.shared.cells[self.id];
             let mut taken = cell.take_as_owner();
@@ -101,7 +101,7 @@ impl Core {
     }
 
     /// Runs a job that has all its stores, and sends it on.
-    fn run_job(&mut self, net: &mut dyn Net, mut job: Box<Job>) {
+    fn run_job(&mut self, net: &mut dyn World, mut job: Box<Job>) {
         for store in job.loans.drain(..) {
             self.hand.add(store);
         }
@@ -131,7 +131,7 @@ impl Core {
     }
 
     /// A job is back: its replies, its session, and what it could not run elsewhere.
-    pub(super) fn come_home(&mut self, net: &mut dyn Net, mut job: Job) {
+    pub(super) fn come_home(&mut self, net: &mut dyn World, mut job: Job) {
         let id = job.conn;
         let Some(conn) = self.conn(id) else { return };
         conn.session = Some(job.session);

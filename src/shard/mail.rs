@@ -81,6 +81,11 @@ impl Mesh {
         meshes
     }
 
+    /// Whether `target` is another shard.
+    pub fn leads_to(&self, target: usize) -> bool {
+        self.to[target].is_some()
+    }
+
     /// Sends a letter, or holds it back while the queue is full.
     pub fn send(&mut self, target: usize, letter: Letter) {
         let Some(to) = &mut self.to[target] else { return };

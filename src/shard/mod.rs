@@ -22,10 +22,12 @@ mod jobs;
 pub mod mail;
 mod orders;
 pub mod policy;
+mod run;
 mod shared;
 mod tallies;
 
 pub use connections::Peer;
 pub use core::Core;
-pub use mail::{Job, Letter};
+pub use mail::{Job, Letter, Mesh};
+pub use run::{Notice, Setup, run};
 pub use shared::{Control, MemoryBoard, Shared};

@@ -10,7 +10,7 @@ use super::connections::Waits;
 use super::{Core, Letter};
 use crate::cmd::report::DbReport;
 use crate::cmd::{ClientInfo, Order, Report, Sections};
-use crate::ring::net::{ConnId, Net};
+use crate::ring::net::{ConnId, World};
 use crate::store::Db;
 use std::sync::Arc;
 
@@ -36,14 +36,14 @@ impl Core {
     }
 
     /// Asks every shard for a report, for the command that `conn` waits to run.
-    pub(super) fn gather(&mut self, net: &mut dyn Net, conn: ConnId, parts: u32) {
+    pub(super) fn gather(&mut self, net: &mut dyn World, conn: ConnId, parts: u32) {
         let ticket = self.park(conn);
         for shard in 0..self.shared.route.shards() {
             self.post(net, shard, Letter::Ask { from: self.id, ticket, parts });
         }
     }
 
-    pub(super) fn answered(&mut self, net: &mut dyn Net, ticket: u64, report: Report) {
+    pub(super) fn answered(&mut self, net: &mut dyn World, ticket: u64, report: Report) {
         let Some(parked) = self.parked.get_mut(&ticket) else { return };
         parked.reports.push(report);
         parked.left -= 1;
@@ -61,7 +61,7 @@ impl Core {
     }
 
     /// Gives an order to all shards; the connection waits until it is carried out.
-    pub(super) fn give_order(&mut self, net: &mut dyn Net, conn: ConnId, order: Order) {
+    pub(super) fn give_order(&mut self, net: &mut dyn World, conn: ConnId, order: Order) {
         let ticket = self.park(conn);
         if let Order::WriteConfig(text) = order {
             self.shared.control.write_config(self.id, ticket, text);
@@ -71,7 +71,7 @@ impl Core {
     }
 
     /// The configuration file was written, or could not be.
-    pub fn config_written(&mut self, net: &mut dyn Net, ticket: u64, result: Result<(), String>) {
+    pub fn config_written(&mut self, net: &mut dyn World, ticket: u64, result: Result<(), String>) {
         let Some(parked) = self.parked.remove(&ticket) else { return };
         let Some(conn) = self.conn(parked.conn) else { return };
         match result {
@@ -82,14 +82,14 @@ impl Core {
         self.unparked(net, parked.conn);
     }
 
-    pub(super) fn sequence(&mut self, net: &mut dyn Net, from: usize, ticket: u64, order: Order) {
+    pub(super) fn sequence(&mut self, net: &mut dyn World, from: usize, ticket: u64, order: Order) {
         let order = Arc::new(order);
         for shard in 0..self.shared.route.shards() {
             self.post(net, shard, Letter::Do { from, ticket, order: order.clone() });
         }
     }
 
-    pub(super) fn done(&mut self, net: &mut dyn Net, ticket: u64) {
+    pub(super) fn done(&mut self, net: &mut dyn World, ticket: u64) {
         let Some(parked) = self.parked.get_mut(&ticket) else { return };
         parked.left -= 1;
         if parked.left > 0 {
@@ -102,13 +102,13 @@ impl Core {
         self.unparked(net, parked.conn);
     }
 
-    fn unparked(&mut self, net: &mut dyn Net, id: ConnId) {
+    fn unparked(&mut self, net: &mut dyn World, id: ConnId) {
         self.mark_ready(id);
         self.mark_dirty(id);
         self.close_if_done(net, id);
     }
 
-    pub(super) fn carry_out(&mut self, net: &mut dyn Net, order: &Order) {
+    pub(super) fn carry_out(&mut self, net: &mut dyn World, order: &Order) {
         match order {
             Order::Configure(pairs) => self.configure(pairs),
             Order::WriteConfig(_) => {}
@@ -137,8 +137,7 @@ impl Core {
             Order::Sleep(us) => net.sleep_us(*us),
             Order::ActiveExpire(on) => self.active_expire = *on,
             Order::ReplId(_) => {}
-            Order::Purge if self.id == SEQUENCER => self.shared.control.purge(),
-            Order::Purge => {}
+            Order::Purge => self.shared.control.purge(),
             Order::Shutdown(mode) if self.id == SEQUENCER => self.shared.control.shutdown(*mode),
             Order::Shutdown(_) => {}
         }
@@ -147,14 +146,15 @@ impl Core {
     fn configure(&mut self, pairs: &[(String, String)]) {
         let mut config = (*self.config).clone();
         // The shard that gave the order has checked it against the same settings.
-        if config.set_all(pairs).is_ok() {
+        let pairs: Vec<(&str, &str)> = pairs.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
+        if config.set_all(&pairs, true).is_ok() {
             self.policy = super::policy::Policy::new(&config, self.shared.route.shards());
             self.tallies.slowlog_limit(config.slowlog_max_len as usize);
             self.config = Arc::new(config);
         }
     }
 
-    fn kill(&mut self, net: &mut dyn Net, ids: &[u64]) {
+    fn kill(&mut self, net: &mut dyn World, ids: &[u64]) {
         let mut found = Vec::new();
         for conn in self.conns.iter_mut().flatten() {
             let session = conn.session.as_ref().or(conn.shown.as_ref());
@@ -172,7 +172,7 @@ impl Core {
     }
 
     /// Runs `f` on this shard's store when it is at home.
-    fn with_own_store(&mut self, net: &mut dyn Net, f: impl FnOnce(&mut crate::store::Store)) {
+    fn with_own_store(&mut self, net: &mut dyn World, f: impl FnOnce(&mut crate::store::Store)) {
         if self.take(net, self.id) {
             f(self.hand.store(self.id));
             self.put_back(net);

@@ -29,9 +29,9 @@ impl Policy {
     pub fn new(config: &Config, shards: usize) -> Policy {
         Policy {
             borrow: config.borrow,
-            take_spin_ns: config.take_spin_ns.max(0) as u64,
+            take_spin_ns: config.take_spin_ns as u64,
             mail_heavy: shards > 1,
-            depth: (config.prefetch_depth.max(1) as usize).min(DEPTH_MAX),
+            depth: config.prefetch_depth.clamp(1, DEPTH_MAX),
         }
     }
 

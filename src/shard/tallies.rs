@@ -39,10 +39,10 @@ impl Tallies {
     /// How uses of keys are noted under this configuration.
     #[inline]
     pub fn lfu(&self, config: &Config) -> Option<Lfu> {
-        config.is_lfu().then(|| Lfu {
-            log_factor: config.lfu_log_factor as u32,
-            decay_minutes: config.lfu_decay_time as u32,
-        })
+        config
+            .maxmemory_policy
+            .is_lfu()
+            .then(|| Lfu { log_factor: config.lfu_log_factor, decay_minutes: config.lfu_decay_time })
     }
 
     /// A command ran.
