@@ -1,6 +1,6 @@
 //! CONFIG GET and CONFIG SET on a [`Config`]: names, order, atomicity and errors as in Redis 7.
 
-use super::knob::{Knob, Status, When, find, knobs};
+use super::knob::{Knob, When, find, knobs};
 use super::special::EnableCommand;
 use super::table::Config;
 use crate::base::glob;
@@ -123,8 +123,7 @@ fn assign(knob: &Knob, config: &mut Config, value: &str) -> Result<(), String> {
         (knob.assign)(config, &[String::new()])?;
     }
     (knob.assign)(config, &value_words(knob, vec![value.into()]))?;
-    let off = matches!(knob.status, Status::Pending | Status::Refused);
-    if off && !(knob.same)(config, &Config::default()) {
+    if knob.status.is_off() && !(knob.same)(config, &Config::default()) {
         return Err(NOT_SUPPORTED.into());
     }
     Ok(())

@@ -260,6 +260,7 @@ mod tests {
             ("notify-keyspace-events Q", "Invalid event class character. Use 'Ag$lshzxeKEtmdn'."),
             ("proc-title-template {foo}", "template format is invalid or contains unknown variables"),
             ("dbfilename a/b", "dbfilename can't be a path, just a filename"),
+            ("appenddirname \"\"", "appenddirname can't be empty"),
             ("dir /nonexistent", "No such file or directory"),
             ("bind a b c d e f g h i j k l m n o p q", "Too many bind addresses specified."),
             ("replicaof localhost x", "Invalid master port"),

@@ -1,6 +1,6 @@
 //! Layer 0: every knob of the server, one row each.
 //!
-//! A row in [`table`] declares a knob's Redis name, field, type, default, bounds, when it may change, whether this
+//! A row in `table` declares a knob's Redis name, field, type, default, bounds, when it may change, whether this
 //! release honours it, and one line of documentation. All else is derived from the rows: the fields of [`Config`],
 //! the `--name` flags and `--help`, CONFIG GET, SET and REWRITE, and the table in tuning.md. So a knob is added by
 //! adding a row, and a release that starts to honour a knob changes one word of it.
@@ -11,9 +11,9 @@
 //!                               +-----rewrite-----> CONFIG REWRITE
 //! ```
 //!
-//! Reading order: [`knob`] (what a row is), [`value`] and [`special`] (the types a row may have), [`table`] (the
-//! rows), [`words`] (the syntax of a line), [`load`] and [`flags`] (boot), [`live`] (CONFIG GET and SET),
-//! [`rewrite`](mod@rewrite), [`tables`] (documentation).
+//! Reading order: `knob` (what a row is), `value` and `special` (the types a row may have), `table` (the
+//! rows), `words` (the syntax of a line), `load` and `flags` (boot), `live` (CONFIG GET and SET),
+//! `rewrite`, `tables` (documentation).
 //!
 //! Invariants: every alias and every knob of Redis 7.0 and 7.4 that `CONFIG GET *` shows has a row; a `Config` holds
 //! effective values only, so a knob that belongs to a later release stays at its default ("off").

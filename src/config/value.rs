@@ -257,6 +257,10 @@ fn flags(words: &[String], choices: &[&'static str]) -> Result<String, String> {
 fn check_text(word: &str, rule: &Rule) -> Result<(), String> {
     match *rule {
         Rule::FileName(error) if word.contains('/') => Err(error.into()),
+        // An empty dbfilename is as good as any: it names no file.
+        Rule::FileName(error) if word.is_empty() && !error.starts_with("dbfilename") => {
+            Err(format!("{} can't be empty", error.split(' ').next().unwrap_or_default()))
+        }
         Rule::Directory => check_directory(word),
         Rule::EventClasses if !word.chars().all(|c| "Ag$lshzxeKEtmdn".contains(c)) => {
             Err("Invalid event class character. Use 'Ag$lshzxeKEtmdn'.".into())
