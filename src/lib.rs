@@ -1,5 +1,4 @@
 //! kring
-
 pub mod base;
 pub mod cmd;
 pub mod config;
@@ -7,5 +6,7 @@ pub mod ds;
 pub mod metrics;
 pub mod resp;
 pub mod ring;
+pub mod server;
 pub mod shard;
+pub mod storage;
 pub mod store;

@@ -16,6 +16,7 @@ pub mod testing;
 pub mod connection;
 pub mod strings;
 pub mod unknown;
+pub mod version;
 
 pub use cx::{Cx, Done, Env, Order, Outcome, PauseMode, ServerInfo, ShutdownMode};
 pub use registry::Registry;
