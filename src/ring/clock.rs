@@ -4,6 +4,7 @@
 //! Ticks are the processor's time-stamp counter where it is invariant: one rate, whatever the frequency, in step across
 //! cores. Elsewhere they are the nanoseconds of the monotonic clock.
 
+use crate::base::time::Now;
 use nix::time::{ClockId, clock_gettime};
 use std::time::Duration;
 
@@ -28,6 +29,11 @@ impl Clock {
         let (end_ns, end) = (read(ClockId::CLOCK_MONOTONIC), counter());
         let ticks = u128::from(end.saturating_sub(start)).max(1);
         Clock { ns_per_tick: ((u128::from(end_ns - start_ns) << 32) / ticks) as u64 }
+    }
+
+    /// Both clocks, once per turn of a shard's loop.
+    pub fn now(&self) -> Now {
+        Now { wall_us: self.wall_us() as i64, mono_us: self.mono_ns() / 1_000 }
     }
 
     /// Microseconds since 1970.
