@@ -4,13 +4,15 @@
 //! Ticks are the processor's time-stamp counter where it is invariant: one rate, whatever the frequency, in step across
 //! cores. Elsewhere they are the nanoseconds of the monotonic clock.
 
+use crate::base::time::Now;
 use nix::time::{ClockId, clock_gettime};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 /// How long calibration watches the counter: a read takes some 30 ns at each end, so the rate is good to about 10^-5.
 const CALIBRATION: Duration = Duration::from_millis(5);
 
-/// Reads the time. Calibrated once, then copied to every thread.
+/// Reads the time. Calibrated once a process, then copied to every thread.
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
     /// Nanoseconds per tick, times 2^32; 0 where ticks are nanoseconds.
@@ -18,8 +20,13 @@ pub struct Clock {
 }
 
 impl Clock {
-    /// Measures the counter's rate; takes about 5 ms.
+    /// The clock; the first call measures the counter's rate and takes about 5 ms, the others a copy.
     pub fn calibrate() -> Clock {
+        static CLOCK: OnceLock<Clock> = OnceLock::new();
+        *CLOCK.get_or_init(Clock::measure)
+    }
+
+    fn measure() -> Clock {
         if !counter_is_invariant() {
             return Clock { ns_per_tick: 0 };
         }
@@ -28,6 +35,11 @@ impl Clock {
         let (end_ns, end) = (read(ClockId::CLOCK_MONOTONIC), counter());
         let ticks = u128::from(end.saturating_sub(start)).max(1);
         Clock { ns_per_tick: ((u128::from(end_ns - start_ns) << 32) / ticks) as u64 }
+    }
+
+    /// Both clocks, once per turn of a shard's loop.
+    pub fn now(&self) -> Now {
+        Now { wall_us: self.wall_us() as i64, mono_us: self.mono_ns() / 1_000 }
     }
 
     /// Microseconds since 1970.
@@ -52,6 +64,12 @@ impl Clock {
             return read(ClockId::CLOCK_MONOTONIC);
         }
         counter()
+    }
+
+    /// The counter as nanoseconds since some moment; the same on all cores.
+    #[inline]
+    pub fn ticks_ns(&self) -> u64 {
+        self.ticks_to_ns(self.ticks())
     }
 
     /// A difference of ticks in nanoseconds.
