@@ -6,13 +6,12 @@
 
 use crate::base::time::Now;
 use nix::time::{ClockId, clock_gettime};
-use std::sync::OnceLock;
 use std::time::Duration;
 
 /// How long calibration watches the counter: a read takes some 30 ns at each end, so the rate is good to about 10^-5.
 const CALIBRATION: Duration = Duration::from_millis(5);
 
-/// Reads the time. Calibrated once a process, then copied to every thread.
+/// Reads the time. Calibrated once, then copied to every thread.
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
     /// Nanoseconds per tick, times 2^32; 0 where ticks are nanoseconds.
@@ -20,13 +19,8 @@ pub struct Clock {
 }
 
 impl Clock {
-    /// The clock; the first call measures the counter's rate and takes about 5 ms, the others a copy.
+    /// Measures the counter's rate; takes about 5 ms.
     pub fn calibrate() -> Clock {
-        static CLOCK: OnceLock<Clock> = OnceLock::new();
-        *CLOCK.get_or_init(Clock::measure)
-    }
-
-    fn measure() -> Clock {
         if !counter_is_invariant() {
             return Clock { ns_per_tick: 0 };
         }
@@ -70,6 +64,11 @@ impl Clock {
     #[inline]
     pub fn ticks_ns(&self) -> u64 {
         self.ticks_to_ns(self.ticks())
+    }
+
+    /// Stands still for so long: DEBUG SLEEP.
+    pub fn stand_still(&self, us: u64) {
+        std::thread::sleep(Duration::from_micros(us));
     }
 
     /// A difference of ticks in nanoseconds.

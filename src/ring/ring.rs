@@ -7,7 +7,6 @@
 
 use super::accept::Listener;
 use super::buffers::{Buffers, Pool};
-use super::clock::Clock;
 use super::conns::Conns;
 use super::net::{Chunk, ConnId, Event, Net};
 use super::ops::{Done, kind};
@@ -52,7 +51,6 @@ pub struct Ring {
     /// A wake-up came that has not been told of.
     pub(super) woken: bool,
     pub(super) zero_copy_from: usize,
-    clock: Clock,
     pub(super) buffers: Rc<Buffers>,
 }
 
@@ -84,7 +82,6 @@ pub fn open(options: &Options) -> Result<(Ring, Pool), Error> {
         batch: 1,
         woken: false,
         zero_copy_from: options.zero_copy_from,
-        clock: Clock::calibrate(),
         buffers: Rc::clone(&buffers),
     };
     Ok((ring, Pool::new(buffers)))
@@ -240,15 +237,6 @@ impl Net for Ring {
 
     fn wake(&mut self, shard: usize) {
         self.wake_peer(shard);
-    }
-
-    #[inline]
-    fn ticks_ns(&self) -> u64 {
-        self.clock.ticks_ns()
-    }
-
-    fn sleep_us(&mut self, us: u64) {
-        std::thread::sleep(Duration::from_micros(us));
     }
 }
 

@@ -4,7 +4,6 @@ use super::control::{Line, Message};
 use super::log::Log;
 use super::{cores, sockets};
 use crate::base::prng;
-use crate::base::time::Now;
 use crate::cmd::ServerInfo;
 use crate::cmd::version::{KRING_VERSION, REDIS_VERSION};
 use crate::config::{Config, Loaded};
@@ -198,7 +197,7 @@ fn start(
             shared: shared.clone(),
             mesh,
             bell: bells[id].clone(),
-            clock: clock.clone(),
+            clock,
             notices,
             listeners: listeners.take().unwrap_or_default(),
             sleepers: sleepers.clone(),
@@ -249,8 +248,7 @@ fn run_shard(plan: Plan, report: &Sender<Result<(), ring::Error>>) -> Result<(),
     for listener in plan.listeners {
         ring.listen(listener);
     }
-    let now = Now { wall_us: plan.clock.wall_us() as i64, mono_us: plan.clock.mono_ns() / 1_000 };
-    let core = Core::new(plan.id, plan.shared, plan.config, now);
+    let core = Core::new(plan.id, plan.shared, plan.config, plan.clock.now());
     let Plan { id, mesh, clock, notices, sleepers, stop, .. } = plan;
     shard::run(Setup { core, ring, pool, mesh, clock, sleepers, id, notices, stop })
 }
