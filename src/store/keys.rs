@@ -7,7 +7,7 @@
 use super::access::{self, Lfu};
 use super::{Db, Hand, Store, Value};
 use crate::base::time::Now;
-use crate::ds::table::{Mut, Owned, Payload, Ref};
+use crate::ds::{Mut, Owned, Payload, Ref};
 
 /// What the configuration says about the access clock.
 #[derive(Clone, Copy, Debug)]
@@ -153,13 +153,17 @@ impl Keys<'_> {
     pub fn set(&mut self, key: &[u8], payload: Payload<'_, Value>, expire_at: Option<i64>) {
         let shard = self.hand.owner(key);
         let hash = self.hash(self.hand.peek(shard).db(self.db), key);
-        let (index, fresh) = (self.db, self.new_access());
+        let (index, fresh, is_lfu) = (self.db, self.new_access(), self.policy.lfu.is_some());
         let store = self.hand.store(shard);
         let db = store.db_mut(index);
         if let Payload::Boxed(value) = &payload {
             db.weigh(value);
         }
-        let (old, _existed) = db.table_mut().upsert(hash, key, payload, expire_at, fresh);
+        let (entry, old, existed) = db.table_mut().upsert_mut(hash, key, payload, expire_at);
+        // As in Redis, a key that is overwritten keeps its count of uses.
+        if !(existed && is_lfu) {
+            entry.set_access(fresh);
+        }
         if let Some(value) = old {
             db.unweigh(&value);
             store.discard_value(value);

@@ -19,7 +19,7 @@ pub use hand::{Hand, Route, ShardSet};
 pub use keys::{Keys, Policy};
 pub use value::{EMBSTR_MAX, Kind, RAW, Value, encoding, int_of};
 
-use crate::ds::table::Table;
+use crate::ds::Table;
 
 /// What a store has counted since it was made or reset.
 #[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]

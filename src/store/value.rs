@@ -1,7 +1,7 @@
 //! Values that are more than a few bytes, and the names Redis gives to what they are.
 
 use crate::base::number::parse_i64;
-use crate::ds::table::{Ref, View};
+use crate::ds::{Ref, View};
 use bytes::Bytes;
 
 /// The mark of a string entry that Redis would hold as `raw`, however short: it was modified in place.
