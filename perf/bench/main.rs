@@ -47,7 +47,7 @@ const FOREVER: Duration = Duration::from_secs(365 * 86_400);
 
 /// Load generator for Redis-compatible servers.
 #[derive(Parser, Clone, Debug)]
-#[command(name = "kring-bench", version)]
+#[command(name = "kring-bench", version, args_override_self = true)]
 pub struct Flags {
     /// Server's host
     #[arg(long, default_value = "127.0.0.1")]
