@@ -9,4 +9,5 @@ pub mod ring {
     pub mod net;
 }
 pub mod cmd;
+pub mod persist;
 pub mod store;
