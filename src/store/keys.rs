@@ -251,8 +251,13 @@ impl Keys<'_> {
         Some(Taken { value, expire_at, access, mark })
     }
 
-    /// Puts content under a key, replacing what is there.
-    pub fn put(&mut self, key: &[u8], content: Taken) {
+    /// Puts a new value under a key, replacing what is there. `mark` as in [`super::RAW`].
+    pub fn put(&mut self, key: &[u8], value: Owned<Value>, expire_at: Option<i64>, mark: u8) {
+        self.place(key, Taken { value, expire_at, access: self.new_access(), mark });
+    }
+
+    /// Puts content that was elsewhere, or should look so, under a key, replacing what is there.
+    pub fn place(&mut self, key: &[u8], content: Taken) {
         let Taken { value, expire_at, access, mark } = content;
         match value {
             Owned::Int(n) => self.set_used(key, Payload::Int(n), expire_at, access),

@@ -141,7 +141,7 @@ fn restore(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
         }
     } else {
         let access = wish.used.access(&cx.keys);
-        cx.keys.put(key, Taken { value, expire_at, access, mark: 0 });
+        cx.keys.place(key, Taken { value, expire_at, access, mark: 0 });
         cx.keys.changed(key);
     }
     cx.out.ok();

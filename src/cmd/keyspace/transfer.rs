@@ -99,7 +99,7 @@ fn carry(keys: &mut Keys<'_>, key: &[u8], newkey: &[u8], db: Option<usize>) {
     let Some(content) = keys.take(key) else { return };
     keys.changed(key);
     let mut there = keys.in_db(db.unwrap_or(keys.db));
-    there.put(newkey, content);
+    there.place(newkey, content);
     there.changed(newkey);
 }
 
@@ -137,7 +137,7 @@ fn copy(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
     let mut there = cx.keys.in_db(db);
     let done = match content {
         Some(content) if replace || there.peek(destination).is_none() => {
-            there.put(destination, content);
+            there.place(destination, content);
             there.changed(destination);
             true
         }
