@@ -4,6 +4,7 @@ pub mod cmd;
 pub mod config;
 pub mod ds;
 pub mod metrics;
+pub mod persist;
 pub mod resp;
 pub mod ring;
 pub mod server;

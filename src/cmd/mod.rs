@@ -6,6 +6,7 @@
 //! What outlives it, or concerns more than stores, is returned as an [`Outcome`].
 
 pub mod cx;
+pub mod help;
 pub mod registry;
 pub mod report;
 pub mod row;
@@ -14,6 +15,7 @@ pub mod session;
 pub mod testing;
 
 pub mod connection;
+pub mod keyspace;
 pub mod strings;
 pub mod unknown;
 pub mod version;
@@ -25,4 +27,14 @@ pub use row::{Command, KeySpec, Plan, Where};
 pub use session::Session;
 
 /// Every family's rows. A new family is added here.
-pub const FAMILIES: &[&[Command]] = &[connection::COMMANDS, strings::COMMANDS];
+pub const FAMILIES: &[&[Command]] = &[
+    connection::COMMANDS,
+    strings::COMMANDS,
+    keyspace::databases::COMMANDS,
+    keyspace::existence::COMMANDS,
+    keyspace::expiry::COMMANDS,
+    keyspace::iteration::COMMANDS,
+    keyspace::object::COMMANDS,
+    keyspace::serialization::COMMANDS,
+    keyspace::transfer::COMMANDS,
+];

@@ -16,8 +16,8 @@ mod value;
 
 pub use db::{Db, Expired};
 pub use hand::{Hand, Route, ShardSet};
-pub use keys::{Keys, Policy};
-pub use value::{EMBSTR_MAX, Kind, RAW, Value, encoding, int_of};
+pub use keys::{Keys, Policy, Taken};
+pub use value::{EMBSTR_MAX, Kind, RAW, Value, encoding, int_of, kind, string_of};
 
 use crate::ds::Table;
 
