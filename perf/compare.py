@@ -1,8 +1,8 @@
 """Paired comparison of kring with redis-server, valkey-server and the physical limit.
 
 All servers of a scenario run at the same time, pinned; the load goes to one after the other, A B, B A, A B, ...,
-so that a slow minute of the machine hits all. What is told are medians over the rounds, and ratios of medians;
-"spread" is (max - min) / median of the CPU per op. Each scenario is one row or two of the table in perf/README.md
+so that a slow minute of the machine hits all, and anew with fresh processes. What is told are medians over the
+rounds, and ratios of medians; "spread" is (max - min) / median of the CPU per op. Each scenario is one row or two of the table in perf/README.md
 and says whether kring meets it. Exit code: 0 all met or nothing required, 2 something missed, 1 could not measure.
 """
 
@@ -110,8 +110,7 @@ class Lab:
                        "--data-size", size]
         elif kind == "kring" and "kring" in os.path.basename(binary):
             command += ["--shards", str(shards), "--cpu-list", cpus]
-        name = f"kring {shards} shards" if kind == "kring" and shards > 1 else kind
-        server = Server(name, command, cpus, port)
+        server = Server(kind, command, cpus, port)
         self.running.append(server)
         return server
 
@@ -163,8 +162,8 @@ class Lab:
         with tempfile.NamedTemporaryFile("r", suffix=".json") as out:
             command = ["taskset", "-c", args.client_cpu, "memtier_benchmark", "-p", str(server.port), "-t", "1",
                        "-c", str(args.clients), "--pipeline", str(pipeline), "--ratio", "1:10", "-d",
-                       str(args.data_size), "--key-prefix", "key:", "--key-minimum", str(MEMTIER_FIRST), "--key-maximum",
-                       str(MEMTIER_FIRST + args.keys - 1),
+                       str(args.data_size), "--key-prefix", "key:", "--key-minimum", str(MEMTIER_FIRST),
+                       "--key-maximum", str(MEMTIER_FIRST + args.keys - 1),
                        "--test-time", str(max(1, round(args.seconds))), "--hide-histogram", "--json-out-file", out.name]
             before = server.cpu()
             run = subprocess.run(command, capture_output=True, timeout=args.seconds + SLACK_S, text=True)
@@ -179,15 +178,34 @@ class Lab:
                        "system_us_per_op": system * 1e6 / ops}
         return {"ops_per_s": totals["Ops/sec"], "latency_us": times, "server": server_cost}
 
-    def rounds(self, subjects):
+    def rounds(self, subjects, count):
         """Runs every subject's function in each round, in turn; lists of results by name."""
         results = {name: [] for name, _ in subjects}
-        for number in range(self.args.rounds):
+        for number in range(count):
             for name, run in subjects if number % 2 == 0 else reversed(subjects):
                 results[name].append(run())
-                print(f"  round {number + 1}/{self.args.rounds} {name}: {results[name][-1]['ops_per_s']:.0f} ops/s",
-                      file=sys.stderr)
+                print(f"  {name}: {results[name][-1]['ops_per_s']:.0f} ops/s", file=sys.stderr)
         return results
+
+    def campaign(self, specs, cpus, *runs, keys=()):
+        """Starts and fills servers, measures them in turn, and does so anew `--starts` times: where a process's
+        memory comes to lie makes it some percent faster or slower for life. Results by name, for each of `runs`."""
+        args, all_results = self.args, [{} for _ in runs]
+        for _ in range(args.starts):
+            specs = specs[::-1]
+            servers = []
+            for name, kind, shards in specs:
+                servers.append(self.start(kind, cpus, shards))
+                servers[-1].name = name
+                if kind != "constant":
+                    self.load(servers[-1], *keys)
+            for run, results in zip(runs, all_results):
+                subjects = [(s.name, lambda s=s: run(s)) for s in servers]
+                for name, found in self.rounds(subjects, -(-args.rounds // args.starts)).items():
+                    results.setdefault(name, []).extend(found)
+            self.stop_all()
+        names = [name for name, _, _ in sorted(specs, key=lambda spec: (spec[1] != "kring", spec[2]))]
+        return [{name: results[name] for name in names} for results in all_results]
 
 
 def value(result, path):
@@ -259,20 +277,15 @@ CPU = "server/cpu_us_per_op"
 
 def pipelined(lab, paper, pipeline, others, title):
     """kring on one core against others, closed loop."""
-    kinds = ["kring", *others]
-    servers = [lab.start(kind, lab.args.server_cpu) for kind in kinds]
-    for server in servers:
-        if server.name != "constant":
-            lab.load(server)
-    results = lab.rounds([(s.name, lambda s=s: lab.timed(s, "--pipeline", pipeline)) for s in servers])
+    specs = [(kind, kind, 1) for kind in ["kring", *others]]
+    cpus = lab.args.server_cpu
+    [results] = lab.campaign(specs, cpus, lambda s: lab.timed(s, "--pipeline", pipeline))
     paper.table(title, results, others[0])
-    if lab.args.memtier and shutil.which("memtier_benchmark"):
-        real = [s for s in servers if s.name != "constant"]
-        for server in real:
-            lab.load(server, "--key-prefix", "key:1", "--key-width", 11)
-        told = lab.rounds([(s.name, lambda s=s: lab.memtier(s, pipeline)) for s in real])
-        paper.table(f"{title}, by memtier_benchmark", told, real[min(1, len(real) - 1)].name)
-    lab.stop_all()
+    real = [spec for spec in specs if spec[0] != "constant"]
+    if lab.args.memtier and shutil.which("memtier_benchmark") and len(real) > 1:
+        keys = ("--key-prefix", "key:1", "--key-width", 11)
+        [told] = lab.campaign(real, cpus, lambda s: lab.memtier(s, pipeline), keys=keys)
+        paper.table(f"{title}, by memtier_benchmark", told, others[0])
     return results
 
 
@@ -298,11 +311,9 @@ def constant(lab, paper):
 
 def open_loop(lab, paper):
     """Equal offered load: half of redis's maximum."""
-    servers = [lab.start(kind, lab.args.server_cpu) for kind in ["kring", *lab.peers()]]
-    for server in servers:
-        lab.load(server)
-    redis = next(s for s in servers if s.name == "redis")
-    most = statistics.median(lab.timed(redis)["ops_per_s"] for _ in range(3))
+    cpus = lab.args.server_cpu
+    [closed] = lab.campaign([("redis", "redis", 1)], cpus, lab.timed)
+    most = median(closed["redis"], "ops_per_s")
     rate = round(most / 2)
 
     def run(server):
@@ -311,40 +322,33 @@ def open_loop(lab, paper):
             raise Failed(f"{server.name} cannot keep up with {rate}/s: {result['backlog']} requests were not sent")
         return result
 
-    results = lab.rounds([(s.name, lambda s=s: run(s)) for s in servers])
+    [results] = lab.campaign([(kind, kind, 1) for kind in ["kring", *lab.peers()]], cpus, run)
     paper.table(f"Open loop, Poisson arrivals at {rate}/s, half of redis's {most:.0f}/s", results, "redis")
     paper.require("p99 against redis", ratio(results, "latency_us/p99", "kring", "redis"), 1.0)
-    lab.stop_all()
+
+
+def sharded(lab, counts):
+    """Specs of kring with several numbers of shards, and the cores they share with the client."""
+    specs = [(f"{n} shards" if n > 1 else "1 shard", "kring", n) for n in counts]
+    return specs, f"{lab.args.server_cpu},{lab.args.client_cpu}"
 
 
 def shards(lab, paper):
     """1, 2, 4 and 8 shards on the two cores that the client uses too."""
-    cpus = f"{lab.args.server_cpu},{lab.args.client_cpu}"
-    servers = [lab.start("kring", cpus, n) for n in (1, 2, 4, 8)]
-    for number, server in zip((1, 2, 4, 8), servers):
-        server.name = f"{number} shards" if number > 1 else "1 shard"
-        lab.load(server)
-    for pipeline in (1, 32):
-        subjects = [(s.name, lambda s=s: lab.timed(s, "--pipeline", pipeline, cpus=cpus)) for s in servers]
-        results = lab.rounds(subjects)
+    specs, cpus = sharded(lab, (1, 2, 4, 8))
+    runs = [lambda s, p=p: lab.timed(s, "--pipeline", p, cpus=cpus) for p in (1, 32)]
+    for pipeline, results in zip((1, 32), lab.campaign(specs, cpus, *runs)):
         paper.table(f"The price of sharding, pipeline {pipeline}", results, "1 shard")
         for name in list(results)[1:]:
             paper.require(f"CPU per op of {name}, pipeline {pipeline}", ratio(results, CPU, name, "1 shard"), 1.35)
-    lab.stop_all()
 
 
 def latency1(lab, paper):
     """One connection, no pipeline, all else idle: 1 and 2 shards."""
-    cpus = f"{lab.args.server_cpu},{lab.args.client_cpu}"
-    servers = [lab.start("kring", cpus, n) for n in (1, 2)]
-    servers[0].name = "kring 1 shard"
-    for server in servers:
-        lab.load(server)
-    results = lab.rounds([(s.name, lambda s=s: lab.timed(s, cpus=cpus, clients=1)) for s in servers])
-    paper.table("One connection, no pipeline", results, "kring 1 shard")
-    more = ratio(results, "latency_us/p50", "kring 2 shards", "kring 1 shard")
-    paper.require("p50 with 2 shards against 1", more, 1.05)
-    lab.stop_all()
+    specs, cpus = sharded(lab, (1, 2))
+    [results] = lab.campaign(specs, cpus, lambda s: lab.timed(s, cpus=cpus, clients=1))
+    paper.table("One connection, no pipeline", results, "1 shard")
+    paper.require("p50 with 2 shards against 1", ratio(results, "latency_us/p50", "2 shards", "1 shard"), 1.05)
 
 
 def memory(lab, paper):
@@ -369,33 +373,31 @@ def memory(lab, paper):
 def idle(lab, paper):
     """10,000 idle connections: their memory, and what the busy ones feel."""
     count = lab.args.idle_connections
-    results, per_connection = {}, {}
-    servers = [lab.start(kind, lab.args.server_cpu) for kind in ["kring", *lab.peers()]]
-    for server in servers:
-        lab.load(server)
-        name, grown = server.name, []
+    grown = {}
 
-        def crowded(server=server, grown=grown):
-            result = lab.timed(server, "--idle", count)
-            if result["idle"]["open"] < count:
-                raise Failed(f"{server.name} closed {count - result['idle']['open']} idle connections")
-            time.sleep(1)  # the server sees them all close
-            grown.append((result["server"]["rss_idle_kib"] - result["server"]["rss_start_kib"]) * 1024 / count)
-            return result
+    def crowded(server):
+        result = lab.timed(server, "--idle", count)
+        if result["idle"]["open"] < count:
+            raise Failed(f"{server.name} closed {count - result['idle']['open']} idle connections")
+        time.sleep(1)  # the server sees them all close
+        # Only the first time do the connections need new memory, so the most is the truth.
+        more = (result["server"]["rss_idle_kib"] - result["server"]["rss_start_kib"]) * 1024 / count
+        grown[server.name] = max(more, grown.get(server.name, 0))
+        return result
 
-        subjects = [(f"{name} alone", lambda s=server: lab.timed(s)), (f"{name} with idle", crowded)]
-        results.update(lab.rounds(subjects))
-        # Only the first time do the connections need new memory.
-        per_connection[name] = max(grown)
+    specs = [(kind, kind, 1) for kind in ["kring", *lab.peers()]]
+    alone, with_idle = lab.campaign(specs, lab.args.server_cpu, lab.timed, crowded)
+    results = {}
+    for name in alone:
+        results |= {f"{name} alone": alone[name], f"{name} with idle": with_idle[name]}
     paper.table(f"{count} idle connections", results, "redis alone")
-    for name, size in per_connection.items():
+    for name, size in grown.items():
         paper.say(f"- {name}: {size:.0f} bytes of resident memory per idle connection")
-    paper.require("kring's memory per idle connection", per_connection["kring"], 2048, " bytes")
+    paper.require("kring's memory per idle connection", grown["kring"], 2048, " bytes")
     for path, what in [(CPU, "CPU per op"), ("latency_us/p99", "p99")]:
         # No effect, as far as a busy machine can tell.
         paper.require(f"kring's {what} with idle connections against without",
                       ratio(results, path, "kring with idle", "kring alone"), 1.05)
-    lab.stop_all()
 
 
 SCENARIOS = {"p1": p1, "p32": p32, "open": open_loop, "shards": shards, "latency1": latency1, "memory": memory,
@@ -410,7 +412,8 @@ def parse():
         formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
     add("scenario", nargs="+", choices=[*SCENARIOS, "all"], metavar="SCENARIO")
-    add("--rounds", type=int, default=5, help="runs per server (5)")
+    add("--rounds", type=int, default=6, help="runs per server (6)")
+    add("--starts", type=int, default=3, help="how many fresh processes these are spread over (3)")
     add("--seconds", type=float, default=4, help="measured time of a run (4)")
     add("--warmup", type=float, default=0.5, help="unmeasured time before it (0.5)")
     add("--clients", type=int, default=50, help="connections (50)")
@@ -454,8 +457,8 @@ def preamble(args, paper):
               f"TCP congestion control {first_line('sysctl', '-n', 'net.ipv4.tcp_congestion_control')}; "
               f"load average {os.getloadavg()[0]:.1f}.")
     paper.say(f"{args.clients} connections, {args.data_size}-byte values, {args.keys} keys, SET:GET 1:10, "
-              f"{args.rounds} rounds of {args.seconds:g} s; servers on core {args.server_cpu}, "
-              f"load on core {args.client_cpu}, unless said otherwise.")
+              f"{args.rounds} rounds of {args.seconds:g} s over {args.starts} starts; "
+              f"servers on core {args.server_cpu}, load on core {args.client_cpu}, unless said otherwise.")
 
 
 def stop_on_signal(number, _frame):
