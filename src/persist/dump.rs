@@ -86,7 +86,7 @@ mod tests {
     fn dumped(payload: Payload<'_, Value>) -> Vec<u8> {
         let mut table = Table::new(1);
         let hash = table.hash(b"k");
-        table.upsert(hash, b"k", payload, None, 0);
+        table.upsert(hash, b"k", payload, None);
         dump(&table.get(hash, b"k").expect("just set"), true)
     }
 
