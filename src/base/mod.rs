@@ -2,6 +2,7 @@
 
 pub mod cell;
 pub mod crc16;
+pub mod longdouble;
 pub mod number;
 pub mod prng;
 pub mod time;

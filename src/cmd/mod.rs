@@ -13,6 +13,7 @@ pub mod session;
 #[cfg(test)]
 pub mod testing;
 
+pub mod bitmap;
 pub mod connection;
 pub mod strings;
 
@@ -23,4 +24,18 @@ pub use row::{Command, KeySpec, Plan, Where};
 pub use session::Session;
 
 /// Every family's rows. A new family is added here.
-pub const FAMILIES: &[&[Command]] = &[connection::COMMANDS, strings::COMMANDS];
+pub const FAMILIES: &[&[Command]] = &[
+    connection::COMMANDS,
+    strings::get::COMMANDS,
+    strings::set::COMMANDS,
+    strings::number::COMMANDS,
+    strings::range::COMMANDS,
+    strings::edit::COMMANDS,
+    strings::many::COMMANDS,
+    strings::lcs::COMMANDS,
+    bitmap::bit::COMMANDS,
+    bitmap::count::COMMANDS,
+    bitmap::position::COMMANDS,
+    bitmap::op::COMMANDS,
+    bitmap::field::COMMANDS,
+];
