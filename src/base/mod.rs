@@ -2,6 +2,8 @@
 
 pub mod cell;
 pub mod crc16;
+pub mod glob;
+pub mod heap;
 pub mod longdouble;
 pub mod number;
 pub mod prng;

@@ -5,7 +5,6 @@ use crate::base::time::Now;
 use crate::config::Config;
 use crate::resp::{Error, Out};
 use crate::store::Keys;
-use std::sync::Arc;
 
 /// Facts of the process that do not change while it runs.
 #[derive(Clone, Debug, Default)]
@@ -91,15 +90,15 @@ pub struct ShutdownMode {
 /// Something that every shard does.
 #[derive(Clone, Debug)]
 pub enum Order {
-    /// A new configuration is in force.
-    Configure(Arc<Config>),
+    /// CONFIG SET: these names and values, checked already. Every shard applies them in the same sequence.
+    Configure(Vec<(String, String)>),
     /// CONFIG REWRITE: the control plane writes this text to the file, and the reply says how it went.
     WriteConfig(String),
     /// CONFIG RESETSTAT.
     ResetStats,
     /// SLOWLOG RESET.
     ResetSlowlog,
-    /// LATENCY RESET of these events; empty: all. Histograms of commands go with `LATENCY RESET` of none? No: they stay.
+    /// LATENCY RESET of these events; empty: all.
     ResetLatency(Vec<String>),
     /// CLIENT KILL: these ids. The caller's own reply goes out first.
     Kill(Vec<u64>),

@@ -6,6 +6,7 @@
 //! What outlives it, or concerns more than stores, is returned as an [`Outcome`].
 
 pub mod cx;
+pub mod help;
 pub mod registry;
 pub mod report;
 pub mod row;
@@ -15,7 +16,10 @@ pub mod testing;
 
 pub mod bitmap;
 pub mod connection;
+pub mod keyspace;
 pub mod strings;
+pub mod unknown;
+pub mod version;
 
 pub use cx::{Cx, Done, Env, Order, Outcome, PauseMode, ServerInfo, ShutdownMode};
 pub use registry::Registry;
@@ -38,4 +42,11 @@ pub const FAMILIES: &[&[Command]] = &[
     bitmap::position::COMMANDS,
     bitmap::op::COMMANDS,
     bitmap::field::COMMANDS,
+    keyspace::databases::COMMANDS,
+    keyspace::existence::COMMANDS,
+    keyspace::expiry::COMMANDS,
+    keyspace::iteration::COMMANDS,
+    keyspace::object::COMMANDS,
+    keyspace::serialization::COMMANDS,
+    keyspace::transfer::COMMANDS,
 ];

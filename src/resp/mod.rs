@@ -6,4 +6,4 @@ mod write;
 
 pub use error::Error;
 pub use parse::{Args, Limits, Parser, ProtocolError, Span, Step};
-pub use write::{Out, Proto, SHARE_FROM};
+pub use write::{Mark, Out, Proto, SHARE_FROM};

@@ -32,6 +32,11 @@ impl Span {
         Span { start: start as u32, end: end as u32 }
     }
 
+    /// The same argument when `n` bytes before it have gone from its buffer.
+    pub fn shifted(self, n: usize) -> Span {
+        Span { start: self.start - n as u32, end: self.end - n as u32 }
+    }
+
     /// How many bytes.
     pub fn len(self) -> usize {
         (self.end - self.start) as usize

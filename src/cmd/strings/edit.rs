@@ -8,7 +8,7 @@ use super::text::{Text, put_raw, stored};
 use crate::base::number::parse_i64;
 use crate::cmd::row::{category, flag, key};
 use crate::cmd::{Command, Cx, Done, KeySpec, Outcome, Plan};
-use crate::ds::table::{INLINE_MAX, Payload, ViewMut};
+use crate::ds::{INLINE_MAX, Payload, ViewMut};
 use crate::resp::{Args, Error};
 use crate::store::{Keys, RAW, Value};
 use bytes::{Bytes, BytesMut};

@@ -5,7 +5,7 @@ use crate::base::longdouble::LongDouble;
 use crate::base::number::parse_i64;
 use crate::cmd::row::{category, flag, key};
 use crate::cmd::{Command, Cx, Done, KeySpec, Outcome, Plan};
-use crate::ds::table::Payload;
+use crate::ds::Payload;
 use crate::resp::{Args, Error};
 use crate::store::int_of;
 

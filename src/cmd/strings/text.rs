@@ -1,6 +1,6 @@
 //! Strings as commands see them, and the way of a new one into the keyspace.
 
-use crate::ds::table::{INLINE_MAX, Owned, Payload, View};
+use crate::ds::{INLINE_MAX, Owned, Payload, View};
 use crate::resp::{Error, Out};
 use crate::store::{Keys, RAW, Value, int_of};
 use bytes::Bytes;
