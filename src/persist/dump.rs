@@ -6,7 +6,7 @@
 
 use super::rdb_string::{Text, decode_string, encode_i64, encode_string};
 use super::{Corrupt, crc64::crc64};
-use crate::ds::{Owned, Ref, View};
+use crate::ds::table::{Owned, View};
 use crate::store::{Value, string_of};
 
 /// The version that payloads carry: Redis 7.0's, so that it and everything later takes them. Strings look alike in all.
@@ -33,10 +33,10 @@ impl From<Corrupt> for Refused {
     }
 }
 
-/// The payload of an entry's value; strings are compressed if `compress` (`rdbcompression`).
-pub fn dump(entry: &Ref<'_, Value>, compress: bool) -> Vec<u8> {
+/// The payload of a value; strings are compressed if `compress` (`rdbcompression`).
+pub fn dump(value: View<'_, Value>, compress: bool) -> Vec<u8> {
     let mut out = vec![TYPE_STRING];
-    match entry.view() {
+    match value {
         View::Int(value) => encode_i64(&mut out, value),
         View::Bytes(text) => encode_string(&mut out, text, compress),
         View::Boxed(Value::Str(text)) => encode_string(&mut out, text, compress),
@@ -81,13 +81,9 @@ const _: () = assert!(FOOTER == size_of::<u16>() + size_of::<u64>());
 mod tests {
     use super::*;
     use crate::base::prng::{seeded, xorshift};
-    use crate::ds::{Payload, Table};
 
-    fn dumped(payload: Payload<'_, Value>) -> Vec<u8> {
-        let mut table = Table::new(1);
-        let hash = table.hash(b"k");
-        table.upsert(hash, b"k", payload, None, 0);
-        dump(&table.get(hash, b"k").expect("just set"), true)
+    fn dumped(value: View<'_, Value>) -> Vec<u8> {
+        dump(value, true)
     }
 
     fn bytes_of(value: Owned<Value>) -> Vec<u8> {
@@ -127,12 +123,12 @@ mod tests {
     fn payloads_are_redis_s_byte_for_byte() {
         for (text, payload) in GOLDEN {
             let stored = match text.parse::<i64>() {
-                Ok(n) if n.to_string() == *text => Payload::Int(n),
-                _ => Payload::Bytes(text.as_bytes()),
+                Ok(n) if n.to_string() == *text => View::Int(n),
+                _ => View::Bytes(text.as_bytes()),
             };
             assert_eq!(hex(&dumped(stored)), *payload, "{text}");
             assert_eq!(
-                hex(&dumped(Payload::Bytes(text.as_bytes()))),
+                hex(&dumped(View::Bytes(text.as_bytes()))),
                 *payload,
                 "{text}, not stored as an integer"
             );
@@ -142,7 +138,7 @@ mod tests {
     #[test]
     fn every_damage_is_refused() {
         let text: Vec<u8> = b"abcabcabcabcabcabcabcabcabcabcabcabcabc, and then some".to_vec();
-        let payload = dumped(Payload::Bytes(&text));
+        let payload = dumped(View::Bytes(&text));
         assert_eq!(restore(&payload).map(bytes_of), Ok(text));
         for bit in 0..payload.len() * 8 {
             let mut bad = payload.clone();
@@ -159,7 +155,7 @@ mod tests {
     fn damage_under_a_right_checksum_never_panics() {
         let mut rng = seeded(11);
         let text: Vec<u8> = (0..200u8).map(|i| i % 7).collect();
-        let good = dumped(Payload::Bytes(&text));
+        let good = dumped(View::Bytes(&text));
         for _ in 0..50_000 {
             let mut bad = good[..good.len() - FOOTER].to_vec();
             for _ in 0..1 + xorshift(&mut rng) % 3 {
@@ -192,9 +188,9 @@ mod tests {
 
     #[test]
     fn values_come_back_in_the_form_that_they_would_be_stored_in() {
-        assert!(matches!(restore(&dumped(Payload::Bytes(b"12345678901"))), Ok(Owned::Int(12_345_678_901))));
+        assert!(matches!(restore(&dumped(View::Bytes(b"12345678901"))), Ok(Owned::Int(12_345_678_901))));
         let long = vec![7u8; 100_000];
-        let payload = dumped(Payload::Boxed(Value::Str(long.clone().into())));
+        let payload = dumped(View::Boxed(&Value::Str(long.clone().into())));
         assert!(payload.len() < 2_000);
         assert!(matches!(restore(&payload), Ok(Owned::Boxed(Value::Str(b))) if b == long));
     }

@@ -48,7 +48,7 @@ pub const COMMANDS: &[Command] = &[
 
 fn dump(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
     match cx.keys.read(args.at(1)) {
-        Some(entry) => cx.out.bulk_shared(&Bytes::from(dump::dump(&entry, true))),
+        Some(entry) => cx.out.bulk_shared(&Bytes::from(dump::dump(entry.view(), true))),
         None => cx.out.null(),
     }
     Ok(Outcome::Done)
