@@ -6,7 +6,7 @@
 
 use super::rdb_string::{Text, decode_string, encode_i64, encode_string};
 use super::{Corrupt, crc64::crc64};
-use crate::ds::table::{Owned, View};
+use crate::ds::{Owned, View};
 use crate::store::{Value, string_of};
 
 /// The version that payloads carry: Redis 7.0's, so that it and everything later takes them. Strings look alike in all.
