@@ -14,6 +14,7 @@ pub mod session;
 #[cfg(test)]
 pub mod testing;
 
+pub mod bitmap;
 pub mod connection;
 pub mod keyspace;
 pub mod strings;
@@ -29,7 +30,18 @@ pub use session::Session;
 /// Every family's rows. A new family is added here.
 pub const FAMILIES: &[&[Command]] = &[
     connection::COMMANDS,
-    strings::COMMANDS,
+    strings::get::COMMANDS,
+    strings::set::COMMANDS,
+    strings::number::COMMANDS,
+    strings::range::COMMANDS,
+    strings::edit::COMMANDS,
+    strings::many::COMMANDS,
+    strings::lcs::COMMANDS,
+    bitmap::bit::COMMANDS,
+    bitmap::count::COMMANDS,
+    bitmap::position::COMMANDS,
+    bitmap::op::COMMANDS,
+    bitmap::field::COMMANDS,
     keyspace::databases::COMMANDS,
     keyspace::existence::COMMANDS,
     keyspace::expiry::COMMANDS,
