@@ -48,7 +48,7 @@ fn draw_columns(text: &mut Text, band: &[(i64, u32)], low: u32, high: u32) {
                 _ => b' ',
             })
             .collect();
-        write_line(text, line.trim_ascii_end());
+        write_line(text, &line);
     }
 }
 

@@ -219,5 +219,11 @@ mod tests {
             "-".repeat(80)
         );
         assert_eq!(graph, format!("${}\r\n{expected}\r\n", expected.len()));
+        let mut world = World::new(1);
+        for (i, ms) in [20, 10, 15].into_iter().enumerate() {
+            world.reports[0].latency.note("command", 1_699_999_997 + i as i64, ms);
+        }
+        let graph = world.run("LATENCY GRAPH command");
+        assert!(graph.ends_with("-\n#  \n| _\n| |\n|_|\n   \n321\nsss\n\r\n"), "{graph}");
     }
 }
