@@ -17,6 +17,7 @@ pub mod testing;
 pub mod bitmap;
 pub mod connection;
 pub mod keyspace;
+pub mod server;
 pub mod strings;
 pub mod unknown;
 pub mod version;
@@ -49,4 +50,13 @@ pub const FAMILIES: &[&[Command]] = &[
     keyspace::object::COMMANDS,
     keyspace::serialization::COMMANDS,
     keyspace::transfer::COMMANDS,
+    server::info::COMMANDS,
+    server::config::COMMANDS,
+    server::clock::COMMANDS,
+    server::lolwut::COMMANDS,
+    server::shutdown::COMMANDS,
+    server::debug::COMMANDS,
+    server::memory::COMMANDS,
+    server::slowlog::COMMANDS,
+    server::latency::COMMANDS,
 ];
