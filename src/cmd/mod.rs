@@ -13,9 +13,15 @@ pub mod session;
 #[cfg(test)]
 pub mod testing;
 
+pub mod help;
+pub mod syntax;
+pub mod unknown;
+pub mod version;
+
+pub mod client;
+pub mod command;
 pub mod connection;
 pub mod strings;
-pub mod unknown;
 
 pub use cx::{Cx, Done, Env, Order, Outcome, PauseMode, ServerInfo, ShutdownMode};
 pub use registry::Registry;
@@ -24,4 +30,11 @@ pub use row::{Command, KeySpec, Plan, Where};
 pub use session::Session;
 
 /// Every family's rows. A new family is added here.
-pub const FAMILIES: &[&[Command]] = &[connection::COMMANDS, strings::COMMANDS];
+pub const FAMILIES: &[&[Command]] = &[
+    connection::basic::COMMANDS,
+    connection::auth::COMMANDS,
+    connection::hello::COMMANDS,
+    client::COMMANDS,
+    command::COMMANDS,
+    strings::COMMANDS,
+];
