@@ -21,6 +21,7 @@ pub mod version;
 pub mod client;
 pub mod command;
 pub mod connection;
+pub mod keyspace;
 pub mod strings;
 
 pub use cx::{Cx, Done, Env, Order, Outcome, PauseMode, ServerInfo, ShutdownMode};
@@ -37,4 +38,11 @@ pub const FAMILIES: &[&[Command]] = &[
     client::COMMANDS,
     command::COMMANDS,
     strings::COMMANDS,
+    keyspace::databases::COMMANDS,
+    keyspace::existence::COMMANDS,
+    keyspace::expiry::COMMANDS,
+    keyspace::iteration::COMMANDS,
+    keyspace::object::COMMANDS,
+    keyspace::serialization::COMMANDS,
+    keyspace::transfer::COMMANDS,
 ];

@@ -2,7 +2,7 @@
 
 use super::row::{category, flag, key};
 use super::{Command, Cx, Done, KeySpec, Outcome, Plan};
-use crate::ds::table::{INLINE_MAX, Payload, Ref, View};
+use crate::ds::{INLINE_MAX, Payload, Ref, View};
 use crate::resp::{Args, Error, Out};
 use crate::store::{Value, int_of};
 use bytes::Bytes;

@@ -17,6 +17,8 @@ pub struct World {
     pub session: Session,
     pub now: Now,
     pub reports: Vec<Report>,
+    /// How uses of keys are noted.
+    pub policy: Policy,
     /// What the last command left to do.
     pub outcome: Option<Outcome>,
     random: u64,
@@ -39,6 +41,7 @@ impl World {
             session,
             now,
             reports: (0..shards).map(|shard| Report { shard, ..Report::default() }).collect(),
+            policy: Policy { lfu: None },
             outcome: None,
             random: 1,
         }
@@ -56,13 +59,27 @@ impl World {
         let request = format!("{line}\n");
         let limits = Limits { bulk_max: i64::MAX, authenticated: true };
         match Parser::default().step(request.as_bytes(), &limits, &mut spans, &mut words) {
-            Step::Command { .. } => self.dispatch(Args::new(&words, &spans)),
+            Step::Command { .. } => {
+                String::from_utf8_lossy(&self.dispatch(Args::new(&words, &spans))).into_owned()
+            }
             other => panic!("{line}: {other:?}"),
+        }
+    }
+
+    /// Runs inline commands one after the other and compares each reply.
+    pub fn expect(&mut self, script: &[(&str, &str)]) {
+        for (i, (line, reply)) in script.iter().enumerate() {
+            assert_eq!(self.run(line), *reply, "{line} (step {i})");
         }
     }
 
     /// Runs a command of binary arguments.
     pub fn run_args(&mut self, args: &[&[u8]]) -> String {
+        String::from_utf8_lossy(&self.run_bytes(args)).into_owned()
+    }
+
+    /// Runs a command of binary arguments and gives the raw reply.
+    pub fn run_bytes(&mut self, args: &[&[u8]]) -> Vec<u8> {
         let mut request = format!("*{}\r\n", args.len()).into_bytes();
         for arg in args {
             request.extend_from_slice(format!("${}\r\n", arg.len()).as_bytes());
@@ -82,7 +99,7 @@ impl World {
         self.session.proto = proto;
     }
 
-    fn dispatch(&mut self, args: Args<'_>) -> String {
+    fn dispatch(&mut self, args: Args<'_>) -> Vec<u8> {
         let mut out = Out::with_buffer(Vec::new(), self.session.proto);
         match self.registry.find(args) {
             Err(Missing::Command) => out.error_text("ERR unknown command"),
@@ -103,7 +120,7 @@ impl World {
                     hand: &mut self.hand,
                     db: self.session.db,
                     now: self.now,
-                    policy: Policy { lfu: None },
+                    policy: self.policy,
                     touch: true,
                     ahead: None,
                     random: &mut self.random,
@@ -133,7 +150,7 @@ impl World {
             all.extend_from_slice(&value);
         }
         all.extend_from_slice(&tail);
-        String::from_utf8_lossy(&all).into_owned()
+        all
     }
 }
 

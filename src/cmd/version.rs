@@ -1,4 +1,6 @@
-//! Which Redis a client may take this server for.
+//! Whose protocol and commands these are, and which kring this is.
 
-/// The release of Redis whose behaviour this server keeps: HELLO's `version`, INFO's `redis_version`.
+/// The Redis release that clients meet.
 pub const REDIS_VERSION: &str = "7.4.2";
+/// kring's own release.
+pub const KRING_VERSION: &str = env!("CARGO_PKG_VERSION");

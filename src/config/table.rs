@@ -98,7 +98,7 @@ knobs! {
         /// Submission entries of a shard's ring (rounded up to a power of two).
         "ring-entries" => ring_entries: u32 = 1024, Int(64, 32768), Boot, Works;
         /// Bytes of output from which a send avoids the copy into the kernel; 0 never does.
-        "zero-copy-from" => zero_copy_from: u64 = 64 * 1024, Memory(0, I64), Live, Works;
+        "zero-copy-from" => zero_copy_from: u64 = 4 * MB, Memory(0, I64), Boot, Works;
         /// Bytes of unsent replies at which a client's pipeline pauses until they are out.
         "output-high-water" => output_high_water: u64 = MB, Memory(4096, I64), Live, Works;
         /// Bytes of requests not yet run at which kring stops reading from a client.

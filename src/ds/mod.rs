@@ -1,2 +1,19 @@
-//! Layer 1: data structures (a stand-in table until the real one lands).
+//! Layer 1: the data structures. They do no I/O, read no clock and no global, and know nothing of Redis's commands.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`table`] | the keyspace of one database: extendible hashing, SIMD-probed buckets, stable SCAN cursors, TTLs |
+//! | [`entry`] | the one block of memory that holds a key, its TTL and its value |
+//! | [`heap`] | the slab heap that the blocks come from: one per table, no atomics, exact accounting |
+//!
+//! Unsafe code stays inside; each file says what it promises and what it relies on. `naive` is the table's twin in plain
+//! safe code: the oracle of the differential tests.
+
+pub mod entry;
+pub mod heap;
+#[cfg(test)]
+mod naive;
 pub mod table;
+
+pub use entry::{INLINE_MAX, Owned, Payload, View, ViewMut};
+pub use table::{Mut, Ref, Table};

@@ -1,224 +1,348 @@
-//! Stand-in table: same interface, a BTreeMap inside.
-use std::cell::Cell;
-use std::collections::BTreeMap;
+//! The keyspace of one database: a hash table that never pauses to grow.
+//!
+//! ```text
+//! hash of the key, 64 bits:  | directory ......... | window 10 | ........ | fingerprint 8 |
+//!                                   |                   |                        |
+//!  directory (2 levels)             v                   v                        v
+//!  +---+---+---+---+---+        segment: head, 1..64 buckets            bucket: 128 bytes
+//!  | . | . | . | . | . | ---->  | h | b0 | b1 | b2 | ... | ---->  | 14 fingerprints | 14 slots | ----> entry
+//!  +---+---+---+---+---+
+//! ```
+//! Extendible hashing: the hash's top bits choose a segment, the next ones a bucket in it. A segment that is full first grows
+//! by an eighth, and at 64 buckets splits in two; either touches at most some 900 slots, and reads no entry but for one split
+//! in seven. So no insert pauses, and memory follows the number of keys in small steps instead of doubling: a bucket's 128
+//! bytes serve 11.2 to 12.6 entries. Removals shrink and merge segments the same way; an empty table holds nothing.
+//!
+//! Everything lies in hash order: a SCAN cursor is a position in hash space (its top 48 bits) and a scan step emits one home
+//! bucket, so an element that is there from start to end is emitted whatever grows or shrinks meanwhile.
+//!
+//! | cost | |
+//! |---|---|
+//! | get | directory (cached), 2 lines of the bucket, 1-2 lines of the entry |
+//! | memory | 16-byte key, 32-byte value: 56 for the entry, about 11 for its place |
+//! | longest insert | a split: some 10 us |
+//!
+//! | file | |
+//! |---|---|
+//! | `bucket` | 14 places and the SIMD probe |
+//! | `segment` | placing, removing, moving slots among buckets |
+//! | `pool` | memory of segments |
+//! | `directory` | from a hash to its segment |
+//! | `resize` | growing, splitting, shrinking, merging |
+//! | `access` | `Mut`: an entry being changed |
+//! | `walk` | SCAN, iteration, sampling |
+//! | `expire` | active expiry in slices |
+//!
+//! SAFETY contract of the folder: a table owns all its segments and entries alone. Handles to them ([`Seg`], `BucketRef`,
+//! [`Entry`]) are made from what the table holds and dropped before anything that could free or move their target; what
+//! leaves the folder (`Ref`, `Mut`) borrows the table. All boxed values have type `V`.
 
-pub const INLINE_MAX: usize = 1024;
-pub enum View<'a, V> {
-    Int(i64),
-    Bytes(&'a [u8]),
-    Boxed(&'a V),
-}
-pub enum ViewMut<'a, V> {
-    Int(i64),
-    Bytes(&'a mut [u8]),
-    Boxed(&'a mut V),
-}
-pub enum Payload<'a, V> {
-    Int(i64),
-    Bytes(&'a [u8]),
-    Boxed(V),
-}
-pub enum Owned<V> {
-    Int(i64),
-    Bytes(Vec<u8>),
-    Boxed(V),
-}
-struct Entry<V> {
-    key: Vec<u8>,
-    value: Owned<V>,
-    expire: Option<i64>,
-    access: Cell<u32>,
-    mark: u8,
-}
-pub struct Ref<'a, V> {
-    e: &'a Entry<V>,
-}
-pub struct Mut<'a, V> {
-    map: &'a mut BTreeMap<(u64, Vec<u8>), Entry<V>>,
-    at: (u64, Vec<u8>),
-}
+mod access;
+mod bucket;
+mod directory;
+mod expire;
+mod pool;
+mod resize;
+mod segment;
+mod walk;
+
+pub use super::entry::Ref;
+pub use access::Mut;
+
+use super::entry::{Entry, Payload};
+use super::heap::Heap;
+use ahash::RandomState;
+pub(super) use bucket::prefetch;
+use bucket::{Slot, fingerprint};
+use directory::Directory;
+use pool::Pool;
+use segment::{PROBES, Seg};
+use std::hash::{BuildHasher, Hasher};
+use std::marker::PhantomData;
+
+/// The keyspace of one database. `V` is what does not fit into an entry. See the module's text.
 pub struct Table<V> {
-    map: BTreeMap<(u64, Vec<u8>), Entry<V>>,
-    state: ahash::RandomState,
+    dir: Directory,
+    pool: Pool,
+    heap: Heap,
+    hasher: RandomState,
+    len: usize,
+    /// Entries with a TTL.
+    expires: usize,
+    /// Entries that hold a `V`.
+    boxed: usize,
+    segments: usize,
+    values: PhantomData<V>,
 }
 
-fn own<V>(p: Payload<'_, V>) -> Owned<V> {
-    match p {
-        Payload::Int(i) => Owned::Int(i),
-        Payload::Bytes(b) => {
-            assert!(b.len() <= INLINE_MAX);
-            Owned::Bytes(b.to_vec())
-        }
-        Payload::Boxed(v) => Owned::Boxed(v),
+// SAFETY: a table owns all that it points to; the V's in it are its own.
+unsafe impl<V: Send> Send for Table<V> {}
+
+/// Where an entry lies.
+#[derive(Clone, Copy)]
+struct Position {
+    seg: Seg,
+    bucket: usize,
+    place: usize,
+}
+
+impl Position {
+    #[inline]
+    fn slot(self) -> Slot {
+        self.seg.bucket(self.bucket).slot(self.place)
     }
 }
-impl<'a, V> Ref<'a, V> {
-    pub fn key(&self) -> &'a [u8] {
-        &self.e.key
-    }
-    pub fn view(&self) -> View<'a, V> {
-        match &self.e.value {
-            Owned::Int(i) => View::Int(*i),
-            Owned::Bytes(b) => View::Bytes(b),
-            Owned::Boxed(v) => View::Boxed(v),
-        }
-    }
-    pub fn expire_at(&self) -> Option<i64> {
-        self.e.expire
-    }
-    pub fn access(&self) -> u32 {
-        self.e.access.get()
-    }
-    pub fn set_access(&self, a: u32) {
-        self.e.access.set(a)
-    }
-    pub fn mark(&self) -> u8 {
-        self.e.mark
-    }
-    pub fn heap_bytes(&self) -> usize {
-        64
-    }
+
+/// The shape of a table, for DEBUG HTSTATS.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    pub entries: usize,
+    pub segments: usize,
+    /// Places for entries.
+    pub capacity: usize,
+    /// Places for segments.
+    pub directory: usize,
+    /// By distance from the home bucket: how many entries.
+    pub distances: [usize; PROBES],
 }
-impl<'a, V> Mut<'a, V> {
-    fn e(&self) -> &Entry<V> {
-        &self.map[&self.at]
-    }
-    fn em(&mut self) -> &mut Entry<V> {
-        self.map.get_mut(&self.at).expect("there")
-    }
-    pub fn key(&self) -> &[u8] {
-        &self.e().key
-    }
-    pub fn view(&self) -> View<'_, V> {
-        match &self.e().value {
-            Owned::Int(i) => View::Int(*i),
-            Owned::Bytes(b) => View::Bytes(b),
-            Owned::Boxed(v) => View::Boxed(v),
-        }
-    }
-    pub fn view_mut(&mut self) -> ViewMut<'_, V> {
-        match &mut self.em().value {
-            Owned::Int(i) => ViewMut::Int(*i),
-            Owned::Bytes(b) => ViewMut::Bytes(b),
-            Owned::Boxed(v) => ViewMut::Boxed(v),
-        }
-    }
-    pub fn expire_at(&self) -> Option<i64> {
-        self.e().expire
-    }
-    pub fn access(&self) -> u32 {
-        self.e().access.get()
-    }
-    pub fn set_access(&mut self, a: u32) {
-        self.e().access.set(a)
-    }
-    pub fn mark(&self) -> u8 {
-        self.e().mark
-    }
-    pub fn set_mark(&mut self, m: u8) {
-        self.em().mark = m
-    }
-    pub fn set_payload(&mut self, p: Payload<'_, V>) -> Option<V> {
-        match std::mem::replace(&mut self.em().value, own(p)) {
-            Owned::Boxed(v) => Some(v),
-            _ => None,
-        }
-    }
-    pub fn set_expire(&mut self, at: Option<i64>) -> Option<i64> {
-        std::mem::replace(&mut self.em().expire, at)
-    }
-    pub fn remove(self) -> Owned<V> {
-        self.map.remove(&self.at).expect("there").value
-    }
-}
+
 impl<V> Table<V> {
+    /// An empty table, which holds no memory. The seed is the hash's secret: take it from the system's randomness, or fix it
+    /// for a simulation.
     pub fn new(seed: u64) -> Self {
-        Table { map: BTreeMap::new(), state: ahash::RandomState::with_seeds(seed, 1, 2, 3) }
-    }
-    pub fn len(&self) -> usize {
-        self.map.len()
-    }
-    pub fn is_empty(&self) -> bool {
-        self.map.is_empty()
-    }
-    pub fn expires(&self) -> usize {
-        self.map.values().filter(|e| e.expire.is_some()).count()
-    }
-    pub fn hash(&self, key: &[u8]) -> u64 {
-        self.state.hash_one(key)
-    }
-    pub fn prefetch(&self, _h: u64) {}
-    pub fn prefetch_entry(&self, _h: u64) {}
-    pub fn get(&self, h: u64, key: &[u8]) -> Option<Ref<'_, V>> {
-        self.map.get(&(h, key.to_vec())).map(|e| Ref { e })
-    }
-    pub fn get_mut(&mut self, h: u64, key: &[u8]) -> Option<Mut<'_, V>> {
-        let at = (h, key.to_vec());
-        if self.map.contains_key(&at) { Some(Mut { map: &mut self.map, at }) } else { None }
-    }
-    pub fn upsert(
-        &mut self,
-        h: u64,
-        key: &[u8],
-        p: Payload<'_, V>,
-        expire: Option<i64>,
-        access: u32,
-    ) -> (Option<V>, bool) {
-        let old = self.map.insert(
-            (h, key.to_vec()),
-            Entry { key: key.to_vec(), value: own(p), expire, access: Cell::new(access), mark: 0 },
-        );
-        match old {
-            None => (None, false),
-            Some(Entry { value: Owned::Boxed(v), .. }) => (Some(v), true),
-            Some(_) => (None, true),
+        let word = |i: u64| {
+            let mut z = seed.wrapping_add(i.wrapping_mul(0x9E37_79B9_7F4A_7C15));
+            z = (z ^ z >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+            z = (z ^ z >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);
+            z ^ z >> 31
+        };
+        Table {
+            dir: Directory::new(),
+            pool: Pool::default(),
+            heap: Heap::new(),
+            hasher: RandomState::with_seeds(word(1), word(2), word(3), word(4)),
+            len: 0,
+            expires: 0,
+            boxed: 0,
+            segments: 0,
+            values: PhantomData,
         }
     }
-    pub fn scan(&self, cursor: u64, f: &mut dyn FnMut(Ref<'_, V>)) -> u64 {
-        match self.map.iter().find(|((h, _), _)| h >> 16 >= cursor) {
-            None => 0,
-            Some(((h, _), _)) => {
-                let p = h >> 16;
-                for ((g, _), e) in &self.map {
-                    if g >> 16 == p {
-                        f(Ref { e })
-                    }
-                }
-                if self.map.keys().any(|(g, _)| g >> 16 > p) { p + 1 } else { 0 }
+
+    #[inline]
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// How many entries have a TTL.
+    #[inline]
+    pub fn expires(&self) -> usize {
+        self.expires
+    }
+
+    /// Bytes of blocks, segments and directory, as allocated; without what the V's hold elsewhere.
+    pub fn bytes(&self) -> usize {
+        self.heap.live_bytes() + self.pool.bytes() + self.dir.bytes()
+    }
+
+    /// Bytes that the heap of entries holds from the allocator, beyond what is in use: its fragmentation.
+    pub fn heap_slack(&self) -> usize {
+        self.heap.reserved_bytes() - self.heap.live_bytes()
+    }
+
+    /// The hash of a key: callers compute it once and pass it on.
+    #[inline]
+    pub fn hash(&self, key: &[u8]) -> u64 {
+        let mut hasher = self.hasher.build_hasher();
+        hasher.write(key);
+        hasher.finish()
+    }
+
+    /// Fetches the lines of the key's bucket.
+    #[inline]
+    pub fn prefetch(&self, hash: u64) {
+        if self.len != 0 {
+            let seg = self.dir.lookup(hash);
+            seg.bucket(seg.home(hash)).prefetch();
+        }
+    }
+
+    /// Fetches the first two lines of the entry that may be the key's; reads its bucket.
+    #[inline]
+    pub fn prefetch_entry(&self, hash: u64) {
+        if self.len != 0 {
+            let seg = self.dir.lookup(hash);
+            let bucket = seg.bucket(seg.home(hash));
+            if let Some(place) = bucket.matches(fingerprint(hash)).next() {
+                bucket.slot(place).entry().prefetch();
             }
         }
     }
-    pub fn iter(&self) -> impl Iterator<Item = Ref<'_, V>> {
-        self.map.values().map(|e| Ref { e })
-    }
-    pub fn random(&self, rng: &mut u64) -> Option<Ref<'_, V>> {
-        if self.map.is_empty() {
+
+    #[inline]
+    fn find(&self, hash: u64, key: &[u8]) -> Option<(Position, Entry)> {
+        debug_assert_eq!(hash, self.hash(key));
+        if self.len == 0 {
             return None;
         }
-        let n = crate::base::prng::xorshift(rng) as usize % self.map.len();
-        self.map.values().nth(n).map(|e| Ref { e })
+        let seg = self.dir.lookup(hash);
+        let fp = fingerprint(hash);
+        let mut b = seg.home(hash);
+        for _ in 0..seg.probes() {
+            let bucket = seg.bucket(b);
+            for place in bucket.matches(fp) {
+                let entry = bucket.slot(place).entry();
+                if entry.key_is(key) {
+                    return Some((Position { seg, bucket: b, place }, entry));
+                }
+            }
+            if bucket.overflow() == 0 {
+                return None;
+            }
+            b = seg.probe(b, 1);
+        }
+        None
     }
-    pub fn expire_slice(
+
+    #[inline]
+    pub fn get(&self, hash: u64, key: &[u8]) -> Option<Ref<'_, V>> {
+        let (_, entry) = self.find(hash, key)?;
+        // SAFETY: the entry is this table's, which is borrowed.
+        Some(unsafe { Ref::new(entry) })
+    }
+
+    #[inline]
+    pub fn get_mut(&mut self, hash: u64, key: &[u8]) -> Option<Mut<'_, V>> {
+        let (at, entry) = self.find(hash, key)?;
+        Some(Mut::new(self, at, entry))
+    }
+
+    /// Adds a key that is absent, with access and mark 0.
+    pub fn insert(&mut self, hash: u64, key: &[u8], payload: Payload<V>, expire: Option<i64>) -> Mut<'_, V> {
+        debug_assert!(self.find(hash, key).is_none());
+        self.boxed += usize::from(matches!(payload, Payload::Boxed(_)));
+        let entry = Entry::write(&mut self.heap, key, payload, expire, 0, 0);
+        if self.dir.is_empty() {
+            self.start();
+        }
+        let at = loop {
+            let seg = self.dir.lookup(hash);
+            let slot = Slot::new(entry, seg.tag(hash));
+            match seg.place(hash, fingerprint(hash), slot) {
+                Some((bucket, place)) => break Position { seg, bucket, place },
+                None => self.grow(seg),
+            }
+        };
+        self.len += 1;
+        if let Some(when) = expire {
+            self.expires += 1;
+            self.note_expire(at.seg, when);
+        }
+        Mut::new(self, at, entry)
+    }
+
+    /// Sets value and TTL (or its absence) of a key, absent or not; clears the mark. A new key's access is 0, an old one's is
+    /// kept. Gives the entry, the boxed value that was replaced, and whether the key existed.
+    #[inline]
+    pub fn upsert_mut(
         &mut self,
-        _c: &mut usize,
-        now: i64,
-        _b: usize,
-        f: &mut dyn FnMut(&[u8], Owned<V>),
-    ) -> usize {
-        let due: Vec<_> = self
-            .map
-            .iter()
-            .filter(|(_, e)| e.expire.is_some_and(|x| x <= now))
-            .map(|(k, _)| k.clone())
-            .collect();
-        for k in &due {
-            if let Some(e) = self.map.remove(k) {
-                f(&e.key, e.value)
+        hash: u64,
+        key: &[u8],
+        payload: Payload<V>,
+        expire: Option<i64>,
+    ) -> (Mut<'_, V>, Option<V>, bool) {
+        let Some((at, entry)) = self.find(hash, key) else {
+            return (self.insert(hash, key, payload, expire), None, false);
+        };
+        let mut found = Mut::new(self, at, entry);
+        let old = found.replace(payload, expire);
+        (found, old, true)
+    }
+
+    /// [`Table::upsert_mut`] without the entry.
+    #[inline]
+    pub fn upsert(
+        &mut self,
+        hash: u64,
+        key: &[u8],
+        payload: Payload<V>,
+        expire: Option<i64>,
+    ) -> (Option<V>, bool) {
+        let (_, old, existed) = self.upsert_mut(hash, key, payload, expire);
+        (old, existed)
+    }
+
+    #[inline]
+    fn note_expire(&mut self, seg: Seg, at: i64) {
+        seg.note_expire(at);
+        self.dir.note_expire(seg.head().prefix, at);
+    }
+
+    /// Takes an entry out of its place. Value and block are the caller's, to take and to free.
+    fn unlink(&mut self, at: Position) -> Entry {
+        let entry = at.slot().entry();
+        at.seg.unplace(at.bucket, at.place);
+        self.len -= 1;
+        self.expires -= usize::from(entry.expire_at().is_some());
+        self.boxed -= usize::from(entry.is_boxed());
+        entry
+    }
+
+    /// All segments in hash order.
+    fn all_segments(&self) -> impl Iterator<Item = Seg> {
+        let mut next = if self.dir.is_empty() { None } else { Some(0) };
+        std::iter::from_fn(move || {
+            let seg = self.dir.lookup(next?);
+            next = seg.end();
+            Some(seg)
+        })
+    }
+
+    /// The table's shape; reads every bucket.
+    pub fn stats(&self) -> Stats {
+        let mut stats = Stats { entries: self.len, directory: self.dir.places(), ..Stats::default() };
+        for seg in self.all_segments() {
+            stats.segments += 1;
+            stats.capacity += seg.buckets() * bucket::PLACES;
+            for (b, _, slot) in seg.slots(0..seg.buckets()) {
+                let home = seg.home(seg.known_hash(slot));
+                let distance = if b >= home { b - home } else { b + seg.buckets() - home };
+                stats.distances[distance] += 1;
             }
         }
-        due.len()
+        stats
     }
-    pub fn bytes(&self) -> usize {
-        self.map.len() * 64
+
+    /// How many segments there are.
+    pub fn segments(&self) -> usize {
+        self.segments
+    }
+}
+
+impl<V> Drop for Table<V> {
+    fn drop(&mut self) {
+        let values = self.boxed != 0 && std::mem::needs_drop::<V>();
+        let segments: Vec<Seg> = self.all_segments().collect();
+        for seg in segments {
+            if values || self.heap.large_blocks() != 0 {
+                for (.., slot) in seg.slots(0..seg.buckets()) {
+                    let entry = slot.entry();
+                    // SAFETY: the table goes, so this is the last use of value and block.
+                    unsafe {
+                        drop(entry.take_boxed::<V>());
+                        entry.free(&mut self.heap);
+                    }
+                }
+            }
+            if Pool::is_lone(seg.buckets()) {
+                // SAFETY: the segment came from the pool; nothing uses it any more. Lone blocks move no others.
+                unsafe { self.pool.free(seg.head_ptr(), seg.buckets()) };
+            }
+        }
     }
 }

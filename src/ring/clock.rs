@@ -4,6 +4,7 @@
 //! Ticks are the processor's time-stamp counter where it is invariant: one rate, whatever the frequency, in step across
 //! cores. Elsewhere they are the nanoseconds of the monotonic clock.
 
+use crate::base::time::Now;
 use nix::time::{ClockId, clock_gettime};
 use std::time::Duration;
 
@@ -30,6 +31,11 @@ impl Clock {
         Clock { ns_per_tick: ((u128::from(end_ns - start_ns) << 32) / ticks) as u64 }
     }
 
+    /// Both clocks, once per turn of a shard's loop.
+    pub fn now(&self) -> Now {
+        Now { wall_us: self.wall_us() as i64, mono_us: self.mono_ns() / 1_000 }
+    }
+
     /// Microseconds since 1970.
     pub fn wall_us(&self) -> u64 {
         read(ClockId::CLOCK_REALTIME) / 1_000
@@ -52,6 +58,17 @@ impl Clock {
             return read(ClockId::CLOCK_MONOTONIC);
         }
         counter()
+    }
+
+    /// The counter as nanoseconds since some moment; the same on all cores.
+    #[inline]
+    pub fn ticks_ns(&self) -> u64 {
+        self.ticks_to_ns(self.ticks())
+    }
+
+    /// Stands still for so long: DEBUG SLEEP.
+    pub fn stand_still(&self, us: u64) {
+        std::thread::sleep(Duration::from_micros(us));
     }
 
     /// A difference of ticks in nanoseconds.

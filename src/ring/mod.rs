@@ -17,8 +17,8 @@
 //! - What ends a multishot is the missing `F_MORE`, whatever the result says.
 //!
 //! Reading order: [`net`] (the seam), [`ops`] (what goes in), `ring` (the turn), then one file an operation:
-//! `accept`, `recv`, `send`, `close`, `wake`; beside them `conns` and `buffers` hold the state, and `probe`, `clock`,
-//! `socket` serve the boot.
+//! `accept`, `recv`, `send`, `close`, `wake`; beside them `conns` and `buffers` hold the state, and `options`,
+//! `probe`, `clock`, `socket` serve the boot.
 
 mod accept;
 mod buffers;

@@ -14,7 +14,9 @@ pub struct Options {
     pub recv_buffers: u16,
     /// Bytes of one receive buffer.
     pub recv_buffer_bytes: u32,
-    /// Chunks of at least this many bytes go out by zero-copy send; `usize::MAX` never.
+    /// Chunks of at least this many bytes go out by zero-copy send; `usize::MAX` never. That is the default, because
+    /// it must earn its notification: on loopback (Linux 6.18, one server core, 10 connections) it took 1.1 times the CPU
+    /// of a plain send at 256 KiB a reply, 1.3 times at 1 MiB, 1.05 times at 4 MiB. A network card may differ.
     pub zero_copy_from: usize,
 }
 
@@ -25,7 +27,7 @@ impl Default for Options {
             cq_entries: 4096,
             recv_buffers: 1024,
             recv_buffer_bytes: 16 * 1024,
-            zero_copy_from: 1024 * 1024,
+            zero_copy_from: usize::MAX,
         }
     }
 }

@@ -98,7 +98,7 @@ impl Ring {
         let conn = self.conns.get(id)?;
         match errno {
             libc::ENOBUFS => {
-                self.buffers.widen();
+                self.buffers.ran_dry();
                 if rearm {
                     conn.recv = Recv::Starved;
                     self.starved.push_back(id);

@@ -5,7 +5,8 @@ use crate::config::Config;
 
 /// The core of each shard, in order. More shards than cores share them.
 pub(super) fn assign(config: &Config) -> Result<Vec<Option<usize>>, BootError> {
-    let usable: Vec<usize> = core_affinity::get_core_ids().unwrap_or_default().into_iter().map(|c| c.id).collect();
+    let usable: Vec<usize> =
+        core_affinity::get_core_ids().unwrap_or_default().into_iter().map(|c| c.id).collect();
     let chosen = if config.cpu_list.0.is_empty() { usable.clone() } else { config.cpu_list.0.clone() };
     if let Some(missing) = chosen.iter().find(|c| !usable.contains(c)) {
         return Err(BootError::NoSuchCore { core: *missing, usable });

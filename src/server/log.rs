@@ -48,8 +48,10 @@ impl Log {
 
 /// `20 Nov 2026 12:00:00.123`, in UTC.
 fn timestamp() -> String {
-    const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-    let now = nix::time::clock_gettime(nix::time::ClockId::CLOCK_REALTIME).map_or(0, |t| t.num_milliseconds());
+    const MONTHS: [&str; 12] =
+        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    let now =
+        nix::time::clock_gettime(nix::time::ClockId::CLOCK_REALTIME).map_or(0, |t| t.num_milliseconds());
     let (secs, ms) = (now / 1_000, now % 1_000);
     let (year, month, day) = civil(secs / 86_400);
     let (h, m, s) = (secs / 3_600 % 24, secs / 60 % 60, secs % 60);

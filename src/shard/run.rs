@@ -3,7 +3,6 @@
 
 use super::mail::Mesh;
 use super::{Core, Letter, Peer};
-use crate::base::time::Now;
 use crate::ring::net::{Chunk, ConnId, Event, Net, World};
 use crate::ring::{Clock, Error, Pool, Ring, Wait, socket};
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -76,16 +75,12 @@ impl Net for Port {
 impl World for Port {
     #[inline]
     fn ticks_ns(&self) -> u64 {
-        self.clock.ticks_to_ns(self.clock.ticks())
+        self.clock.ticks_ns()
     }
 
     fn sleep_us(&mut self, us: u64) {
-        std::thread::sleep(Duration::from_micros(us));
+        self.clock.stand_still(us);
     }
-}
-
-fn now(clock: &Clock) -> Now {
-    Now { wall_us: clock.wall_us() as i64, mono_us: clock.mono_ns() / 1_000 }
 }
 
 /// Runs a shard until the process stops.
@@ -94,7 +89,7 @@ pub fn run(setup: Setup) -> Result<(), Error> {
     let mut port = Port { ring, clock, sleepers, wakes: 0 };
     let mut spin = Spin::default();
     while !stop.load(Ordering::Relaxed) {
-        core.begin_turn(now(&port.clock));
+        core.begin_turn(port.clock.now());
         while let Some(event) = port.ring.next_event() {
             handle(&mut core, &mut port, &mut pool, event, &notices);
             read_mail(&mut core, &mut port, &mut mesh);

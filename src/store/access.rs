@@ -7,6 +7,8 @@
 //! The counter is Morris's approximate counting (1978): it grows with probability 1 / ((counter - 5) * factor + 1).
 
 const CLOCK_MASK: u32 = 0xff_ffff;
+/// The longest idle time that can be told, in seconds.
+pub const IDLE_MAX: i64 = CLOCK_MASK as i64;
 /// What a new key's counter starts at, so that it is not the first to go.
 pub const LFU_INIT: u32 = 5;
 
@@ -34,6 +36,11 @@ fn minutes(secs: i64) -> u32 {
 /// The access bits of a key that is new at `secs`.
 pub fn lfu_new(secs: i64) -> u32 {
     minutes(secs) << 8 | LFU_INIT
+}
+
+/// The access bits of a key with this counter at `secs`.
+pub fn lfu_of(counter: u8, secs: i64) -> u32 {
+    minutes(secs) << 8 | counter as u32
 }
 
 /// The counter, after the decay due at `secs`.

@@ -1,7 +1,7 @@
 //! One logical database of one shard: its table, and what its large values weigh.
 
 use super::{Garbage, LAZY_FREE_FROM, Value};
-use crate::ds::table::{Owned, Table};
+use crate::ds::{Owned, Table};
 
 /// What a slice of active expiry did.
 #[derive(Clone, Copy, Default, Debug)]

@@ -7,7 +7,7 @@
 use super::access::{self, Lfu};
 use super::{Db, Hand, Store, Value};
 use crate::base::time::Now;
-use crate::ds::table::{Mut, Owned, Payload, Ref};
+use crate::ds::{Mut, Owned, Payload, Ref};
 
 /// What the configuration says about the access clock.
 #[derive(Clone, Copy, Debug)]
@@ -32,6 +32,17 @@ pub struct Keys<'a> {
     pub ahead: Option<(*const u8, usize, u64)>,
     /// The state of the xorshift generator that LFU counters and RANDOMKEY draw from.
     pub random: &'a mut u64,
+}
+
+/// An entry's content outside of a table, on its way to another key.
+pub struct Taken {
+    pub value: Owned<Value>,
+    /// Unix ms.
+    pub expire_at: Option<i64>,
+    /// As in [`access`].
+    pub access: u32,
+    /// As in [`super::RAW`].
+    pub mark: u8,
 }
 
 /// How a lookup counts.
@@ -133,15 +144,22 @@ impl Keys<'_> {
         self.hand.store(shard).db_mut(self.db).table_mut().get_mut(hash, key)
     }
 
-    /// Whether a key is there. Counts as a read that leaves the access clock alone, as EXISTS and TYPE do.
-    pub fn exists(&mut self, key: &[u8]) -> bool {
+    /// Looks a key up as TYPE, TTL and OBJECT do: counts a hit or a miss, but leaves the access clock alone.
+    pub fn inspect(&mut self, key: &[u8]) -> Option<Ref<'_, Value>> {
         let touch = std::mem::replace(&mut self.touch, false);
-        let found = self.find(key, Use::Read).is_some();
+        let found = self.find(key, Use::Read);
         self.touch = touch;
-        found
+        let (shard, hash) = found?;
+        self.hand.peek(shard).db(self.db).table().get(hash, key)
     }
 
-    fn new_access(&self) -> u32 {
+    /// Whether a key is there. Counts as [`Keys::inspect`] does.
+    pub fn exists(&mut self, key: &[u8]) -> bool {
+        self.inspect(key).is_some()
+    }
+
+    /// The access bits that a new key starts with.
+    pub fn new_access(&self) -> u32 {
         match self.policy.lfu {
             None => access::lru_clock(self.now.secs()),
             Some(_) => access::lfu_new(self.now.secs()),
@@ -151,15 +169,31 @@ impl Keys<'_> {
     /// Sets a key to a value with this TTL (unix ms), whatever was there. Its mark becomes 0.
     #[inline]
     pub fn set(&mut self, key: &[u8], payload: Payload<'_, Value>, expire_at: Option<i64>) {
+        self.set_used(key, payload, expire_at, None);
+    }
+
+    #[inline]
+    fn set_used(
+        &mut self,
+        key: &[u8],
+        payload: Payload<'_, Value>,
+        expire_at: Option<i64>,
+        access: Option<u32>,
+    ) {
         let shard = self.hand.owner(key);
         let hash = self.hash(self.hand.peek(shard).db(self.db), key);
         let (index, fresh) = (self.db, self.new_access());
+        let keeps_count = self.policy.lfu.is_some();
         let store = self.hand.store(shard);
         let db = store.db_mut(index);
         if let Payload::Boxed(value) = &payload {
             db.weigh(value);
         }
-        let (old, _existed) = db.table_mut().upsert(hash, key, payload, expire_at, fresh);
+        let (entry, old, existed) = db.table_mut().upsert_mut(hash, key, payload, expire_at);
+        // As in Redis, a key that is overwritten keeps its count of uses.
+        if access.is_some() || !(existed && keeps_count) {
+            entry.set_access(access.unwrap_or(fresh));
+        }
         if let Some(value) = old {
             db.unweigh(&value);
             store.discard_value(value);
@@ -215,29 +249,37 @@ impl Keys<'_> {
         true
     }
 
-    /// Removes a key and gives back its value and TTL.
-    pub fn take(&mut self, key: &[u8]) -> Option<(Owned<Value>, Option<i64>, u8)> {
+    /// Removes a key and gives back its content.
+    pub fn take(&mut self, key: &[u8]) -> Option<Taken> {
         let (shard, hash) = self.find(key, Use::Peek)?;
         let db = self.hand.store(shard).db_mut(self.db);
         let entry = db.table_mut().get_mut(hash, key)?;
-        let (expire_at, mark) = (entry.expire_at(), entry.mark());
-        let owned = entry.remove();
-        if let Owned::Boxed(value) = &owned {
+        let (expire_at, access, mark) = (entry.expire_at(), entry.access(), entry.mark());
+        let value = entry.remove();
+        if let Owned::Boxed(value) = &value {
             db.unweigh(value);
         }
-        Some((owned, expire_at, mark))
+        Some(Taken { value, expire_at, access, mark })
     }
 
-    /// Puts what [`Keys::take`] gave under a key, replacing what is there.
+    /// Puts a new value under a key, replacing what is there. `mark` as in [`super::RAW`].
     pub fn put(&mut self, key: &[u8], value: Owned<Value>, expire_at: Option<i64>, mark: u8) {
+        self.place(key, Taken { value, expire_at, access: self.new_access(), mark });
+    }
+
+    /// Puts content that was elsewhere, or should look so, under a key, replacing what is there.
+    pub fn place(&mut self, key: &[u8], content: Taken) {
+        let Taken { value, expire_at, access, mark } = content;
         match value {
-            Owned::Int(n) => self.set(key, Payload::Int(n), expire_at),
-            Owned::Bytes(b) => self.set(key, Payload::Bytes(&b), expire_at),
-            Owned::Boxed(v) => self.set(key, Payload::Boxed(v), expire_at),
+            Owned::Int(n) => self.set_used(key, Payload::Int(n), expire_at, Some(access)),
+            Owned::Bytes(b) => self.set_used(key, Payload::Bytes(&b), expire_at, Some(access)),
+            Owned::Boxed(v) => self.set_used(key, Payload::Boxed(v), expire_at, Some(access)),
         }
-        if mark != 0
-            && let Some(mut entry) = self.write(key)
-        {
+        if mark == 0 {
+            return;
+        }
+        let Some((shard, hash)) = self.find(key, Use::Peek) else { return };
+        if let Some(mut entry) = self.hand.store(shard).db_mut(self.db).table_mut().get_mut(hash, key) {
             entry.set_mark(mark);
         }
     }

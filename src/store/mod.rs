@@ -16,10 +16,10 @@ mod value;
 
 pub use db::{Db, Expired};
 pub use hand::{Hand, Route, ShardSet};
-pub use keys::{Keys, Policy};
-pub use value::{EMBSTR_MAX, Kind, RAW, Value, encoding, int_of};
+pub use keys::{Keys, Policy, Taken};
+pub use value::{EMBSTR_MAX, Kind, RAW, Value, encoding, int_of, kind, string_of};
 
-use crate::ds::table::Table;
+use crate::ds::Table;
 
 /// What a store has counted since it was made or reset.
 #[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]

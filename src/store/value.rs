@@ -1,7 +1,7 @@
 //! Values that are more than a few bytes, and the names Redis gives to what they are.
 
 use crate::base::number::parse_i64;
-use crate::ds::table::{Ref, View};
+use crate::ds::{INLINE_MAX, Owned, Ref, View};
 use bytes::Bytes;
 
 /// The mark of a string entry that Redis would hold as `raw`, however short: it was modified in place.
@@ -45,6 +45,23 @@ impl Value {
         match self {
             Value::Str(bytes) => bytes.len(),
         }
+    }
+}
+
+/// The type of an entry's value.
+pub fn kind(entry: &Ref<'_, Value>) -> Kind {
+    match entry.view() {
+        View::Int(_) | View::Bytes(_) => Kind::String,
+        View::Boxed(value) => value.kind(),
+    }
+}
+
+/// A string in the form in which it is stored, without another copy when it is long.
+pub fn string_of(text: Vec<u8>) -> Owned<Value> {
+    match int_of(&text) {
+        Some(n) => Owned::Int(n),
+        None if text.len() <= INLINE_MAX => Owned::Bytes(text),
+        None => Owned::Boxed(Value::Str(Bytes::from(text))),
     }
 }
 

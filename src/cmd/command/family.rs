@@ -78,22 +78,15 @@ fn command_count(cx: &mut Cx<'_>, _args: Args<'_>) -> Done {
 fn command_help(cx: &mut Cx<'_>, _args: Args<'_>) -> Done {
     help(
         cx.out,
-        "COMMAND",
+        "command",
         &[
-            "(no subcommand)",
-            "    Tell the facts of every command.",
-            "COUNT",
-            "    Tell how many commands there are.",
-            "DOCS [<command-name> ...]",
-            "    Describe these commands, or all.",
-            "GETKEYS <full-command>",
-            "    Tell which arguments of a call are keys.",
-            "GETKEYSANDFLAGS <full-command>",
-            "    The same, with what the call does to each key.",
-            "INFO [<command-name> ...]",
-            "    Tell the facts of these commands, or of all.",
-            "LIST [FILTERBY (MODULE|ACLCAT|PATTERN) <value>]",
-            "    Name the commands, all or those of a module, of an ACL category or with such a name.",
+            ("(no subcommand)", "Tell the facts of every command."),
+            ("COUNT", "Tell how many commands there are."),
+            ("DOCS [<command-name> ...]", "Describe these commands, or all."),
+            ("GETKEYS <full-command>", "Tell which arguments of a call are keys."),
+            ("GETKEYSANDFLAGS <full-command>", "The same, with what the call does to each key."),
+            ("INFO [<command-name> ...]", "Tell the facts of these commands, or of all."),
+            ("LIST [FILTERBY (MODULE|ACLCAT|PATTERN) <value>]", "Name the commands, all or those of a module, of an ACL category or with such a name."),
         ],
     );
     Ok(Outcome::Done)

@@ -1,0 +1,464 @@
+//! The slab heap of one table: where its entries live.
+//!
+//! Why not the process's allocator: memory must belong to the store and not to the core that ran the command (DESIGN 6),
+//! it must be counted exactly, and whoever holds the store is alone, so nothing here is atomic. A 56-byte entry takes 56
+//! bytes; all overhead is 64 bytes in 64 KiB, and what frees leave open.
+//!
+//! ```text
+//! chunk: 2 MiB, aligned to its size, so that the kernel can back it with one huge page
+//!   +--------+--------+-- ... --+--------+
+//!   | slab 0 | slab 1 |         | slab 31|     slab: 64 KiB, aligned to its size, blocks of one size class
+//!   +--------+--------+-- ... --+--------+
+//! slab:  | header 64 B | block | block | block | ... never handed out yet ... |
+//!                                                ^ bump
+//! ```
+//! A block's slab is found by masking its address. Freed blocks form a list through their first 8 bytes; blocks that were
+//! never handed out are untouched memory, so a nearly empty slab costs the pages that it used and no more. Slabs with room
+//! form a list per class. An empty slab goes back to its chunk unless it is the last with room in its class; an empty chunk
+//! goes back to the allocator unless it is the last with room.
+//!
+//! Size classes: every 8 bytes up to 256, then steps of about 12 % up to 2056. Larger blocks come from the global allocator.
+//! Cost: alloc and free are a few loads and stores; the slab's header line is the one that may miss the cache.
+//!
+//! SAFETY contract: [`Heap::alloc`] gives a block of at least `size` bytes, aligned to 8, that nobody else has until it is
+//! given to [`Heap::free`] with the same size. Dropping the heap frees all slabs, whatever lives in them; blocks above
+//! [`SMALL_MAX`] are not tracked and must have been freed before.
+
+use std::alloc::{Layout, handle_alloc_error};
+use std::ptr::{self, NonNull};
+
+/// Bytes of a slab, also its alignment.
+const SLAB: usize = 64 << 10;
+/// Bytes of a chunk, also its alignment: one huge page.
+const CHUNK: usize = 2 << 20;
+const SLABS_PER_CHUNK: u32 = (CHUNK / SLAB) as u32;
+/// Largest block kept in slabs; larger ones come from the global allocator.
+pub const SMALL_MAX: usize = 2056;
+const CLASSES: usize = 50;
+
+/// Block sizes by class.
+const SIZES: [u16; CLASSES] = {
+    let coarse: [u16; 18] = [
+        288,
+        320,
+        360,
+        400,
+        448,
+        504,
+        568,
+        640,
+        720,
+        808,
+        904,
+        1016,
+        1144,
+        1288,
+        1448,
+        1624,
+        1832,
+        SMALL_MAX as u16,
+    ];
+    let mut sizes = [0; CLASSES];
+    let mut i = 0;
+    while i < CLASSES {
+        sizes[i] = if i < 32 { (i as u16 + 1) * 8 } else { coarse[i - 32] };
+        i += 1;
+    }
+    sizes
+};
+
+/// Class by size in 8-byte words, rounded up.
+const CLASS_OF: [u8; SMALL_MAX / 8 + 1] = {
+    let mut classes = [0; SMALL_MAX / 8 + 1];
+    let mut words = 0;
+    let mut class = 0;
+    while words < classes.len() {
+        if words * 8 > SIZES[class] as usize {
+            class += 1;
+        }
+        classes[words] = class as u8;
+        words += 1;
+    }
+    classes
+};
+
+/// The start of a slab.
+#[repr(C, align(64))]
+struct Slab {
+    /// Head of the list of freed blocks; each holds the next one's address in its first 8 bytes.
+    free: *mut u8,
+    /// Neighbours in the list of slabs with room of this class.
+    next: *mut Slab,
+    prev: *mut Slab,
+    /// Offset of the first byte never handed out.
+    bump: u32,
+    live: u32,
+    size: u32,
+    /// Index of the chunk.
+    chunk: u32,
+    class: u8,
+    listed: bool,
+}
+
+const _: () = assert!(size_of::<Slab>() == 64);
+const _: () = assert!(SIZES[31] == 256 && SIZES[CLASSES - 1] as usize == SMALL_MAX);
+
+struct Chunk {
+    base: NonNull<u8>,
+    /// A bit per slab that is not in use; 0 with a dangling base when the chunk was given back.
+    free: u32,
+}
+
+/// The heap. See the module's text.
+pub struct Heap {
+    /// By class: the first slab with room.
+    room: [*mut Slab; CLASSES],
+    chunks: Vec<Chunk>,
+    /// Chunks that have free slabs.
+    with_room: Vec<u32>,
+    /// Indices in `chunks` whose memory was given back.
+    vacant: Vec<u32>,
+    live_bytes: usize,
+    large_bytes: usize,
+    large_blocks: usize,
+}
+
+// SAFETY: every pointer in a heap points into memory that the heap owns alone.
+unsafe impl Send for Heap {}
+
+impl Default for Heap {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Heap {
+    /// An empty heap; holds no memory.
+    pub fn new() -> Self {
+        Heap {
+            room: [ptr::null_mut(); CLASSES],
+            chunks: Vec::new(),
+            with_room: Vec::new(),
+            vacant: Vec::new(),
+            live_bytes: 0,
+            large_bytes: 0,
+            large_blocks: 0,
+        }
+    }
+
+    /// The bytes that a block for `size` bytes takes.
+    #[inline]
+    pub fn block_size(size: usize) -> usize {
+        if size > SMALL_MAX { size.next_multiple_of(8) } else { SIZES[class_of(size)] as usize }
+    }
+
+    /// Bytes in live blocks, size classes included.
+    pub fn live_bytes(&self) -> usize {
+        self.live_bytes
+    }
+
+    /// Live blocks above [`SMALL_MAX`].
+    pub fn large_blocks(&self) -> usize {
+        self.large_blocks
+    }
+
+    /// Bytes that the heap holds from the allocator, used or not (pages never touched are not resident).
+    pub fn reserved_bytes(&self) -> usize {
+        (self.chunks.len() - self.vacant.len()) * CHUNK + self.large_bytes
+    }
+
+    /// A block of at least `size` bytes, aligned to 8. Its content is undefined. Aborts when memory is exhausted.
+    #[inline]
+    pub fn alloc(&mut self, size: usize) -> NonNull<u8> {
+        if size > SMALL_MAX {
+            return self.alloc_large(size);
+        }
+        let class = class_of(size);
+        self.live_bytes += SIZES[class] as usize;
+        let slab = self.room[class];
+        if slab.is_null() {
+            return self.alloc_in_new_slab(class);
+        }
+        self.take_block(slab)
+    }
+
+    /// Gives a block back.
+    ///
+    /// # Safety
+    /// `block` came from [`Heap::alloc`] of this heap with a size of the same [`Heap::block_size`], and is not used again.
+    #[inline]
+    pub unsafe fn free(&mut self, block: NonNull<u8>, size: usize) {
+        if size > SMALL_MAX {
+            // SAFETY: the caller's promise.
+            return unsafe { self.free_large(block, size) };
+        }
+        let block = block.as_ptr();
+        let slab: *mut Slab = block.map_addr(|a| a & !(SLAB - 1)).cast();
+        // SAFETY: the block is live, so its slab is in use and its header valid; the block's memory is ours again.
+        let (live, listed, class) = unsafe {
+            debug_assert_eq!((*slab).size as usize, Self::block_size(size));
+            block.cast::<*mut u8>().write((*slab).free);
+            (*slab).free = block;
+            (*slab).live -= 1;
+            ((*slab).live, (*slab).listed, (*slab).class as usize)
+        };
+        self.live_bytes -= SIZES[class] as usize;
+        if !listed {
+            self.link(slab);
+        }
+        if live == 0 {
+            self.retire(slab, class);
+        }
+    }
+
+    /// Takes a block out of a slab that has room, and the slab out of its list when that was the last one.
+    #[inline]
+    fn take_block(&mut self, slab: *mut Slab) -> NonNull<u8> {
+        // SAFETY: listed slabs are in use and have a freed block or room behind `bump`; both are inside the slab.
+        unsafe {
+            let s = &mut *slab;
+            let mut block = s.free;
+            if block.is_null() {
+                block = slab.cast::<u8>().add(s.bump as usize);
+                s.bump += s.size;
+            } else {
+                s.free = block.cast::<*mut u8>().read();
+            }
+            s.live += 1;
+            if s.free.is_null() && (s.bump + s.size) as usize > SLAB {
+                self.unlink(slab);
+            }
+            NonNull::new_unchecked(block)
+        }
+    }
+
+    #[cold]
+    fn alloc_in_new_slab(&mut self, class: usize) -> NonNull<u8> {
+        let chunk = match self.with_room.last() {
+            Some(&chunk) => chunk,
+            None => self.new_chunk(),
+        };
+        let c = &mut self.chunks[chunk as usize];
+        let index = c.free.trailing_zeros();
+        c.free &= c.free - 1;
+        if c.free == 0 {
+            self.with_room.pop();
+        }
+        // SAFETY: `index` is below SLABS_PER_CHUNK, the slab was free, so its memory is nobody's.
+        let slab = unsafe {
+            let slab: *mut Slab = c.base.as_ptr().add(index as usize * SLAB).cast();
+            slab.write(Slab {
+                free: ptr::null_mut(),
+                next: ptr::null_mut(),
+                prev: ptr::null_mut(),
+                bump: size_of::<Slab>() as u32,
+                live: 0,
+                size: SIZES[class] as u32,
+                chunk,
+                class: class as u8,
+                listed: false,
+            });
+            slab
+        };
+        self.link(slab);
+        self.take_block(slab)
+    }
+
+    fn new_chunk(&mut self) -> u32 {
+        // SAFETY: the layout has a size.
+        let Some(base) = NonNull::new(unsafe { std::alloc::alloc(chunk_layout()) }) else {
+            handle_alloc_error(chunk_layout());
+        };
+        let chunk = Chunk { base, free: u32::MAX };
+        let index = match self.vacant.pop() {
+            Some(index) => {
+                self.chunks[index as usize] = chunk;
+                index
+            }
+            None => {
+                self.chunks.push(chunk);
+                self.chunks.len() as u32 - 1
+            }
+        };
+        self.with_room.push(index);
+        index
+    }
+
+    fn link(&mut self, slab: *mut Slab) {
+        // SAFETY: `slab` and the list's head are slabs in use.
+        unsafe {
+            let head = &mut self.room[(*slab).class as usize];
+            (*slab).prev = ptr::null_mut();
+            (*slab).next = *head;
+            (*slab).listed = true;
+            if !head.is_null() {
+                (**head).prev = slab;
+            }
+            *head = slab;
+        }
+    }
+
+    fn unlink(&mut self, slab: *mut Slab) {
+        // SAFETY: `slab` is in use and listed, so its neighbours are too.
+        unsafe {
+            let Slab { next, prev, class, .. } = *slab;
+            if prev.is_null() {
+                self.room[class as usize] = next;
+            } else {
+                (*prev).next = next;
+            }
+            if !next.is_null() {
+                (*next).prev = prev;
+            }
+            (*slab).listed = false;
+        }
+    }
+
+    /// Gives an empty slab back to its chunk, unless it is the only one with room in its class.
+    #[cold]
+    fn retire(&mut self, slab: *mut Slab, class: usize) {
+        // SAFETY: the slab is in use and listed; it holds no live block.
+        let (alone, chunk) = unsafe { ((*slab).next.is_null() && self.room[class] == slab, (*slab).chunk) };
+        if alone {
+            // SAFETY: as above; no block lives, so the slab may start anew, without its list of scattered blocks.
+            unsafe {
+                (*slab).free = ptr::null_mut();
+                (*slab).bump = size_of::<Slab>() as u32;
+            }
+            return;
+        }
+        self.unlink(slab);
+        let c = &mut self.chunks[chunk as usize];
+        let index = (slab.addr() & (CHUNK - 1)) / SLAB;
+        if c.free == 0 {
+            self.with_room.push(chunk);
+        }
+        c.free |= 1 << index;
+        if c.free == u32::MAX && self.with_room.len() > 1 {
+            c.free = 0;
+            // SAFETY: no slab of the chunk is in use, and it came from `new_chunk`.
+            unsafe { std::alloc::dealloc(c.base.as_ptr(), chunk_layout()) };
+            c.base = NonNull::dangling();
+            self.vacant.push(chunk);
+            self.with_room.retain(|&c| c != chunk);
+        }
+    }
+
+    #[cold]
+    fn alloc_large(&mut self, size: usize) -> NonNull<u8> {
+        let layout = large_layout(size);
+        self.live_bytes += layout.size();
+        self.large_bytes += layout.size();
+        self.large_blocks += 1;
+        // SAFETY: the layout has a size.
+        NonNull::new(unsafe { std::alloc::alloc(layout) }).unwrap_or_else(|| handle_alloc_error(layout))
+    }
+
+    /// # Safety
+    /// As [`Heap::free`].
+    #[cold]
+    unsafe fn free_large(&mut self, block: NonNull<u8>, size: usize) {
+        let layout = large_layout(size);
+        self.live_bytes -= layout.size();
+        self.large_bytes -= layout.size();
+        self.large_blocks -= 1;
+        // SAFETY: the caller's promise: it came from `alloc_large` with this layout.
+        unsafe { std::alloc::dealloc(block.as_ptr(), layout) };
+    }
+}
+
+impl Drop for Heap {
+    fn drop(&mut self) {
+        debug_assert_eq!(self.large_blocks, 0);
+        for chunk in &self.chunks {
+            if !self.vacant.is_empty() && chunk.base == NonNull::dangling() {
+                continue;
+            }
+            // SAFETY: the chunk came from `new_chunk` and was not given back.
+            unsafe { std::alloc::dealloc(chunk.base.as_ptr(), chunk_layout()) };
+        }
+    }
+}
+
+#[inline]
+fn class_of(size: usize) -> usize {
+    CLASS_OF[size.div_ceil(8)] as usize
+}
+
+const fn chunk_layout() -> Layout {
+    match Layout::from_size_align(CHUNK, CHUNK) {
+        Ok(layout) => layout,
+        Err(_) => panic!("a power of two"),
+    }
+}
+
+fn large_layout(size: usize) -> Layout {
+    Layout::from_size_align(size.next_multiple_of(8), 8).expect("a block is far below isize::MAX")
+}
+
+const _: () = assert!(SLABS_PER_CHUNK == u32::BITS);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn next(rng: &mut u64) -> u64 {
+        *rng ^= *rng << 13;
+        *rng ^= *rng >> 7;
+        *rng ^= *rng << 17;
+        *rng
+    }
+
+    #[test]
+    fn classes_fit() {
+        for size in 0..=SMALL_MAX {
+            let block = Heap::block_size(size);
+            assert!(block >= size && block % 8 == 0);
+            assert!(size < 8 || size > 256 || block < size + 8);
+            assert!(size <= 256 || block * 100 <= size * 114);
+        }
+    }
+
+    /// Blocks keep what is written to them, are disjoint and aligned, and the accounting ends at zero.
+    #[test]
+    fn random_blocks_keep_their_bytes() {
+        let steps = if cfg!(miri) { 2_000 } else { 200_000 };
+        let mut heap = Heap::new();
+        let mut live: Vec<(NonNull<u8>, usize, u8)> = Vec::new();
+        let mut rng = 7;
+        let mut bytes = 0;
+        for step in 0..steps {
+            let growing = (step / (steps / 8)) % 2 == 0;
+            if next(&mut rng) % 16 < if growing { 11 } else { 4 } || live.is_empty() {
+                let size = match next(&mut rng) % 8 {
+                    0 => next(&mut rng) as usize % 5000,
+                    1..4 => 56,
+                    _ => next(&mut rng) as usize % 300,
+                };
+                let p = heap.alloc(size);
+                assert_eq!(p.addr().get() % 8, 0);
+                let mark = step as u8;
+                // SAFETY: the block is ours and has `size` bytes.
+                unsafe { p.as_ptr().write_bytes(mark, size) };
+                bytes += Heap::block_size(size);
+                live.push((p, size, mark));
+            } else {
+                let i = next(&mut rng) as usize % live.len();
+                let (p, size, mark) = live.swap_remove(i);
+                // SAFETY: the block is live and was filled with `mark`.
+                unsafe {
+                    assert!(std::slice::from_raw_parts(p.as_ptr(), size).iter().all(|&b| b == mark));
+                    heap.free(p, size);
+                }
+                bytes -= Heap::block_size(size);
+            }
+            assert_eq!(heap.live_bytes(), bytes);
+        }
+        for (p, size, _) in live {
+            // SAFETY: the block is live.
+            unsafe { heap.free(p, size) };
+        }
+        assert_eq!((heap.live_bytes(), heap.large_blocks()), (0, 0));
+        assert!(heap.reserved_bytes() <= 3 * CHUNK, "{}", heap.reserved_bytes());
+    }
+}

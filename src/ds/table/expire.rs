@@ -1,0 +1,112 @@
+//! Active expiry: finding the entries whose time has come, in slices.
+//!
+//! Every segment keeps a lower bound of the earliest expiry in it, and so does every node of the directory (512 segments). A
+//! slice goes round in hash order and enters only what may hold a due entry, so a table where nothing is due costs a look at
+//! some bounds. A segment's bound is found anew by each pass through it; a pass may be cut anywhere and go on in a later slice.
+
+use super::super::entry::Owned;
+use super::segment::{NEVER, Seg};
+use super::{Position, Table};
+
+/// Cursors are the top bits of a hash; these are below it.
+const CURSOR_SHIFT: u32 = 16;
+/// Looking at a segment's bound costs as much budget as this part of an entry.
+const BOUNDS_PER_ENTRY: usize = 4;
+
+impl<V> Table<V> {
+    /// No entry expires before this, unix ms.
+    pub fn min_expire(&self) -> i64 {
+        self.dir.min_expire()
+    }
+
+    /// Removes entries that expire at or before `now_ms` and gives them to `f`; goes once around the table at most, beginning
+    /// at `cursor` (any number is valid) and leaving it where the next slice goes on. `budget` bounds the entries with a TTL
+    /// that are looked at (by a bucket more at most), and the bounds looked at too. Returns how many entries were.
+    pub fn expire_slice(
+        &mut self,
+        cursor: &mut usize,
+        now_ms: i64,
+        budget: usize,
+        f: &mut dyn FnMut(&[u8], Owned<V>),
+    ) -> usize {
+        let start = (*cursor as u64) << CURSOR_SHIFT;
+        if self.min_expire() > now_ms {
+            return 0;
+        }
+        let mut at = start;
+        let mut wrapped = false;
+        let mut looked = 0;
+        let mut bounds = budget.saturating_mul(BOUNDS_PER_ENTRY);
+        while looked < budget && bounds > 0 && self.expires > 0 {
+            let (node_min, node_end) = self.dir.node_expiry(at);
+            let next = if node_min > now_ms {
+                node_end
+            } else {
+                bounds -= 1;
+                let seg = self.dir.lookup(at);
+                let next = if seg.head().min_expire > now_ms {
+                    seg.end()
+                } else {
+                    self.expire_segment(seg, at, now_ms, budget, &mut looked, f)
+                };
+                if next == node_end && self.len != 0 {
+                    self.dir.tighten(at);
+                }
+                next
+            };
+            at = next.unwrap_or(0);
+            if wrapped && (next.is_none() || at >= start) {
+                break;
+            }
+            wrapped |= next.is_none();
+        }
+        *cursor = (at >> CURSOR_SHIFT) as usize;
+        looked
+    }
+
+    /// Goes through a segment from the hash `from` on until `looked` reaches the budget; returns where to go on.
+    fn expire_segment(
+        &mut self,
+        seg: Seg,
+        from: u64,
+        now_ms: i64,
+        budget: usize,
+        looked: &mut usize,
+        f: &mut dyn FnMut(&[u8], Owned<V>),
+    ) -> Option<u64> {
+        let first = seg.home(from);
+        if first == 0 {
+            seg.head_mut().pass_min = NEVER;
+        }
+        let mut b = first;
+        while b < seg.buckets() && (*looked < budget || b == first) {
+            for place in seg.bucket(b).occupied() {
+                let slot = seg.bucket(b).slot(place);
+                if !slot.has_ttl() {
+                    continue;
+                }
+                *looked += 1;
+                match slot.entry().expire_at() {
+                    Some(at) if at <= now_ms => self.expire_entry(Position { seg, bucket: b, place }, f),
+                    Some(at) => seg.head_mut().pass_min = seg.head().pass_min.min(at),
+                    None => {}
+                }
+            }
+            b += 1;
+        }
+        let next = seg.bucket_start(b);
+        if b == seg.buckets() {
+            seg.head_mut().min_expire = seg.head().pass_min;
+        }
+        self.shrink_if_sparse(seg);
+        next
+    }
+
+    fn expire_entry(&mut self, at: Position, f: &mut dyn FnMut(&[u8], Owned<V>)) {
+        let entry = self.unlink(at);
+        // SAFETY: the entry is in no place any more, so its value is read here for the last time.
+        f(entry.key(), unsafe { entry.take() });
+        // SAFETY: as above, and the value was taken.
+        unsafe { entry.free(&mut self.heap) };
+    }
+}
