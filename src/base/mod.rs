@@ -4,6 +4,7 @@ pub mod cell;
 pub mod crc16;
 pub mod glob;
 pub mod heap;
+pub mod longdouble;
 pub mod number;
 pub mod prng;
 pub mod time;

@@ -18,6 +18,7 @@ pub mod syntax;
 pub mod unknown;
 pub mod version;
 
+pub mod bitmap;
 pub mod client;
 pub mod command;
 pub mod connection;
@@ -37,7 +38,18 @@ pub const FAMILIES: &[&[Command]] = &[
     connection::hello::COMMANDS,
     client::COMMANDS,
     command::COMMANDS,
-    strings::COMMANDS,
+    strings::get::COMMANDS,
+    strings::set::COMMANDS,
+    strings::number::COMMANDS,
+    strings::range::COMMANDS,
+    strings::edit::COMMANDS,
+    strings::many::COMMANDS,
+    strings::lcs::COMMANDS,
+    bitmap::bit::COMMANDS,
+    bitmap::count::COMMANDS,
+    bitmap::position::COMMANDS,
+    bitmap::op::COMMANDS,
+    bitmap::field::COMMANDS,
     keyspace::databases::COMMANDS,
     keyspace::existence::COMMANDS,
     keyspace::expiry::COMMANDS,

@@ -5,8 +5,9 @@ use super::registry::Missing;
 use super::{Cx, Env, FAMILIES, Outcome, Plan, Registry, Report, ServerInfo, Session};
 use crate::base::time::Now;
 use crate::config::Config;
+use crate::ds::Ref;
 use crate::resp::{Args, Limits, Out, Parser, Proto, Step};
-use crate::store::{Hand, Keys, Policy, Route, Store};
+use crate::store::{Hand, Keys, Policy, Route, Store, Value};
 
 /// A world in which commands run one by one.
 pub struct World {
@@ -92,6 +93,26 @@ impl World {
             Step::Command { .. } => self.dispatch(Args::new(&request, &spans)),
             other => panic!("{other:?}"),
         }
+    }
+
+    /// The TTL of a key (unix ms).
+    pub fn expire_at(&mut self, key: &str) -> Option<i64> {
+        self.peek(key, |entry| entry.expire_at())
+    }
+
+    /// What OBJECT ENCODING says of a key that is there.
+    pub fn encoding(&mut self, key: &str) -> &'static str {
+        self.peek(key, |entry| crate::store::encoding(&entry))
+    }
+
+    /// The string that a key holds, shared with it when it is long.
+    pub fn hold(&mut self, key: &str) -> bytes::Bytes {
+        self.peek(key, |entry| super::strings::Text::of(entry.view()).expect("a string").hold())
+    }
+
+    fn peek<R>(&mut self, key: &str, f: impl FnOnce(Ref<'_, Value>) -> R) -> R {
+        let table = self.hand.peek(self.hand.owner(key.as_bytes())).db(self.session.db).table();
+        f(table.get(table.hash(key.as_bytes()), key.as_bytes()).expect("there"))
     }
 
     /// Speaks RESP3 from here on, or RESP2.

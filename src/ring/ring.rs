@@ -51,6 +51,8 @@ pub struct Ring {
     /// A wake-up came that has not been told of.
     pub(super) woken: bool,
     pub(super) zero_copy_from: usize,
+    /// Plain sends queued since the last turn.
+    pub(super) queued_sends: u32,
     pub(super) buffers: Rc<Buffers>,
 }
 
@@ -82,6 +84,7 @@ pub fn open(options: &Options) -> Result<(Ring, Pool), Error> {
         batch: 1,
         woken: false,
         zero_copy_from: options.zero_copy_from,
+        queued_sends: 0,
         buffers: Rc::clone(&buffers),
     };
     Ok((ring, Pool::new(buffers)))
@@ -116,8 +119,12 @@ impl Ring {
         self.flush_backlog();
         let to_submit = self.io.submission().len() as u32;
         self.batch += 1;
+        // Sends that find room complete inside the submit, and would end the wait before it began: wait for one thing
+        // more than them. Should one not find room, the wait for the others is short.
+        let sends = std::mem::take(&mut self.queued_sends);
+        let want = if self.enter.min_wait { 1 + sends } else { 1 };
         match wait {
-            Wait::For(limit) if self.quiet() => self.enter.call(to_submit, 1, Some(limit)),
+            Wait::For(limit) if self.quiet() => self.enter.call(to_submit, want, Some(limit)),
             _ if to_submit > 0 || self.work_waits() => self.enter.call(to_submit, 0, None),
             _ => Ok(()),
         }
@@ -270,6 +277,8 @@ struct Enter {
     /// The ring's place among the thread's registered descriptors.
     registered: u32,
     flags: u32,
+    /// The kernel (6.12 on) can wait for several completions for a while, and for one after that.
+    min_wait: bool,
 }
 
 /// `struct io_uring_getevents_arg`.
@@ -289,13 +298,22 @@ struct RsrcUpdate {
     data: u64,
 }
 
+/// How long a wait holds out for more than one completion: longer than a client on this host takes to answer, shorter
+/// than anybody notices when a peer's socket is full.
+const MIN_WAIT_US: u32 = 100;
+
 /// `IORING_REGISTER_RING_FDS` and its inverse.
 const REGISTER_RING_FDS: u32 = 20;
 const UNREGISTER_RING_FDS: u32 = 21;
 
 impl Enter {
     fn new(io: &IoUring) -> Result<Enter, Error> {
-        let mut enter = Enter { ring: io.as_raw_fd(), registered: u32::MAX, flags: 0 };
+        let mut enter = Enter {
+            ring: io.as_raw_fd(),
+            registered: u32::MAX,
+            flags: 0,
+            min_wait: io.params().is_feature_min_timeout(),
+        };
         // Sleeping in a ring counts as waiting for I/O, which makes an idle server look like a busy disk.
         if io.params().is_feature_no_iowait() {
             enter.flags |= EnterFlags::NO_IOWAIT.bits();
@@ -335,7 +353,7 @@ impl Enter {
                 let arg = GetEvents {
                     sigmask: 0,
                     sigmask_bytes: 0,
-                    min_wait_us: 0,
+                    min_wait_us: if want > 1 { MIN_WAIT_US } else { 0 },
                     timeout: &raw const timeout as u64,
                 };
                 let flags = flags | EnterFlags::EXT_ARG.bits();

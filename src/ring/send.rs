@@ -26,6 +26,7 @@ impl Ring {
         conn.sent = 0;
         conn.send_errno = 0;
         let entry = send_rest(conn, id, zero_copy_from);
+        self.queued_sends += 1;
         self.push(entry);
     }
 

@@ -7,7 +7,7 @@
 use super::access::{self, Lfu};
 use super::{Db, Hand, Store, Value};
 use crate::base::time::Now;
-use crate::ds::{Mut, Owned, Payload, Ref};
+use crate::ds::{Mut, Owned, Payload, Ref, View};
 
 /// What the configuration says about the access clock.
 #[derive(Clone, Copy, Debug)]
@@ -220,11 +220,15 @@ impl Keys<'_> {
     }
 
     /// Takes the large value of a key out, so that it can be changed without a copy, and leaves 0 in its place:
-    /// [`Keys::set_value`] must follow.
+    /// [`Keys::set_value`] must follow. None, and nothing changes, when the value is a small one.
     pub fn lift_value(&mut self, key: &[u8]) -> Option<Value> {
         let (shard, hash) = self.find(key, Use::Write)?;
         let db = self.hand.store(shard).db_mut(self.db);
-        let value = db.table_mut().get_mut(hash, key)?.set_payload(Payload::Int(0))?;
+        let mut entry = db.table_mut().get_mut(hash, key)?;
+        if !matches!(entry.view(), View::Boxed(_)) {
+            return None;
+        }
+        let value = entry.set_payload(Payload::Int(0))?;
         db.unweigh(&value);
         Some(value)
     }

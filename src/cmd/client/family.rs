@@ -53,6 +53,37 @@ const HELP: Command = Command {
     ..BASE
 };
 
+const KILL_HELP: &str = "\
+Close the connections that fit all of these options:
+* ADDR (<ip:port>|<unixsocket>:0)
+  The client's address.
+* ID <client-id>
+  The connection's ID.
+* LADDR (<ip:port>|<unixsocket>:0)
+  The address it connected to.
+* MAXAGE <seconds>
+  Open for at least this long.
+* SKIPME (YES|NO)
+  Whether to spare this connection (default: yes).
+* TYPE (NORMAL|MASTER|REPLICA|PUBSUB)
+  The kind of client.
+* USER <username>
+  The user it is logged in as.";
+
+const LIST_HELP: &str = "\
+Show the connections, all or those that fit an option:
+* ID <client-id> [<client-id> [...]]
+  Those with these IDs.
+* TYPE (NORMAL|MASTER|REPLICA|PUBSUB)
+  Those of this kind.";
+
+const SETINFO_HELP: &str = "\
+Tell about the client's library. Options:
+* LIB-NAME <name>
+  What it is called.
+* LIB-VER <version>
+  Its version.";
+
 fn client_help(cx: &mut Cx<'_>, _args: Args<'_>) -> Done {
     help(
         cx.out,
@@ -62,13 +93,16 @@ fn client_help(cx: &mut Cx<'_>, _args: Args<'_>) -> Done {
             ("ID", "Tell the ID of this connection."),
             ("INFO", "Show this connection as LIST does."),
             ("KILL <ip:port>", "Close the connection from <ip:port>."),
-            ("KILL <option> <value> [<option> <value> [...]]", "Close the connections that fit all of these options:\n* ADDR (<ip:port>|<unixsocket>:0)\n  The client's address.\n* ID <client-id>\n  The connection's ID.\n* LADDR (<ip:port>|<unixsocket>:0)\n  The address it connected to.\n* MAXAGE <seconds>\n  Open for at least this long.\n* SKIPME (YES|NO)\n  Whether to spare this connection (default: yes).\n* TYPE (NORMAL|MASTER|REPLICA|PUBSUB)\n  The kind of client.\n* USER <username>\n  The user it is logged in as."),
-            ("LIST [options ...]", "Show the connections, all or those that fit an option:\n* ID <client-id> [<client-id> [...]]\n  Those with these IDs.\n* TYPE (NORMAL|MASTER|REPLICA|PUBSUB)\n  Those of this kind."),
+            ("KILL <option> <value> [<option> <value> [...]]", KILL_HELP),
+            ("LIST [options ...]", LIST_HELP),
             ("NO-EVICT (ON|OFF)", "Keep this connection open when clients take too much memory."),
             ("NO-TOUCH (ON|OFF)", "Leave the last access of keys alone when this connection uses them."),
-            ("PAUSE <timeout> [WRITE|ALL]", "Hold back commands, all or those that write, for <timeout> milliseconds."),
+            (
+                "PAUSE <timeout> [WRITE|ALL]",
+                "Hold back commands, all or those that write, for <timeout> milliseconds.",
+            ),
             ("REPLY (ON|OFF|SKIP)", "Say whether this connection wants replies."),
-            ("SETINFO <option> <value>", "Tell about the client's library. Options:\n* LIB-NAME <name>\n  What it is called.\n* LIB-VER <version>\n  Its version."),
+            ("SETINFO <option> <value>", SETINFO_HELP),
             ("SETNAME <name>", "Name this connection."),
             ("UNBLOCK <clientid> [TIMEOUT|ERROR]", "End the wait of a blocked client."),
             ("UNPAUSE", "End a PAUSE."),

@@ -86,7 +86,10 @@ fn command_help(cx: &mut Cx<'_>, _args: Args<'_>) -> Done {
             ("GETKEYS <full-command>", "Tell which arguments of a call are keys."),
             ("GETKEYSANDFLAGS <full-command>", "The same, with what the call does to each key."),
             ("INFO [<command-name> ...]", "Tell the facts of these commands, or of all."),
-            ("LIST [FILTERBY (MODULE|ACLCAT|PATTERN) <value>]", "Name the commands, all or those of a module, of an ACL category or with such a name."),
+            (
+                "LIST [FILTERBY (MODULE|ACLCAT|PATTERN) <value>]",
+                "Name the commands, all or those of a module, of an ACL category or with such a name.",
+            ),
         ],
     );
     Ok(Outcome::Done)
