@@ -6,7 +6,6 @@
 //! What outlives it, or concerns more than stores, is returned as an [`Outcome`].
 
 pub mod cx;
-pub mod help;
 pub mod registry;
 pub mod report;
 pub mod row;
@@ -14,13 +13,18 @@ pub mod session;
 #[cfg(test)]
 pub mod testing;
 
+pub mod help;
+pub mod syntax;
+pub mod unknown;
+pub mod version;
+
 pub mod bitmap;
+pub mod client;
+pub mod command;
 pub mod connection;
 pub mod keyspace;
 pub mod server;
 pub mod strings;
-pub mod unknown;
-pub mod version;
 
 pub use cx::{Cx, Done, Env, Order, Outcome, PauseMode, ServerInfo, ShutdownMode};
 pub use registry::Registry;
@@ -30,7 +34,11 @@ pub use session::Session;
 
 /// Every family's rows. A new family is added here.
 pub const FAMILIES: &[&[Command]] = &[
-    connection::COMMANDS,
+    connection::basic::COMMANDS,
+    connection::auth::COMMANDS,
+    connection::hello::COMMANDS,
+    client::COMMANDS,
+    command::COMMANDS,
     strings::get::COMMANDS,
     strings::set::COMMANDS,
     strings::number::COMMANDS,
