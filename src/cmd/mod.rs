@@ -23,6 +23,7 @@ pub mod client;
 pub mod command;
 pub mod connection;
 pub mod keyspace;
+pub mod server;
 pub mod strings;
 
 pub use cx::{Cx, Done, Env, Order, Outcome, PauseMode, ServerInfo, ShutdownMode};
@@ -57,4 +58,13 @@ pub const FAMILIES: &[&[Command]] = &[
     keyspace::object::COMMANDS,
     keyspace::serialization::COMMANDS,
     keyspace::transfer::COMMANDS,
+    server::info::COMMANDS,
+    server::config::COMMANDS,
+    server::clock::COMMANDS,
+    server::lolwut::COMMANDS,
+    server::shutdown::COMMANDS,
+    server::debug::COMMANDS,
+    server::memory::COMMANDS,
+    server::slowlog::COMMANDS,
+    server::latency::COMMANDS,
 ];
