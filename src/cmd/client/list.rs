@@ -136,8 +136,9 @@ fn line(text: &mut String, cx: &Cx<'_>, client: &ClientInfo) {
     let s = &client.session;
     let now = cx.env.now.secs();
     let words = s.name.len() + s.lib_name.len() + s.lib_ver.len() + s.addr.len() + s.laddr.len();
-    let total =
-        size_of::<Session>() + words + client.query_capacity + client.out_capacity + client.chunk_bytes;
+    // An unread request may lie in a buffer that is not the client's own.
+    let query_room = client.query_capacity.max(client.query_bytes);
+    let total = size_of::<Session>() + words + query_room + client.out_capacity + client.chunk_bytes;
     let command = s.last_command.map_or("NULL", |id| cx.env.registry.row(id).full_name);
     // Writing to a string cannot fail.
     let _ = write!(
@@ -223,9 +224,7 @@ pub(super) mod tests {
         let reply = world.run("CLIENT INFO");
         let (head, text) = reply.split_once("\r\n").unwrap();
         assert_eq!(head, format!("${}", text.len() - 2));
-        // An unread request may lie in a buffer that is not the client's own.
-        let query_room = client.query_capacity.max(client.query_bytes);
-        let total = size_of::<Session>() + words + query_room + client.out_capacity + client.chunk_bytes;
+        let total = size_of::<Session>() + 2 + 3 + 14 + 14 + 164;
         assert_eq!(
             text,
             format!(
