@@ -308,7 +308,12 @@ const UNREGISTER_RING_FDS: u32 = 21;
 
 impl Enter {
     fn new(io: &IoUring) -> Result<Enter, Error> {
-        let mut enter = Enter { ring: io.as_raw_fd(), registered: u32::MAX, flags: 0, min_wait: io.params().is_feature_min_timeout() };
+        let mut enter = Enter {
+            ring: io.as_raw_fd(),
+            registered: u32::MAX,
+            flags: 0,
+            min_wait: io.params().is_feature_min_timeout(),
+        };
         // Sleeping in a ring counts as waiting for I/O, which makes an idle server look like a busy disk.
         if io.params().is_feature_no_iowait() {
             enter.flags |= EnterFlags::NO_IOWAIT.bits();
