@@ -6,7 +6,6 @@
 //! What outlives it, or concerns more than stores, is returned as an [`Outcome`].
 
 pub mod cx;
-pub mod help;
 pub mod registry;
 pub mod report;
 pub mod row;
@@ -14,12 +13,18 @@ pub mod session;
 #[cfg(test)]
 pub mod testing;
 
-pub mod bitmap;
-pub mod connection;
-pub mod keyspace;
-pub mod strings;
+pub mod help;
+pub mod syntax;
 pub mod unknown;
 pub mod version;
+
+pub mod bitmap;
+pub mod client;
+pub mod command;
+pub mod connection;
+pub mod keyspace;
+pub mod server;
+pub mod strings;
 
 pub use cx::{Cx, Done, Env, Order, Outcome, PauseMode, ServerInfo, ShutdownMode};
 pub use registry::Registry;
@@ -29,7 +34,11 @@ pub use session::Session;
 
 /// Every family's rows. A new family is added here.
 pub const FAMILIES: &[&[Command]] = &[
-    connection::COMMANDS,
+    connection::basic::COMMANDS,
+    connection::auth::COMMANDS,
+    connection::hello::COMMANDS,
+    client::COMMANDS,
+    command::COMMANDS,
     strings::get::COMMANDS,
     strings::set::COMMANDS,
     strings::number::COMMANDS,
@@ -49,4 +58,13 @@ pub const FAMILIES: &[&[Command]] = &[
     keyspace::object::COMMANDS,
     keyspace::serialization::COMMANDS,
     keyspace::transfer::COMMANDS,
+    server::info::COMMANDS,
+    server::config::COMMANDS,
+    server::clock::COMMANDS,
+    server::lolwut::COMMANDS,
+    server::shutdown::COMMANDS,
+    server::debug::COMMANDS,
+    server::memory::COMMANDS,
+    server::slowlog::COMMANDS,
+    server::latency::COMMANDS,
 ];

@@ -1,6 +1,7 @@
 //! From a name to its row: an open-addressing table over the first eight bytes of the name, made once.
 
 use super::Command;
+use super::row::flag;
 use crate::resp::Args;
 
 /// All commands. A command's number indexes per-command metrics; subcommands have numbers too.
@@ -122,14 +123,19 @@ impl Registry {
             .find(|found| found.row.name.as_bytes().eq_ignore_ascii_case(name))
     }
 
-    /// The row that runs for these arguments: a container's subcommand when there is one.
+    /// The row that runs for these arguments: a container's subcommand when there is one. A container that hides its
+    /// subcommands runs itself when none takes these arguments, so that it words the error.
     #[inline]
     pub fn find(&self, args: Args<'_>) -> Result<Found, Missing> {
         let found = self.command(args.at(0)).ok_or(Missing::Command)?;
         if found.row.subcommands.is_empty() || args.len() < 2 {
             return Ok(found);
         }
-        self.subcommand(found, args.at(1)).ok_or(Missing::Subcommand(found.row.name))
+        match self.subcommand(found, args.at(1)) {
+            Some(sub) if !found.row.is(flag::HIDE_SUBCOMMANDS) || sub.row.takes(args.len()) => Ok(sub),
+            _ if found.row.is(flag::HIDE_SUBCOMMANDS) => Ok(found),
+            _ => Err(Missing::Subcommand(found.row.name)),
+        }
     }
 }
 

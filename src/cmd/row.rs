@@ -161,22 +161,39 @@ pub struct KeySpec {
     pub begin: Begin,
     pub find: Find,
     pub flags: u32,
+    /// For COMMAND INFO: what else is to know, in our words.
+    pub notes: &'static str,
 }
 
 impl KeySpec {
     /// One key, argument `at`.
     pub const fn one(at: usize, flags: u32) -> KeySpec {
-        KeySpec { begin: Begin::Index(at), find: Find::Range { last: 0, step: 1, limit: 0 }, flags }
+        KeySpec {
+            begin: Begin::Index(at),
+            find: Find::Range { last: 0, step: 1, limit: 0 },
+            flags,
+            notes: "",
+        }
     }
 
     /// Keys from argument `first` to `last` (relative to `first`, or negative: from the end), every `step`th.
     pub const fn range(first: usize, last: i32, step: usize, flags: u32) -> KeySpec {
-        KeySpec { begin: Begin::Index(first), find: Find::Range { last, step, limit: 0 }, flags }
+        KeySpec { begin: Begin::Index(first), find: Find::Range { last, step, limit: 0 }, flags, notes: "" }
     }
 
     /// The argument at `num` says how many keys follow it.
     pub const fn counted(num: usize, flags: u32) -> KeySpec {
-        KeySpec { begin: Begin::Index(num), find: Find::Count { num: 0, first: 1, step: 1 }, flags }
+        KeySpec {
+            begin: Begin::Index(num),
+            find: Find::Count { num: 0, first: 1, step: 1 },
+            flags,
+            notes: "",
+        }
+    }
+
+    /// The same with notes.
+    pub const fn with_notes(self, notes: &'static str) -> KeySpec {
+        KeySpec { notes, ..self }
     }
 
     /// Calls `f` with the position of each key; false when the arguments do not fit the spec.
@@ -260,6 +277,15 @@ pub enum Plan {
     Home,
 }
 
+/// That a command is kept for old clients only.
+#[derive(Clone, Copy, Debug)]
+pub struct Deprecated {
+    /// The Redis release that says so.
+    pub since: &'static str,
+    /// What to use: COMMAND DOCS's `replaced_by`.
+    pub instead: &'static str,
+}
+
 /// A command's function.
 pub type Run = fn(&mut Cx<'_>, Args<'_>) -> Done;
 
@@ -291,6 +317,7 @@ pub struct Command {
     pub syntax: &'static str,
     /// COMMAND INFO's tips (`request_policy:all_shards`, ...).
     pub tips: &'static [&'static str],
+    pub deprecated: Option<Deprecated>,
 }
 
 impl Command {
@@ -311,6 +338,7 @@ impl Command {
         complexity: "O(1)",
         syntax: "",
         tips: &[],
+        deprecated: None,
     };
 
     /// Whether `n` arguments, name included, are a fit.

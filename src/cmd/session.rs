@@ -1,6 +1,6 @@
 //! What a client has said about itself. It travels with the client's commands, so that any shard can run them.
 
-use crate::resp::Proto;
+use crate::resp::{Error, Proto};
 use std::sync::Arc;
 
 /// How CLIENT REPLY wants replies handled.
@@ -13,6 +13,18 @@ pub enum ReplyMode {
     SkipNext,
     /// This is the command whose reply is skipped.
     Skipping,
+}
+
+/// A word that CLIENT LIST can show: printable ASCII without spaces.
+pub fn shown_word(text: &[u8]) -> Option<Arc<str>> {
+    let text = std::str::from_utf8(text).ok()?;
+    text.bytes().all(|b| b.is_ascii_graphic()).then(|| Arc::from(text))
+}
+
+/// A client's name, as HELLO and CLIENT SETNAME take it; empty: none.
+pub fn client_name(text: &[u8]) -> Result<Arc<str>, Error> {
+    const BAD: &str = "ERR Client names cannot contain spaces, newlines or special characters.";
+    shown_word(text).ok_or(Error::text_of(BAD))
 }
 
 /// A client's own state.

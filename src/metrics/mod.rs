@@ -4,10 +4,14 @@
 //! copy. Nothing here is shared, so counting costs an add.
 
 mod command;
+mod errors;
 mod latency;
+mod rate;
 
 pub use command::{CommandStats, HISTOGRAM_MAX_NS};
+pub use errors::{ERROR_CODES_MAX, ErrorCounts, OVERFLOW_CODE};
 pub use latency::{EVENT_HISTORY, LatencyEvent, LatencyEvents};
+pub use rate::{RateSampler, Rates, SAMPLE_US, SAMPLES};
 
 /// A counter's row.
 pub struct Metric {

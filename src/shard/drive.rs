@@ -1,6 +1,6 @@
 //! The life of a command: parse a batch, fetch its memory, take the stores, run, count.
 
-use super::batch::End;
+use super::batch::{Batch, End};
 use super::connections::{Conn, Waits};
 use super::{Core, Job};
 use crate::cmd::cx::MemoryNow;
@@ -14,6 +14,9 @@ use crate::store::{Keys, Policy as AccessPolicy, ShardSet};
 
 /// Bytes of requests that one connection runs before others have their turn.
 const BYTES_PER_TURN: usize = 64 * 1024;
+
+/// How many commands ahead of the one that runs entries are sent for: memory takes about as long as so many commands.
+const ENTRIES_AHEAD: usize = 6;
 
 /// A batch at work: whose it is, and where its requests and replies are.
 pub(super) struct Work<'a> {
@@ -280,6 +283,7 @@ impl Core {
                     prefetched.insert(s);
                     self.prefetch(&mut batch, i, s, work);
                 }
+                self.prefetch_entry(&batch, i + ENTRIES_AHEAD, work);
                 let command = &batch.commands[i];
                 let (found, place, hash, end) = (command.found, command.place, command.hash, command.end);
                 let args = batch.args(i, work.input);
@@ -314,14 +318,13 @@ impl Core {
         }
     }
 
-    /// Hashes the first keys of the batch's commands that live in store `s`, and sends for their memory.
-    fn prefetch(&mut self, batch: &mut super::batch::Batch, from: usize, s: usize, work: &Work<'_>) {
-        let db = work.session.db;
+    /// Hashes the first keys of the batch's commands that live in store `s`, and sends for their buckets.
+    fn prefetch(&mut self, batch: &mut Batch, from: usize, s: usize, work: &Work<'_>) {
         let count = batch.commands.len();
         if count - from < 2 {
             return;
         }
-        let table = self.hand.peek(s).db(db).table();
+        let table = self.hand.peek(s).db(work.session.db).table();
         for i in from..count {
             if batch.commands[i].place == Where::Shard(s)
                 && let Some(key) = batch.first_key(i, work.input)
@@ -331,10 +334,20 @@ impl Core {
                 batch.commands[i].hash = hash;
             }
         }
-        for command in &batch.commands[from..] {
-            if command.hash != 0 && command.place == Where::Shard(s) {
-                table.prefetch_entry(command.hash);
-            }
+        for i in from + 1..count.min(from + ENTRIES_AHEAD) {
+            self.prefetch_entry(batch, i, work);
+        }
+    }
+
+    /// Sends for the entry of command `i`, whose bucket has been sent for.
+    #[inline]
+    fn prefetch_entry(&self, batch: &Batch, i: usize, work: &Work<'_>) {
+        if let Some(command) = batch.commands.get(i)
+            && let Where::Shard(s) = command.place
+            && command.hash != 0
+            && self.hand.has(s)
+        {
+            self.hand.peek(s).db(work.session.db).table().prefetch_entry(command.hash);
         }
     }
 

@@ -97,14 +97,7 @@ impl Keys<'_> {
             Some(entry) if entry.expire_at().is_some_and(|at| at <= now.ms()) => Some(false),
             Some(entry) => {
                 if touch && how != Use::Peek {
-                    let access = match policy.lfu {
-                        None => access::lru_clock(now.secs()),
-                        Some(lfu) => {
-                            let random = crate::base::prng::xorshift(self.random) as u32;
-                            access::lfu_used(entry.access(), now.secs(), lfu, random)
-                        }
-                    };
-                    entry.set_access(access);
+                    note_use(&entry, now, policy, self.random);
                 }
                 Some(true)
             }
@@ -127,6 +120,21 @@ impl Keys<'_> {
     /// Looks a key up for reading: counts a hit or a miss and notes the use.
     #[inline]
     pub fn read(&mut self, key: &[u8]) -> Option<Ref<'_, Value>> {
+        let shard = self.hand.owner(key);
+        if self.hand.peek(shard).db(self.db).expires() == 0 {
+            // Nothing here can have expired: one probe does.
+            let hash = self.hash(self.hand.peek(shard).db(self.db), key);
+            let (db, tally) = self.hand.store(shard).for_reading(self.db);
+            let Some(entry) = db.table().get(hash, key) else {
+                tally.misses += 1;
+                return None;
+            };
+            tally.hits += 1;
+            if self.touch {
+                note_use(&entry, self.now, self.policy, self.random);
+            }
+            return Some(entry);
+        }
         let (shard, hash) = self.find(key, Use::Read)?;
         self.hand.peek(shard).db(self.db).table().get(hash, key)
     }
@@ -295,7 +303,25 @@ impl Keys<'_> {
     }
 }
 
+/// Notes a use of an entry, as the policy counts them.
+#[inline]
+fn note_use(entry: &Ref<'_, Value>, now: Now, policy: Policy, random: &mut u64) {
+    let access = match policy.lfu {
+        None => access::lru_clock(now.secs()),
+        Some(lfu) => {
+            access::lfu_used(entry.access(), now.secs(), lfu, crate::base::prng::xorshift(random) as u32)
+        }
+    };
+    entry.set_access(access);
+}
+
 impl Store {
+    /// A database to look into, and the tally of what is found.
+    #[inline]
+    fn for_reading(&mut self, db: usize) -> (&Db, &mut super::Tally) {
+        (&self.dbs[db], &mut self.tally)
+    }
+
     /// Removes an entry that is there.
     pub(super) fn remove(&mut self, db: usize, hash: u64, key: &[u8]) {
         let db = self.db_mut(db);

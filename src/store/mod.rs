@@ -34,6 +34,16 @@ pub struct Tally {
     pub evicted: u64,
 }
 
+impl Tally {
+    /// Adds another store's.
+    pub fn add(&mut self, other: &Tally) {
+        self.hits += other.hits;
+        self.misses += other.misses;
+        self.expired += other.expired;
+        self.evicted += other.evicted;
+    }
+}
+
 /// Memory on its way to be freed where it delays nobody.
 pub enum Garbage {
     /// A large value.

@@ -20,7 +20,7 @@ pub const COMMANDS: &[Command] = &[Command {
     since: "2.6.0",
     group: "bitmap",
     complexity: "O(N), N being the bytes looked at",
-    syntax: "key:key [index:block( start:integer end:integer [index_unit:( byte=BYTE | bit=BIT )] )]",
+    syntax: "key:key [index:(start:integer end:integer [index_unit:(byte=BYTE | bit=BIT)@7.0.0])]",
     ..Command::BASE
 }];
 

@@ -16,17 +16,18 @@ pub const COMMANDS: &[Command] = &[
         arity: -2,
         flags: flag::WRITE | flag::DENYOOM,
         categories: category::BITMAP,
-        keys: &[KeySpec::one(1, key::RW | key::ACCESS | key::UPDATE | key::VARIABLE)],
+        keys: &[KeySpec::one(1, key::RW | key::ACCESS | key::UPDATE | key::VARIABLE)
+            .with_notes("It writes with `SET` and `INCRBY` only.")],
         plan: Plan::Owner,
         run: bitfield,
         summary: "Reads, sets and adds to integers of any width in the string that a key holds.",
         since: "3.2.0",
         group: "bitmap",
         complexity: "O(N), N being the number of operations",
-        syntax: "key:key [operation:( GET encoding_offset:block( encoding:string offset:integer ) | \
-                 write:block( [OVERFLOW wrap_sat_fail:( wrap=WRAP | sat=SAT | fail=FAIL )] write_operation:( \
-                 SET encoding_offset_value:block( encoding:string offset:integer value:integer ) | \
-                 INCRBY encoding_offset_increment:block( encoding:string offset:integer increment:integer ) ) ) )...]",
+        syntax: "key:key [operation:(GET encoding_offset:(encoding:string offset:integer) | write:([OVERFLOW \
+                 wrap_sat_fail:(wrap=WRAP | sat=SAT | fail=FAIL)] write_operation:(SET \
+                 encoding_offset_value:(encoding:string offset:integer value:integer) | INCRBY \
+                 encoding_offset_increment:(encoding:string offset:integer increment:integer)))) ...]",
         ..Command::BASE
     },
     Command {
@@ -42,7 +43,7 @@ pub const COMMANDS: &[Command] = &[
         since: "6.0.0",
         group: "bitmap",
         complexity: "O(N), N being the number of operations",
-        syntax: "key:key [GET encoding_offset:block( encoding:string offset:integer )...]",
+        syntax: "key:key [GET encoding_offset:(encoding:string offset:integer) ...GET]",
         ..Command::BASE
     },
 ];

@@ -20,7 +20,7 @@ pub const COMMANDS: &[Command] = &[Command {
     since: "2.6.0",
     group: "bitmap",
     complexity: "O(N), N being the bytes of all strings",
-    syntax: "operation:string destkey:key key:key...",
+    syntax: "operation:string destkey:key key:key ...",
     ..Command::BASE
 }];
 

@@ -20,8 +20,8 @@ pub const COMMANDS: &[Command] = &[Command {
     since: "2.8.7",
     group: "bitmap",
     complexity: "O(N), N being the bytes looked at",
-    syntax: "key:key bit:integer [index:block( start:integer [end_index:block( end:integer \
-             [index_unit:( byte=BYTE | bit=BIT )] )] )]",
+    syntax: "key:key bit:integer [index:(start:integer [end_index:(end:integer [index_unit:(byte=BYTE | \
+             bit=BIT)@7.0.0])])]",
     ..Command::BASE
 }];
 

@@ -33,7 +33,7 @@ pub const COMMANDS: &[Command] = &[
         summary: "Removes all keys of the selected database.",
         group: "server",
         complexity: "O(S) for S shards; memory is freed in the background.",
-        syntax: "[async:( async=ASYNC | sync=SYNC )]",
+        syntax: "[async:(async=ASYNC@4.0.0 | sync=SYNC@6.2.0)]",
         tips: &["request_policy:all_shards", "response_policy:all_succeeded"],
         ..Command::BASE
     },
@@ -48,7 +48,7 @@ pub const COMMANDS: &[Command] = &[
         summary: "Removes all keys of all databases.",
         group: "server",
         complexity: "O(S * D) for S shards and D databases; memory is freed in the background.",
-        syntax: "[async:( async=ASYNC | sync=SYNC )]",
+        syntax: "[async:(async=ASYNC@4.0.0 | sync=SYNC@6.2.0)]",
         tips: &["request_policy:all_shards", "response_policy:all_succeeded"],
         ..Command::BASE
     },

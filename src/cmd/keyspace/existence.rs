@@ -19,7 +19,7 @@ pub const COMMANDS: &[Command] = &[
         summary: "Removes keys.",
         group: "generic",
         complexity: "O(N) for N keys; large values are freed in the background.",
-        syntax: "key:key...",
+        syntax: "key:key ...",
         tips: &["request_policy:multi_shard", "response_policy:agg_sum"],
         ..Command::BASE
     },
@@ -36,7 +36,7 @@ pub const COMMANDS: &[Command] = &[
         since: "4.0.0",
         group: "generic",
         complexity: "O(N) for N keys; large values are freed in the background.",
-        syntax: "key:key...",
+        syntax: "key:key ...",
         tips: &["request_policy:multi_shard", "response_policy:agg_sum"],
         ..Command::BASE
     },
@@ -52,7 +52,7 @@ pub const COMMANDS: &[Command] = &[
         summary: "Counts which of the keys exist; a key named twice counts twice.",
         group: "generic",
         complexity: "O(N) for N keys.",
-        syntax: "key:key...",
+        syntax: "key:key ...",
         tips: &["request_policy:multi_shard", "response_policy:agg_sum"],
         ..Command::BASE
     },
@@ -69,7 +69,7 @@ pub const COMMANDS: &[Command] = &[
         since: "3.2.1",
         group: "generic",
         complexity: "O(N) for N keys.",
-        syntax: "key:key...",
+        syntax: "key:key ...",
         tips: &["request_policy:multi_shard", "response_policy:agg_sum"],
         ..Command::BASE
     },

@@ -40,7 +40,7 @@ pub const COMMANDS: &[Command] = &[
         full_name: "expire",
         run: expire,
         summary: "Lets a key expire after some seconds.",
-        syntax: "key:key seconds:integer [condition:( nx=NX | xx=XX | gt=GT | lt=LT )]",
+        syntax: "key:key seconds:integer [condition:(nx=NX | xx=XX | gt=GT | lt=LT)@7.0.0]",
         ..SETS
     },
     Command {
@@ -49,7 +49,7 @@ pub const COMMANDS: &[Command] = &[
         run: pexpire,
         summary: "Lets a key expire after some milliseconds.",
         since: "2.6.0",
-        syntax: "key:key milliseconds:integer [condition:( nx=NX | xx=XX | gt=GT | lt=LT )]",
+        syntax: "key:key milliseconds:integer [condition:(nx=NX | xx=XX | gt=GT | lt=LT)@7.0.0]",
         ..SETS
     },
     Command {
@@ -58,7 +58,7 @@ pub const COMMANDS: &[Command] = &[
         run: expireat,
         summary: "Lets a key expire at a Unix time in seconds.",
         since: "1.2.0",
-        syntax: "key:key unix-time-seconds:unix-time [condition:( nx=NX | xx=XX | gt=GT | lt=LT )]",
+        syntax: "key:key unix-time-seconds:unix-time [condition:(nx=NX | xx=XX | gt=GT | lt=LT)@7.0.0]",
         ..SETS
     },
     Command {
@@ -67,7 +67,7 @@ pub const COMMANDS: &[Command] = &[
         run: pexpireat,
         summary: "Lets a key expire at a Unix time in milliseconds.",
         since: "2.6.0",
-        syntax: "key:key unix-time-milliseconds:unix-time [condition:( nx=NX | xx=XX | gt=GT | lt=LT )]",
+        syntax: "key:key unix-time-milliseconds:unix-time [condition:(nx=NX | xx=XX | gt=GT | lt=LT)@7.0.0]",
         ..SETS
     },
     Command {

@@ -44,7 +44,7 @@ pub const COMMANDS: &[Command] = &[
         since: "2.8.0",
         group: "generic",
         complexity: "O(1) a call; O(N) for a whole walk over N keys.",
-        syntax: "cursor:integer [MATCH pattern:pattern] [COUNT count:integer] [TYPE type:string]",
+        syntax: "cursor:integer [MATCH pattern:pattern] [COUNT count:integer] [TYPE type:string@6.0.0]",
         tips: &["nondeterministic_output", "request_policy:special"],
         ..Command::BASE
     },

@@ -3,9 +3,9 @@
 use crate::cmd::help::help;
 use crate::cmd::row::{category, flag, key};
 use crate::cmd::{Command, Cx, Done, KeySpec, Outcome, Plan};
-use crate::ds::View;
+use crate::ds::{Ref, View};
 use crate::resp::{Args, Error};
-use crate::store::access;
+use crate::store::{Value, access};
 
 /// This file's rows.
 pub const COMMANDS: &[Command] = &[Command {
@@ -142,16 +142,19 @@ fn idletime(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
 }
 
 fn refcount(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
-    match cx
-        .keys
-        .inspect(args.at(2))
-        .map(|entry| matches!(entry.view(), View::Int(n) if SHARED_INTEGERS.contains(&n)))
-    {
-        Some(true) => cx.out.int(SHARED_REFCOUNT),
-        Some(false) => cx.out.int(1),
+    match cx.keys.inspect(args.at(2)).map(|entry| references(&entry)) {
+        Some(count) => cx.out.int(count),
         None => cx.out.null(),
     }
     Ok(Outcome::Done)
+}
+
+/// How many references to a value Redis would report.
+pub fn references(entry: &Ref<'_, Value>) -> i64 {
+    match entry.view() {
+        View::Int(n) if SHARED_INTEGERS.contains(&n) => SHARED_REFCOUNT,
+        _ => 1,
+    }
 }
 
 fn object_help(cx: &mut Cx<'_>, _args: Args<'_>) -> Done {

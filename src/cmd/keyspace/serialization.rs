@@ -40,8 +40,8 @@ pub const COMMANDS: &[Command] = &[
         since: "2.6.0",
         group: "generic",
         complexity: "O(N) for a value of N bytes.",
-        syntax: "key:key ttl:integer serialized-value:string [replace=REPLACE] [absttl=ABSTTL] \
-            [IDLETIME seconds:integer] [FREQ frequency:integer]",
+        syntax: "key:key ttl:integer serialized-value:string [replace=REPLACE@3.0.0] [absttl=ABSTTL@5.0.0] \
+                 [IDLETIME seconds:integer@5.0.0] [FREQ frequency:integer@5.0.0]",
         ..Command::BASE
     },
 ];

@@ -43,14 +43,14 @@ pub const COMMANDS: &[Command] = &[
         arity: -2,
         flags: flag::WRITE | flag::FAST,
         categories: category::STRING,
-        keys: &[KeySpec::one(1, key::RW | key::ACCESS | key::UPDATE)],
+        keys: &[KeySpec::one(1, key::RW | key::ACCESS | key::UPDATE).with_notes("It changes the TTL.")],
         plan: Plan::Owner,
         run: getex,
         summary: "Gives the string that a key holds and sets or removes the key's TTL.",
         since: "6.2.0",
         group: "string",
-        syntax: "key:key [expiration:( EX seconds:integer | PX milliseconds:integer | \
-                 EXAT unix-time-seconds:unix-time | PXAT unix-time-milliseconds:unix-time | persist=PERSIST )]",
+        syntax: "key:key [expiration:(EX seconds:integer | PX milliseconds:integer | EXAT \
+                 unix-time-seconds:unix-time | PXAT unix-time-milliseconds:unix-time | persist=PERSIST)]",
         ..Command::BASE
     },
     Command {

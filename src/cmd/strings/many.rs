@@ -19,7 +19,7 @@ pub const COMMANDS: &[Command] = &[
         summary: "Gives the strings that several keys hold.",
         group: "string",
         complexity: "O(N), N being the number of keys",
-        syntax: "key:key...",
+        syntax: "key:key ...",
         tips: &["request_policy:multi_shard"],
         ..Command::BASE
     },
@@ -36,7 +36,7 @@ pub const COMMANDS: &[Command] = &[
         since: "1.0.1",
         group: "string",
         complexity: "O(N), N being the number of keys",
-        syntax: "key_value:block( key:key value:string )...",
+        syntax: "key_value:(key:key value:string) ...",
         tips: &["request_policy:multi_shard", "response_policy:all_succeeded"],
         ..Command::BASE
     },
@@ -53,7 +53,7 @@ pub const COMMANDS: &[Command] = &[
         since: "1.0.1",
         group: "string",
         complexity: "O(N), N being the number of keys",
-        syntax: "key_value:block( key:key value:string )...",
+        syntax: "key_value:(key:key value:string) ...",
         tips: &["request_policy:multi_shard", "response_policy:agg_min"],
         ..Command::BASE
     },

@@ -2,7 +2,7 @@
 
 use super::text::Text;
 use crate::base::number::parse_i64;
-use crate::cmd::row::{category, flag, key};
+use crate::cmd::row::{Deprecated, category, flag, key};
 use crate::cmd::{Command, Cx, Done, KeySpec, Outcome, Plan};
 use crate::resp::{Args, Error, SHARE_FROM};
 use std::ops::Range;
@@ -25,8 +25,17 @@ const GETRANGE: Command = Command {
 };
 
 /// Rows of this file.
-pub const COMMANDS: &[Command] =
-    &[GETRANGE, Command { name: "substr", full_name: "substr", run: substr, since: "1.0.0", ..GETRANGE }];
+pub const COMMANDS: &[Command] = &[
+    GETRANGE,
+    Command {
+        name: "substr",
+        full_name: "substr",
+        run: substr,
+        since: "1.0.0",
+        deprecated: Some(Deprecated { since: "2.0.0", instead: "`GETRANGE`" }),
+        ..GETRANGE
+    },
+];
 
 /// The part of `len` items from `start` to `end`, both inclusive; negative ones count from the end. Empty when there is
 /// none. What lies before the first item is moved to it, so -200 to -100 of ten items is the first one, as in Redis.

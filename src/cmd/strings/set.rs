@@ -2,7 +2,7 @@
 
 use super::options::{Condition, Expiry, Form, Options, Unit, unix_ms};
 use super::text::{Text, stored};
-use crate::cmd::row::{category, flag, key};
+use crate::cmd::row::{Deprecated, category, flag, key};
 use crate::cmd::{Command, Cx, Done, KeySpec, Outcome, Plan};
 use crate::resp::{Args, Error};
 
@@ -14,14 +14,16 @@ pub const COMMANDS: &[Command] = &[
         arity: -3,
         flags: flag::WRITE | flag::DENYOOM,
         categories: category::STRING,
-        keys: &[KeySpec::one(1, key::RW | key::ACCESS | key::UPDATE | key::VARIABLE)],
+        keys: &[KeySpec::one(1, key::RW | key::ACCESS | key::UPDATE | key::VARIABLE)
+            .with_notes("It reads the key with `GET` only.")],
         plan: Plan::Owner,
         run: set,
         summary: "Sets a key to a string, with conditions and a TTL if asked.",
         group: "string",
-        syntax: "key:key value:string [condition:( nx=NX | xx=XX )] [get=GET] [expiration:( EX seconds:integer | \
-                 PX milliseconds:integer | EXAT unix-time-seconds:unix-time | \
-                 PXAT unix-time-milliseconds:unix-time | keepttl=KEEPTTL )]",
+        syntax: "key:key value:string [condition:(nx=NX | xx=XX)@2.6.12] [get=GET@6.2.0] [expiration:(EX \
+                 seconds:integer@2.6.12 | PX milliseconds:integer@2.6.12 | EXAT \
+                 unix-time-seconds:unix-time@6.2.0 | PXAT unix-time-milliseconds:unix-time@6.2.0 | \
+                 keepttl=KEEPTTL@6.0.0)]",
         ..Command::BASE
     },
     Command {
@@ -36,6 +38,7 @@ pub const COMMANDS: &[Command] = &[
         summary: "Sets a key to a string unless the key is there.",
         group: "string",
         syntax: "key:key value:string",
+        deprecated: Some(Deprecated { since: "2.6.12", instead: "`SET` with `NX`" }),
         ..Command::BASE
     },
     Command {
@@ -51,6 +54,7 @@ pub const COMMANDS: &[Command] = &[
         since: "2.0.0",
         group: "string",
         syntax: "key:key seconds:integer value:string",
+        deprecated: Some(Deprecated { since: "2.6.12", instead: "`SET` with `EX`" }),
         ..Command::BASE
     },
     Command {
@@ -66,6 +70,7 @@ pub const COMMANDS: &[Command] = &[
         since: "2.6.0",
         group: "string",
         syntax: "key:key milliseconds:integer value:string",
+        deprecated: Some(Deprecated { since: "2.6.12", instead: "`SET` with `PX`" }),
         ..Command::BASE
     },
     Command {
@@ -80,6 +85,7 @@ pub const COMMANDS: &[Command] = &[
         summary: "Sets a key to a string and gives the string that was there.",
         group: "string",
         syntax: "key:key value:string",
+        deprecated: Some(Deprecated { since: "6.2.0", instead: "`SET` with `GET`" }),
         ..Command::BASE
     },
 ];
