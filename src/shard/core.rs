@@ -363,7 +363,7 @@ impl Core {
     }
 
     /// Bounds what a connection has sent and not run.
-    fn check_input(&mut self, net: &mut dyn World, id: ConnId) {
+    pub(super) fn check_input(&mut self, net: &mut dyn World, id: ConnId) {
         let query_limit = self.config.client_query_buffer_limit as usize;
         let backlog = self.config.input_backlog as usize;
         let Some(conn) = self.conn(id) else { return };

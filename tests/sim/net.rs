@@ -175,6 +175,15 @@ impl SimNet {
         self.sockets.iter().flatten().flat_map(|s| s.ripe().map(|r| (s.id, r))).collect()
     }
 
+    /// Every socket in a line, for a failure.
+    pub fn describe(&self) -> Vec<String> {
+        let line = |s: &Socket| {
+            let (paused, closing, sends) = (s.paused, s.closing, s.sending.is_some());
+            format!("{}/{} fed, paused {paused}, closing {closing}, sends {sends}", s.fed, s.up.len())
+        };
+        self.sockets.iter().flatten().map(line).collect()
+    }
+
     fn open(&mut self, id: ConnId) -> &mut Socket {
         self.socket(id).filter(|s| !s.closing).expect("the core uses open sockets only")
     }

@@ -93,10 +93,10 @@ impl Shard {
     pub fn describe(&self) -> String {
         let (quiet, wants) = (self.core.is_quiet(), self.core.wants_store());
         format!(
-            "shard {} in {:?}: quiet {quiet}, wants its store {wants}, {:?}",
+            "shard {} in {:?}: quiet {quiet}, wants its store {wants}, sockets {:?}",
             self.id,
             self.phase,
-            self.net.ripe()
+            self.net.describe()
         )
     }
 
