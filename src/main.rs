@@ -1,1 +1,31 @@
-fn main() {}
+//! kring-server: reads its configuration, starts, and says in one line why if it cannot.
+
+#![forbid(unsafe_code)]
+
+use kring::config::{Start, from_args};
+use std::process::ExitCode;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let loaded = match from_args(&args, &mut std::io::stdin()) {
+        Ok(Start::Run(loaded)) => *loaded,
+        Ok(Start::Print(text)) => {
+            print!("{text}");
+            return ExitCode::SUCCESS;
+        }
+        Err(fatal) => {
+            eprint!("{}", fatal.0);
+            return ExitCode::FAILURE;
+        }
+    };
+    match kring::server::serve(loaded) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("kring-server: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
