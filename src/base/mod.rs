@@ -1,1 +1,10 @@
 //! Layer 0: what every other layer stands on, and nothing that knows of Redis's data.
+
+pub mod cell;
+pub mod crc16;
+pub mod glob;
+pub mod heap;
+pub mod longdouble;
+pub mod number;
+pub mod prng;
+pub mod time;

@@ -51,6 +51,14 @@ pub trait Net {
     fn wake(&mut self, shard: usize);
 }
 
+/// All that a shard's core needs of its driver: sockets, and the little it may know of time passing.
+pub trait World: Net {
+    /// A fast monotonic clock in nanoseconds, for the time that commands take.
+    fn ticks_ns(&self) -> u64;
+    /// Stands still: DEBUG SLEEP.
+    fn sleep_us(&mut self, us: u64);
+}
+
 /// A provided buffer that holds received bytes; see `Pool::bytes`. It must be given back.
 #[derive(Debug, PartialEq, Eq)]
 pub struct BufId(pub u16);

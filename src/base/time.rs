@@ -1,0 +1,22 @@
+//! Time as a shard sees it: read once per turn of its loop and passed in.
+
+/// One instant, on the wall and on the monotonic clock.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Now {
+    /// Microseconds since the Unix epoch.
+    pub wall_us: i64,
+    /// Microseconds since some fixed point; never goes back.
+    pub mono_us: u64,
+}
+
+impl Now {
+    /// Milliseconds since the Unix epoch, as expiry counts them.
+    pub fn ms(self) -> i64 {
+        self.wall_us / 1_000
+    }
+
+    /// Seconds since the Unix epoch.
+    pub fn secs(self) -> i64 {
+        self.wall_us / 1_000_000
+    }
+}

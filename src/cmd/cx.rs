@@ -1,0 +1,119 @@
+//! What a command is given, and what it may give back.
+
+use super::{Registry, Report, Session};
+use crate::base::time::Now;
+use crate::config::Config;
+use crate::resp::{Error, Out};
+use crate::store::Keys;
+
+/// Facts of the process that do not change while it runs.
+#[derive(Clone, Debug, Default)]
+pub struct ServerInfo {
+    /// 40 hexadecimal digits, new at each start.
+    pub run_id: String,
+    pub pid: u32,
+    pub executable: String,
+    pub config_file: String,
+    /// The kernel, as `uname` names it: `Linux 6.1.0 x86_64`.
+    pub os: String,
+    pub started_us: i64,
+    pub shards: usize,
+    /// The core of each shard, in order; none when it is not pinned.
+    pub cores: Vec<Option<usize>>,
+    pub total_memory: u64,
+}
+
+/// What surrounds a command, the same for a whole batch.
+pub struct Env<'a> {
+    pub now: Now,
+    pub config: &'a Config,
+    pub registry: &'a Registry,
+    pub server: &'a ServerInfo,
+    /// Memory of the process, read by the control plane about ten times a second: resident and allocated bytes.
+    pub memory: MemoryNow,
+    /// The shard that runs the command.
+    pub shard: usize,
+}
+
+/// The process's memory and CPU time as the control plane last read them.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct MemoryNow {
+    pub rss: u64,
+    pub rss_peak: u64,
+    pub used_peak: u64,
+    pub cpu_user_us: u64,
+    pub cpu_sys_us: u64,
+}
+
+/// A command at work.
+pub struct Cx<'a> {
+    /// The keyspace, as far as the plan has put it in hand.
+    pub keys: Keys<'a>,
+    pub out: &'a mut Out,
+    pub session: &'a mut Session,
+    pub env: &'a Env<'a>,
+    /// One report a shard, for `Plan::Gather`.
+    pub reports: &'a [Report],
+    /// The name of the command that runs, for errors that quote it.
+    pub row: &'static super::Command,
+}
+
+/// What a function returns: an outcome, or a client's mistake that becomes the reply.
+pub type Done = Result<Outcome, Error>;
+
+/// What a command leaves to be done.
+pub enum Outcome {
+    /// Nothing: the reply is written.
+    Done,
+    /// Close the connection once the reply is out.
+    Close,
+    /// Something every shard has to do. The reply, written already, goes out when all have.
+    Everywhere(Order),
+}
+
+/// Who waits under CLIENT PAUSE.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum PauseMode {
+    Write,
+    All,
+}
+
+/// How SHUTDOWN wants it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct ShutdownMode {
+    pub nosave: bool,
+    pub save: bool,
+    pub now: bool,
+    pub force: bool,
+}
+
+/// Something that every shard does.
+#[derive(Clone, Debug)]
+pub enum Order {
+    /// CONFIG SET: these names and values, checked already. Every shard applies them in the same sequence.
+    Configure(Vec<(String, String)>),
+    /// CONFIG REWRITE: the control plane brings the file up to date, and the reply says how it went.
+    WriteConfig,
+    /// CONFIG RESETSTAT.
+    ResetStats,
+    /// SLOWLOG RESET.
+    ResetSlowlog,
+    /// LATENCY RESET of these events; empty: all.
+    ResetLatency(Vec<String>),
+    /// CLIENT KILL: these ids. The caller's own reply goes out first.
+    Kill(Vec<u64>),
+    /// CLIENT PAUSE, until this time (unix ms).
+    Pause { until_ms: i64, mode: PauseMode },
+    /// CLIENT UNPAUSE.
+    Unpause,
+    /// DEBUG SLEEP, in microseconds.
+    Sleep(u64),
+    /// DEBUG SET-ACTIVE-EXPIRE.
+    ActiveExpire(bool),
+    /// DEBUG CHANGE-REPL-ID.
+    ReplId(String),
+    /// MEMORY PURGE: give free memory back to the kernel.
+    Purge,
+    /// SHUTDOWN.
+    Shutdown(ShutdownMode),
+}

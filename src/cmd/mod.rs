@@ -1,0 +1,70 @@
+//! Layer 4: the commands. One row and one function a command, one file a family.
+//!
+//! A row drives everything that is not the command's own work: dispatch, arity, COMMAND and COMMAND DOCS, categories,
+//! routing, per-command metrics. A function sees one keyspace ([`Cx::keys`]), its arguments and a writer; which
+//! stores it needs is the row's [`Plan`]. A function parses all, looks up and checks the type, changes, replies.
+//! What outlives it, or concerns more than stores, is returned as an [`Outcome`].
+
+pub mod cx;
+pub mod registry;
+pub mod report;
+pub mod row;
+pub mod session;
+#[cfg(test)]
+pub mod testing;
+
+pub mod help;
+pub mod syntax;
+pub mod unknown;
+pub mod version;
+
+pub mod bitmap;
+pub mod client;
+pub mod command;
+pub mod connection;
+pub mod keyspace;
+pub mod server;
+pub mod strings;
+
+pub use cx::{Cx, Done, Env, Order, Outcome, PauseMode, ServerInfo, ShutdownMode};
+pub use registry::Registry;
+pub use report::{ClientInfo, Report, Sections, SlowEntry};
+pub use row::{Command, KeySpec, Plan, Where};
+pub use session::Session;
+
+/// Every family's rows. A new family is added here.
+pub const FAMILIES: &[&[Command]] = &[
+    connection::basic::COMMANDS,
+    connection::auth::COMMANDS,
+    connection::hello::COMMANDS,
+    client::COMMANDS,
+    command::COMMANDS,
+    strings::get::COMMANDS,
+    strings::set::COMMANDS,
+    strings::number::COMMANDS,
+    strings::range::COMMANDS,
+    strings::edit::COMMANDS,
+    strings::many::COMMANDS,
+    strings::lcs::COMMANDS,
+    bitmap::bit::COMMANDS,
+    bitmap::count::COMMANDS,
+    bitmap::position::COMMANDS,
+    bitmap::op::COMMANDS,
+    bitmap::field::COMMANDS,
+    keyspace::databases::COMMANDS,
+    keyspace::existence::COMMANDS,
+    keyspace::expiry::COMMANDS,
+    keyspace::iteration::COMMANDS,
+    keyspace::object::COMMANDS,
+    keyspace::serialization::COMMANDS,
+    keyspace::transfer::COMMANDS,
+    server::info::COMMANDS,
+    server::config::COMMANDS,
+    server::clock::COMMANDS,
+    server::lolwut::COMMANDS,
+    server::shutdown::COMMANDS,
+    server::debug::COMMANDS,
+    server::memory::COMMANDS,
+    server::slowlog::COMMANDS,
+    server::latency::COMMANDS,
+];

@@ -1,0 +1,134 @@
+//! DEBUG DIGEST and DIGEST-VALUE: 160 bits that two servers have in common when their data are equal.
+//!
+//! ```text
+//!  xor(d, x) = d ^ SHA1(x)                     the order of several does not matter
+//!  mix(d, x) = SHA1(d ^ SHA1(x))               the order matters
+//!
+//!  value(v)  = mix(mix(0, type as u32), text), then xor "!!expire!!" if it has a TTL
+//!  dataset   = for each database with keys, ascending: mix(its number as u32),
+//!              then for each key: xor(value started from mix(0, key) instead of 0)
+//! ```
+//! Numbers are big-endian. As keys are joined by xor, shards give their parts in any order. The scheme is Redis's
+//! (`debug.c`), so that a dataset can be compared with redis-server's.
+
+use super::rows::permit;
+use crate::cmd::{Cx, Done, Outcome, Where};
+use crate::ds::{Ref, View};
+use crate::resp::Args;
+use crate::store::{Kind, Route, ShardSet, Value, kind};
+use sha1::{Digest as _, Sha1};
+
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+struct Digest([u8; 20]);
+
+impl Digest {
+    fn xor(&mut self, bytes: &[u8]) {
+        let hash: [u8; 20] = Sha1::digest(bytes).into();
+        self.0.iter_mut().zip(hash).for_each(|(mine, theirs)| *mine ^= theirs);
+    }
+
+    fn mix(&mut self, bytes: &[u8]) {
+        self.xor(bytes);
+        self.0 = Sha1::digest(self.0).into();
+    }
+
+    fn mix_number(&mut self, number: u32) {
+        self.mix(&number.to_be_bytes());
+    }
+
+    fn mix_value(&mut self, entry: &Ref<'_, Value>) {
+        self.mix_number(kind_number(kind(entry)));
+        match entry.view() {
+            View::Int(n) => self.mix(itoa::Buffer::new().format(n).as_bytes()),
+            View::Bytes(text) => self.mix(text),
+            View::Boxed(Value::Str(text)) => self.mix(text),
+        }
+        if entry.expire_at().is_some() {
+            self.xor(b"!!expire!!");
+        }
+    }
+
+    fn hex(&self) -> String {
+        self.0.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+/// Redis's number of a type.
+fn kind_number(kind: Kind) -> u32 {
+    match kind {
+        Kind::String => 0,
+    }
+}
+
+pub(super) fn digest(cx: &mut Cx<'_>, _args: Args<'_>) -> Done {
+    permit(cx)?;
+    let databases = cx.keys.hand.iter().map(|store| store.databases()).max().unwrap_or(0);
+    let mut whole = Digest::default();
+    for db in (0..databases).filter(|db| cx.keys.hand.iter().any(|store| !store.db(*db).is_empty())) {
+        whole.mix_number(db as u32);
+        for entry in cx.keys.hand.iter().flat_map(|store| store.db(db).table().iter()) {
+            let mut one = Digest::default();
+            one.mix(entry.key());
+            one.mix_value(&entry);
+            whole.xor(&one.0);
+        }
+    }
+    cx.out.simple(&whole.hex());
+    Ok(Outcome::Done)
+}
+
+/// A call without keys is one too, and needs no store.
+pub(super) fn shards_of_keys(args: Args<'_>, route: Route) -> Where {
+    let mut shards = ShardSet::EMPTY;
+    args.iter().skip(2).for_each(|key| shards.insert(route.owner(key)));
+    match (shards.len(), shards.next(0)) {
+        (_, None) => Where::Anywhere,
+        (1, Some(shard)) => Where::Shard(shard),
+        _ => Where::Shards(shards),
+    }
+}
+
+pub(super) fn digest_value(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
+    permit(cx)?;
+    cx.out.array(args.len() - 2);
+    for key in args.iter().skip(2) {
+        let mut digest = Digest::default();
+        if let Some(entry) = cx.keys.peek(key) {
+            digest.mix_value(&entry);
+        }
+        cx.out.simple(&digest.hex());
+    }
+    Ok(Outcome::Done)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::cmd::testing::World;
+    use crate::config::EnableCommand;
+
+    /// Digests of redis-server 7.0.15 after the same commands.
+    #[test]
+    fn digests_are_those_of_redis() {
+        for shards in [1, 3] {
+            let mut world = World::new(shards);
+            world.config.enable_debug_command = EnableCommand::Yes;
+            assert_eq!(world.run("DEBUG DIGEST"), format!("+{}\r\n", "0".repeat(40)));
+            world.run("DEBUG POPULATE 3");
+            world.run("DEBUG POPULATE 2 p 4");
+            world.run("DEBUG POPULATE 2 q 12");
+            assert_eq!(world.run("DEBUG DIGEST"), "+54da63588e322f5e4d42d47f143ac48368574fd2\r\n");
+            let mut world = World::new(shards);
+            world.config.enable_debug_command = EnableCommand::Yes;
+            world.run("SET a b");
+            assert_eq!(world.run("DEBUG DIGEST"), "+479783d7290f02957dfbe3408a858ba13eea1709\r\n");
+            world.session.db = 3;
+            world.run("SET a 123");
+            let values = "*2\r\n+89f7f51b707418f666d5b45e053bd5bbbf82ac2b\r\n+0000000000000000000000000000000000000000\r\n";
+            assert_eq!(world.run("DEBUG DIGEST-VALUE a none"), values);
+            assert_eq!(world.run("DEBUG DIGEST-VALUE"), "*0\r\n");
+            world.session.db = 0;
+            world.run("EXPIRE a 100");
+            assert_eq!(world.run("DEBUG DIGEST"), "+7a54b1af32542458930bb42e9cd892ede55e0761\r\n");
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! Persistence, Stats and Replication.
+
+use super::sections::View;
+use crate::cmd::server::text::Text;
+use crate::metrics::METRICS;
+
+/// Snapshots and logs: none in this release, so what an idle Redis shows.
+pub fn persistence(text: &mut Text, view: &View<'_>) {
+    for name in ["loading", "async_loading", "current_cow_peak", "current_cow_size", "current_cow_size_age"] {
+        text.field(name, 0);
+    }
+    text.ratio("current_fork_perc", 0.0);
+    text.field("current_save_keys_processed", 0);
+    text.field("current_save_keys_total", 0);
+    text.field("rdb_changes_since_last_save", view.total.dirty);
+    text.field("rdb_bgsave_in_progress", 0);
+    text.field("rdb_last_save_time", view.env.server.started_us / 1_000_000);
+    text.field("rdb_last_bgsave_status", "ok");
+    text.field("rdb_last_bgsave_time_sec", -1);
+    text.field("rdb_current_bgsave_time_sec", -1);
+    text.field("rdb_saves", 0);
+    text.field("rdb_last_cow_size", 0);
+    text.field("rdb_last_load_keys_expired", 0);
+    text.field("rdb_last_load_keys_loaded", 0);
+    text.field("aof_enabled", 0);
+    text.field("aof_rewrite_in_progress", 0);
+    text.field("aof_rewrite_scheduled", 0);
+    text.field("aof_last_rewrite_time_sec", -1);
+    text.field("aof_current_rewrite_time_sec", -1);
+    text.field("aof_last_bgrewrite_status", "ok");
+    text.field("aof_rewrites", 0);
+    text.field("aof_rewrites_consecutive_failures", 0);
+    text.field("aof_last_write_status", "ok");
+    text.field("aof_last_cow_size", 0);
+    text.field("module_fork_in_progress", 0);
+    text.field("module_fork_last_cow_size", 0);
+}
+
+/// What has been done since the start or CONFIG RESETSTAT; kring's own counters last.
+pub fn stats(text: &mut Text, view: &View<'_>) {
+    traffic(text, view);
+    keys(text, view);
+    zeros(
+        text,
+        &[
+            "pubsub_channels",
+            "pubsub_patterns",
+            "pubsubshard_channels",
+            "latest_fork_usec",
+            "total_forks",
+            "migrate_cached_sockets",
+            "slave_expires_tracked_keys",
+            "active_defrag_hits",
+            "active_defrag_misses",
+            "active_defrag_key_hits",
+            "active_defrag_key_misses",
+            "total_active_defrag_time",
+            "current_active_defrag_time",
+            "tracking_total_keys",
+            "tracking_total_items",
+            "tracking_total_prefixes",
+        ],
+    );
+    replies(text, view);
+    for metric in METRICS.iter().filter(|metric| metric.name.starts_with("kring_")) {
+        text.field(metric.name, (metric.get)(&view.total.counters));
+    }
+}
+
+fn zeros(text: &mut Text, names: &[&str]) {
+    names.iter().for_each(|name| text.field(name, 0));
+}
+
+fn traffic(text: &mut Text, view: &View<'_>) {
+    let (counters, rates) = (&view.total.counters, &view.total.rates);
+    text.field("total_connections_received", counters.connections);
+    text.field("total_commands_processed", counters.commands);
+    text.field("instantaneous_ops_per_sec", rates.commands.round() as u64);
+    text.field("total_net_input_bytes", counters.net_input);
+    text.field("total_net_output_bytes", counters.net_output);
+    zeros(text, &["total_net_repl_input_bytes", "total_net_repl_output_bytes"]);
+    text.ratio("instantaneous_input_kbps", rates.net_input / 1024.0);
+    text.ratio("instantaneous_output_kbps", rates.net_output / 1024.0);
+    text.ratio("instantaneous_input_repl_kbps", 0.0);
+    text.ratio("instantaneous_output_repl_kbps", 0.0);
+    text.field("rejected_connections", counters.rejected_connections);
+    zeros(text, &["sync_full", "sync_partial_ok", "sync_partial_err"]);
+}
+
+fn keys(text: &mut Text, view: &View<'_>) {
+    let tally = &view.total.tally;
+    text.field("expired_subkeys", 0);
+    text.field("expired_keys", tally.expired);
+    text.ratio("expired_stale_perc", 0.0);
+    zeros(text, &["expired_time_cap_reached_count", "expire_cycle_cpu_milliseconds"]);
+    text.field("evicted_keys", tally.evicted);
+    zeros(text, &["evicted_clients", "evicted_scripts"]);
+    zeros(text, &["total_eviction_exceeded_time", "current_eviction_exceeded_time"]);
+    text.field("keyspace_hits", tally.hits);
+    text.field("keyspace_misses", tally.misses);
+}
+
+fn replies(text: &mut Text, view: &View<'_>) {
+    let (counters, rates) = (&view.total.counters, &view.total.rates);
+    text.field("unexpected_error_replies", 0);
+    text.field("total_error_replies", counters.error_replies);
+    text.field("dump_payload_sanitizations", 0);
+    text.field("total_reads_processed", counters.reads);
+    text.field("total_writes_processed", counters.writes);
+    zeros(text, &["io_threaded_reads_processed", "io_threaded_writes_processed"]);
+    text.field("client_query_buffer_limit_disconnections", counters.query_buffer_closed);
+    text.field("client_output_buffer_limit_disconnections", counters.output_buffer_closed);
+    zeros(text, &["reply_buffer_shrinks", "reply_buffer_expands"]);
+    text.field("eventloop_cycles", counters.turns);
+    // A turn's own duration is not measured, so 7.4's eventloop_duration_sum has no line here.
+    text.field("eventloop_duration_cmd_sum", view.total.commands.iter().map(|c| c.ns).sum::<u64>() / 1_000);
+    text.field("instantaneous_eventloop_cycles_per_sec", rates.turns.round() as u64);
+    text.field("acl_access_denied_auth", counters.auth_failures);
+    zeros(text, &["acl_access_denied_cmd", "acl_access_denied_key", "acl_access_denied_channel"]);
+}
+
+/// Always a master without replicas.
+pub fn replication(text: &mut Text, view: &View<'_>) {
+    let repl_id = match &*view.total.repl_id {
+        "" => &view.env.server.run_id,
+        changed => changed,
+    };
+    text.field("role", "master");
+    text.field("connected_slaves", 0);
+    text.field("master_failover_state", "no-failover");
+    text.field("master_replid", repl_id);
+    text.field("master_replid2", "0".repeat(40));
+    text.field("master_repl_offset", 0);
+    text.field("second_repl_offset", -1);
+    text.field("repl_backlog_active", 0);
+    text.field("repl_backlog_size", view.env.config.repl_backlog_size);
+    text.field("repl_backlog_first_byte_offset", 0);
+    text.field("repl_backlog_histlen", 0);
+}

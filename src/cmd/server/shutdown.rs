@@ -1,0 +1,90 @@
+//! SHUTDOWN.
+
+use crate::cmd::row::flag;
+use crate::cmd::{Command, Cx, Done, Order, Outcome, Plan, ShutdownMode};
+use crate::resp::{Args, Error};
+
+/// This family's rows.
+pub const COMMANDS: &[Command] = &[Command {
+    name: "shutdown",
+    full_name: "shutdown",
+    arity: -1,
+    flags: flag::ADMIN | flag::NOSCRIPT | flag::LOADING | flag::STALE | flag::NO_MULTI | flag::ALLOW_BUSY,
+    plan: Plan::Home,
+    run: shutdown,
+    summary: "Stops the server.",
+    group: "server",
+    complexity: "O(1)",
+    syntax: "[nosave_save:( nosave=NOSAVE | save=SAVE )] [now=NOW] [force=FORCE] [abort=ABORT]",
+    ..Command::BASE
+}];
+
+/// On success there is no reply: the connection closes with the server.
+fn shutdown(_cx: &mut Cx<'_>, args: Args<'_>) -> Done {
+    let (mode, abort) = parse(args)?;
+    if abort {
+        // A shutdown waits for nothing that could still be called off: no replicas, no save.
+        return Err(Error::text_of("ERR No shutdown in progress."));
+    }
+    if mode.save {
+        return Err(Error::text_of(
+            "ERR this release of kring writes no snapshots, so SHUTDOWN SAVE cannot keep the data. \
+             Use SHUTDOWN NOSAVE to stop without it.",
+        ));
+    }
+    Ok(Outcome::Everywhere(Order::Shutdown(mode)))
+}
+
+fn parse(args: Args<'_>) -> Result<(ShutdownMode, bool), Error> {
+    let mut mode = ShutdownMode::default();
+    let mut abort = false;
+    for i in 1..args.len() {
+        let option = match args.at(i).to_ascii_lowercase().as_slice() {
+            b"nosave" => &mut mode.nosave,
+            b"save" => &mut mode.save,
+            b"now" => &mut mode.now,
+            b"force" => &mut mode.force,
+            b"abort" => &mut abort,
+            _ => return Err(Error::Syntax),
+        };
+        *option = true;
+    }
+    let other = mode != ShutdownMode::default();
+    if (abort && other) || (mode.save && mode.nosave) {
+        return Err(Error::Syntax);
+    }
+    Ok((mode, abort))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cmd::testing::World;
+
+    #[test]
+    fn options_that_conflict_are_refused() {
+        let mut world = World::new(1);
+        for (line, reply) in [
+            ("SHUTDOWN ABORT", "-ERR No shutdown in progress.\r\n"),
+            ("SHUTDOWN abort abort", "-ERR No shutdown in progress.\r\n"),
+            ("SHUTDOWN foo", "-ERR syntax error\r\n"),
+            ("SHUTDOWN SAVE NOSAVE", "-ERR syntax error\r\n"),
+            ("SHUTDOWN ABORT NOW", "-ERR syntax error\r\n"),
+            ("SHUTDOWN NOSAVE ABORT", "-ERR syntax error\r\n"),
+        ] {
+            assert_eq!(world.run(line), reply, "{line}");
+        }
+        assert!(world.run("SHUTDOWN SAVE").starts_with("-ERR this release"));
+        assert!(world.outcome.is_none());
+    }
+
+    #[test]
+    fn a_shutdown_says_nothing() {
+        let mut world = World::new(1);
+        assert_eq!(world.run("SHUTDOWN now NoSave FORCE"), "");
+        let Some(Outcome::Everywhere(Order::Shutdown(mode))) = world.outcome else {
+            panic!("an order was expected")
+        };
+        assert_eq!(mode, ShutdownMode { nosave: true, save: false, now: true, force: true });
+    }
+}

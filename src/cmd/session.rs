@@ -1,0 +1,105 @@
+//! What a client has said about itself. It travels with the client's commands, so that any shard can run them.
+
+use crate::resp::{Error, Proto};
+use std::sync::Arc;
+
+/// How CLIENT REPLY wants replies handled.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum ReplyMode {
+    #[default]
+    On,
+    Off,
+    /// Skip the next command's reply, then go on.
+    SkipNext,
+    /// This is the command whose reply is skipped.
+    Skipping,
+}
+
+/// A word that CLIENT LIST can show: printable ASCII without spaces.
+pub fn shown_word(text: &[u8]) -> Option<Arc<str>> {
+    let text = std::str::from_utf8(text).ok()?;
+    text.bytes().all(|b| b.is_ascii_graphic()).then(|| Arc::from(text))
+}
+
+/// A client's name, as HELLO and CLIENT SETNAME take it; empty: none.
+pub fn client_name(text: &[u8]) -> Result<Arc<str>, Error> {
+    const BAD: &str = "ERR Client names cannot contain spaces, newlines or special characters.";
+    shown_word(text).ok_or(Error::text_of(BAD))
+}
+
+/// A client's own state.
+#[derive(Clone, Debug)]
+pub struct Session {
+    /// CLIENT ID: unique, rising with time.
+    pub id: u64,
+    /// The selected database.
+    pub db: usize,
+    pub proto: Proto,
+    pub authenticated: bool,
+    pub reply: ReplyMode,
+    /// CLIENT NO-EVICT and NO-TOUCH.
+    pub no_evict: bool,
+    pub no_touch: bool,
+    /// CLIENT SETNAME; empty when unset.
+    pub name: Arc<str>,
+    /// CLIENT SETINFO.
+    pub lib_name: Arc<str>,
+    pub lib_ver: Arc<str>,
+    /// The peer's address and ours, as CLIENT LIST shows them.
+    pub addr: Arc<str>,
+    pub laddr: Arc<str>,
+    pub fd: i32,
+    pub unix: bool,
+    /// The peer is on this machine (protected mode).
+    pub local: bool,
+    /// Seconds since the Unix epoch, when it connected.
+    pub since_secs: i64,
+    /// The number of its last command (`Registry::row`), and when it ran.
+    pub last_command: Option<u32>,
+    pub last_secs: i64,
+    /// Bytes it has sent and got, commands it has run.
+    pub net_in: u64,
+    pub net_out: u64,
+    pub commands: u64,
+}
+
+impl Session {
+    /// A client that has just connected.
+    pub fn new(id: u64, since_secs: i64) -> Session {
+        let empty: Arc<str> = Arc::from("");
+        Session {
+            id,
+            db: 0,
+            proto: Proto::Resp2,
+            authenticated: false,
+            reply: ReplyMode::On,
+            no_evict: false,
+            no_touch: false,
+            name: empty.clone(),
+            lib_name: empty.clone(),
+            lib_ver: empty.clone(),
+            addr: empty.clone(),
+            laddr: empty,
+            fd: -1,
+            unix: false,
+            local: true,
+            since_secs,
+            last_command: None,
+            last_secs: since_secs,
+            net_in: 0,
+            net_out: 0,
+            commands: 0,
+        }
+    }
+
+    /// Back to how it was when it connected (RESET); identity and counters stay.
+    pub fn reset(&mut self, authenticated: bool) {
+        self.db = 0;
+        self.proto = Proto::Resp2;
+        self.authenticated = authenticated;
+        self.reply = ReplyMode::On;
+        self.no_evict = false;
+        self.no_touch = false;
+        self.name = Arc::from("");
+    }
+}

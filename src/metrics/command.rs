@@ -1,0 +1,66 @@
+//! What is counted per command.
+
+use hdrhistogram::Histogram;
+
+/// The longest time a histogram tells apart, in nanoseconds; what takes longer counts as this.
+pub const HISTOGRAM_MAX_NS: u64 = 1_000_000_000;
+
+/// Calls of one command at one shard. The histogram (about 10 KiB) is made at the first call.
+#[derive(Clone, Default)]
+pub struct CommandStats {
+    pub calls: u64,
+    /// Nanoseconds spent in it.
+    pub ns: u64,
+    /// Refused before it ran: arity, authentication, out of memory.
+    pub rejected: u64,
+    /// Ran and replied with an error.
+    pub failed: u64,
+    /// Nanoseconds per call; two significant digits.
+    pub histogram: Option<Box<Histogram<u32>>>,
+}
+
+impl CommandStats {
+    /// Counts a call; `track` says whether to keep its time in the histogram.
+    #[inline]
+    pub fn record(&mut self, ns: u64, track: bool) {
+        self.calls += 1;
+        self.ns += ns;
+        if !track {
+            return;
+        }
+        let histogram = self.histogram.get_or_insert_with(|| {
+            Box::new(Histogram::new_with_bounds(1, HISTOGRAM_MAX_NS, 2).expect("constant bounds are valid"))
+        });
+        histogram.saturating_record(ns.max(1));
+    }
+
+    /// Adds another shard's.
+    pub fn add(&mut self, other: &CommandStats) {
+        self.calls += other.calls;
+        self.ns += other.ns;
+        self.rejected += other.rejected;
+        self.failed += other.failed;
+        match (&mut self.histogram, &other.histogram) {
+            (Some(mine), Some(theirs)) => mine.add(&**theirs).expect("all histograms have the same bounds"),
+            (mine @ None, Some(theirs)) => *mine = Some(theirs.clone()),
+            (_, None) => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn calls_add_up_over_shards() {
+        let (mut a, mut b) = (CommandStats::default(), CommandStats::default());
+        a.record(100, true);
+        b.record(300, true);
+        b.record(u64::MAX / 2, true);
+        b.record(5, false);
+        a.add(&b);
+        assert_eq!(a.calls, 4);
+        assert_eq!(a.histogram.expect("recorded").len(), 3);
+    }
+}

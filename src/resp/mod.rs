@@ -1,0 +1,9 @@
+//! Layer 1: RESP2 and RESP3, the two forms of Redis's protocol: requests in, replies out. Bytes only.
+
+mod error;
+mod parse;
+mod write;
+
+pub use error::Error;
+pub use parse::{Args, Limits, Parser, ProtocolError, Span, Step};
+pub use write::{Mark, Out, Proto, SHARE_FROM};

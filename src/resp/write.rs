@@ -1,0 +1,363 @@
+//! Replies. One writer speaks both protocols; large values travel beside the text, not through it.
+
+use crate::base::number::I64_TEXT_MAX;
+use crate::resp::Error;
+use bytes::Bytes;
+
+/// A value at least this long is handed to the socket as it is, not copied into the reply buffer.
+pub const SHARE_FROM: usize = 16 * 1024;
+
+/// The protocol that a client has chosen with HELLO.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Proto {
+    #[default]
+    Resp2,
+    Resp3,
+}
+
+impl Proto {
+    /// 2 or 3.
+    pub fn number(self) -> i64 {
+        match self {
+            Proto::Resp2 => 2,
+            Proto::Resp3 => 3,
+        }
+    }
+}
+
+/// Replies on their way: text in `buf`, with shared values cut in between.
+///
+/// ```text
+///  parts: [text | value] [text | value] ...   then buf: text
+/// ```
+#[derive(Default, Debug)]
+pub struct Out {
+    buf: Vec<u8>,
+    parts: Vec<(Vec<u8>, Bytes)>,
+    parts_len: usize,
+    proto: Proto,
+    errors: u32,
+}
+
+/// A place in the replies, to which they can be cut back.
+#[derive(Clone, Copy, Debug)]
+pub struct Mark {
+    parts: usize,
+    buf: usize,
+}
+
+impl Out {
+    /// An empty writer over a recycled buffer.
+    pub fn with_buffer(mut buf: Vec<u8>, proto: Proto) -> Out {
+        buf.clear();
+        Out { buf, proto, ..Out::default() }
+    }
+
+    /// The protocol that replies are written in.
+    pub fn proto(&self) -> Proto {
+        self.proto
+    }
+
+    /// Changes the protocol for what follows.
+    pub fn set_proto(&mut self, proto: Proto) {
+        self.proto = proto;
+    }
+
+    /// Whether replies are written in RESP3.
+    pub fn resp3(&self) -> bool {
+        self.proto == Proto::Resp3
+    }
+
+    /// Bytes that wait.
+    pub fn len(&self) -> usize {
+        self.parts_len + self.buf.len()
+    }
+
+    /// Whether nothing waits.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// How many error replies were written since the last call.
+    pub fn take_errors(&mut self) -> u32 {
+        std::mem::take(&mut self.errors)
+    }
+
+    /// Where the replies end now.
+    pub fn mark(&self) -> Mark {
+        Mark { parts: self.parts.len(), buf: self.buf.len() }
+    }
+
+    /// Forgets all that was written since `mark`.
+    pub fn cut(&mut self, mark: Mark) {
+        if self.parts.len() > mark.parts {
+            let mut text = std::mem::take(&mut self.parts[mark.parts].0);
+            self.parts.truncate(mark.parts);
+            self.parts_len = self.parts.iter().map(|(t, v)| t.len() + v.len()).sum();
+            std::mem::swap(&mut self.buf, &mut text);
+        }
+        self.buf.truncate(mark.buf);
+    }
+
+    /// The first error text written since `mark`, without its `-`.
+    pub fn error_since(&self, mark: Mark) -> Option<&[u8]> {
+        if self.parts.len() > mark.parts {
+            return None;
+        }
+        let text = self.buf.get(mark.buf..)?.strip_prefix(b"-")?;
+        Some(&text[..memchr::memchr(b'\r', text)?])
+    }
+
+    /// Appends all that `other` holds.
+    pub fn append(&mut self, other: &mut Out) {
+        for (mut text, value) in other.parts.drain(..) {
+            if self.buf.is_empty() {
+                std::mem::swap(&mut self.buf, &mut text);
+            } else {
+                self.buf.extend_from_slice(&text);
+            }
+            self.cut_in(value);
+        }
+        other.parts_len = 0;
+        self.buf.extend_from_slice(&other.buf);
+        other.buf.clear();
+        self.errors += other.take_errors();
+    }
+
+    /// Takes everything out: the shared parts, and the text after them. `spare` becomes the new buffer.
+    pub fn take(&mut self, spare: Vec<u8>) -> (Vec<(Vec<u8>, Bytes)>, Vec<u8>) {
+        self.parts_len = 0;
+        (std::mem::take(&mut self.parts), std::mem::replace(&mut self.buf, spare))
+    }
+
+    /// The reply buffer's capacity, for INFO and for its recycling.
+    pub fn capacity(&self) -> usize {
+        self.buf.capacity()
+    }
+
+    fn cut_in(&mut self, value: Bytes) {
+        self.parts_len += self.buf.len() + value.len();
+        self.parts.push((std::mem::take(&mut self.buf), value));
+    }
+
+    #[inline]
+    fn line(&mut self, kind: u8, number: i64) {
+        self.buf.push(kind);
+        self.buf.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
+        self.buf.extend_from_slice(b"\r\n");
+    }
+
+    /// `+OK`
+    #[inline]
+    pub fn ok(&mut self) {
+        self.buf.extend_from_slice(b"+OK\r\n");
+    }
+
+    /// A simple string: no CR or LF in it.
+    pub fn simple(&mut self, text: &str) {
+        self.buf.push(b'+');
+        self.buf.extend_from_slice(text.as_bytes());
+        self.buf.extend_from_slice(b"\r\n");
+    }
+
+    /// An error of the table.
+    pub fn error(&mut self, error: &Error) {
+        self.error_text(&error.text());
+    }
+
+    /// An error by its whole text, code first. CR and LF become spaces, as in Redis.
+    pub fn error_text(&mut self, text: &str) {
+        self.error_bytes(text.as_bytes());
+    }
+
+    /// An error whose text quotes what a client sent.
+    pub fn error_bytes(&mut self, text: &[u8]) {
+        self.errors += 1;
+        self.buf.push(b'-');
+        self.buf.extend(text.iter().map(|&b| if b == b'\r' || b == b'\n' { b' ' } else { b }));
+        self.buf.extend_from_slice(b"\r\n");
+    }
+
+    /// An integer.
+    #[inline]
+    pub fn int(&mut self, value: i64) {
+        match value {
+            0 => self.buf.extend_from_slice(b":0\r\n"),
+            1 => self.buf.extend_from_slice(b":1\r\n"),
+            _ => self.line(b':', value),
+        }
+    }
+
+    /// A boolean: an integer to RESP2.
+    pub fn boolean(&mut self, value: bool) {
+        match (self.proto, value) {
+            (Proto::Resp2, _) => self.int(value as i64),
+            (Proto::Resp3, true) => self.buf.extend_from_slice(b"#t\r\n"),
+            (Proto::Resp3, false) => self.buf.extend_from_slice(b"#f\r\n"),
+        }
+    }
+
+    /// A bulk string.
+    #[inline]
+    pub fn bulk(&mut self, value: &[u8]) {
+        self.buf.reserve(value.len() + I64_TEXT_MAX + 5);
+        self.line(b'$', value.len() as i64);
+        self.buf.extend_from_slice(value);
+        self.buf.extend_from_slice(b"\r\n");
+    }
+
+    /// A bulk string that may be shared instead of copied.
+    pub fn bulk_shared(&mut self, value: &Bytes) {
+        if value.len() < SHARE_FROM {
+            return self.bulk(value);
+        }
+        self.line(b'$', value.len() as i64);
+        self.cut_in(value.clone());
+        self.buf.extend_from_slice(b"\r\n");
+    }
+
+    /// An integer as a bulk string.
+    #[inline]
+    pub fn bulk_int(&mut self, value: i64) {
+        self.bulk(itoa::Buffer::new().format(value).as_bytes());
+    }
+
+    /// A text with a format, `txt` or `mkd`: a plain bulk string to RESP2.
+    pub fn verbatim(&mut self, format: &str, text: &[u8]) {
+        if self.proto == Proto::Resp2 {
+            return self.bulk(text);
+        }
+        self.line(b'=', text.len() as i64 + 4);
+        self.buf.extend_from_slice(format.as_bytes());
+        self.buf.push(b':');
+        self.buf.extend_from_slice(text);
+        self.buf.extend_from_slice(b"\r\n");
+    }
+
+    /// No value.
+    #[inline]
+    pub fn null(&mut self) {
+        self.buf.extend_from_slice(match self.proto {
+            Proto::Resp2 => b"$-1\r\n",
+            Proto::Resp3 => b"_\r\n",
+        });
+    }
+
+    /// No array.
+    pub fn null_array(&mut self) {
+        self.buf.extend_from_slice(match self.proto {
+            Proto::Resp2 => b"*-1\r\n",
+            Proto::Resp3 => b"_\r\n",
+        });
+    }
+
+    /// An array of `len` replies that follow.
+    pub fn array(&mut self, len: usize) {
+        self.line(b'*', len as i64);
+    }
+
+    /// A map of `len` pairs that follow: a flat array to RESP2.
+    pub fn map(&mut self, len: usize) {
+        match self.proto {
+            Proto::Resp2 => self.array(len * 2),
+            Proto::Resp3 => self.line(b'%', len as i64),
+        }
+    }
+
+    /// A set of `len` replies that follow.
+    pub fn set(&mut self, len: usize) {
+        match self.proto {
+            Proto::Resp2 => self.array(len),
+            Proto::Resp3 => self.line(b'~', len as i64),
+        }
+    }
+
+    /// An out-of-band message of `len` replies: an array to RESP2.
+    pub fn push(&mut self, len: usize) {
+        match self.proto {
+            Proto::Resp2 => self.array(len),
+            Proto::Resp3 => self.line(b'>', len as i64),
+        }
+    }
+
+    /// A double by its text: a bulk string to RESP2.
+    pub fn double_text(&mut self, text: &str) {
+        match self.proto {
+            Proto::Resp2 => self.bulk(text.as_bytes()),
+            Proto::Resp3 => {
+                self.buf.push(b',');
+                self.buf.extend_from_slice(text.as_bytes());
+                self.buf.extend_from_slice(b"\r\n");
+            }
+        }
+    }
+
+    /// Bytes that are a reply already.
+    pub fn raw(&mut self, reply: &[u8]) {
+        self.buf.extend_from_slice(reply);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(out: &mut Out) -> String {
+        let (parts, tail) = out.take(Vec::new());
+        let mut all = Vec::new();
+        for (t, v) in parts {
+            all.extend_from_slice(&t);
+            all.extend_from_slice(&v);
+        }
+        all.extend_from_slice(&tail);
+        String::from_utf8(all).expect("ascii")
+    }
+
+    #[test]
+    fn both_protocols() {
+        for (proto, expected) in [
+            (Proto::Resp2, "$-1\r\n*-1\r\n*2\r\n:1\r\n$3\r\nabc\r\n$3\r\n1.5\r\n*0\r\n"),
+            (Proto::Resp3, "_\r\n_\r\n%1\r\n#t\r\n=7\r\ntxt:abc\r\n,1.5\r\n~0\r\n"),
+        ] {
+            let mut out = Out::with_buffer(Vec::new(), proto);
+            out.null();
+            out.null_array();
+            out.map(1);
+            out.boolean(true);
+            out.verbatim("txt", b"abc");
+            out.double_text("1.5");
+            out.set(0);
+            assert_eq!(text(&mut out), expected);
+        }
+    }
+
+    #[test]
+    fn shared_values_keep_their_place_and_can_be_cut_off() {
+        let value = Bytes::from(vec![b'v'; SHARE_FROM]);
+        let mut out = Out::default();
+        out.ok();
+        let mark = out.mark();
+        out.bulk_shared(&value);
+        out.int(7);
+        let whole = format!("+OK\r\n${}\r\n{}\r\n:7\r\n", SHARE_FROM, "v".repeat(SHARE_FROM));
+        assert_eq!(out.len(), whole.len());
+        let mut other = Out::default();
+        other.append(&mut out);
+        assert_eq!(out.len(), 0);
+        assert_eq!(text(&mut other), whole);
+        out.ok();
+        out.bulk_shared(&value);
+        out.cut(mark);
+        assert_eq!(text(&mut out), "+OK\r\n");
+    }
+
+    #[test]
+    fn errors_hold_no_line_breaks_and_are_counted() {
+        let mut out = Out::default();
+        let mark = out.mark();
+        out.error_text("ERR a\r\nb");
+        assert_eq!(out.error_since(mark), Some(&b"ERR a  b"[..]));
+        assert_eq!(out.take_errors(), 1);
+        assert_eq!(text(&mut out), "-ERR a  b\r\n");
+    }
+}

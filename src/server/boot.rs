@@ -1,0 +1,342 @@
+//! Boot and shutdown: limits, sockets, cores, one thread a shard, and a main thread that waits for the end.
+
+use super::control::{Line, Message};
+use super::log::Log;
+use super::{cores, sockets};
+use crate::base::prng;
+use crate::cmd::ServerInfo;
+use crate::cmd::version::{KRING_VERSION, REDIS_VERSION};
+use crate::config::{Config, Loaded};
+use crate::ring::{self, Bell, Clock, Options, probe};
+use crate::shard::{self, Core, Mesh, Notice, Setup, Shared};
+use crate::storage::Plane;
+use nix::sys::signal::{SigSet, Signal};
+use std::fmt;
+use std::os::fd::{OwnedFd, RawFd};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Barrier, OnceLock};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// How often the control plane reads the process's memory and CPU time.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// Why the server does not start, in one line that says what to do.
+#[derive(Debug)]
+pub enum BootError {
+    Ring(ring::Error),
+    NoSuchCore { core: usize, usable: Vec<usize> },
+    Listen(String, std::io::Error),
+    BadAddress(String),
+    NoListener,
+    Io { what: String, error: std::io::Error },
+    Shard { shard: usize, error: String },
+}
+
+impl fmt::Display for BootError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            BootError::Ring(e) => e.fmt(f),
+            BootError::NoSuchCore { core, usable } => {
+                write!(
+                    f,
+                    "cpu-list names core {core}, which this process cannot use; usable are {usable:?}: change cpu-list or the CPU affinity"
+                )
+            }
+            BootError::Listen(addr, e) if e.kind() == std::io::ErrorKind::AddrInUse => {
+                write!(
+                    f,
+                    "cannot listen on {addr}: the address is in use; stop what listens there or set another port or bind"
+                )
+            }
+            BootError::Listen(addr, e) => {
+                write!(f, "cannot listen on {addr}: {e}; check bind, port and unixsocket")
+            }
+            BootError::BadAddress(name) => {
+                write!(f, "bind names {name}, which is no address of any host known here: correct bind")
+            }
+            BootError::NoListener => write!(f, "nothing to listen on: set a port or a unixsocket"),
+            BootError::Io { what, error } => write!(f, "{what}: {error}"),
+            BootError::Shard { shard, error } => write!(f, "shard {shard} stopped: {error}"),
+        }
+    }
+}
+
+fn io(what: impl Into<String>) -> impl FnOnce(std::io::Error) -> BootError {
+    let what = what.into();
+    move |error| BootError::Io { what, error }
+}
+
+/// Runs the server until a signal or SHUTDOWN ends it.
+pub fn serve(loaded: Loaded) -> Result<(), BootError> {
+    let Loaded { mut config, warnings, path } = loaded;
+    let cores = cores::assign(&config)?;
+    let shards = cores.len();
+    let granted = probe::check(config.maxclients as usize, shards).map_err(BootError::Ring)?;
+    std::env::set_current_dir(&config.dir).map_err(io(format!("cannot change to dir {}", config.dir)))?;
+    let listeners = sockets::open(&config)?;
+    let log = Log::open(&config.logfile, config.loglevel)
+        .map_err(io(format!("cannot open logfile {}", config.logfile)))?;
+    if config.daemonize {
+        nix::unistd::daemon(true, false)
+            .map_err(|e| BootError::Io { what: "cannot daemonize".into(), error: e.into() })?;
+    }
+    warnings.iter().for_each(|w| log.warning(w));
+    if granted.max_clients < config.maxclients as usize {
+        log.warning(&format!(
+            "maxclients lowered from {} to {}: raise the limit of open files (ulimit -n)",
+            config.maxclients, granted.max_clients
+        ));
+        config.maxclients = granted.max_clients as u32;
+    }
+    let pidfile = Pidfile::create(&config)?;
+    let signals = SigSet::from_iter([Signal::SIGTERM, Signal::SIGINT]);
+    signals
+        .thread_block()
+        .map_err(|e| BootError::Io { what: "cannot block signals".into(), error: e.into() })?;
+
+    let info = server_info(&cores, path.as_deref());
+    log.notice(&format!(
+        "kring {KRING_VERSION} (speaks Redis {REDIS_VERSION}), pid {}, {shards} shards on cores {}",
+        info.pid,
+        cores.iter().map(|c| c.map_or("any".into(), |c| c.to_string())).collect::<Vec<_>>().join(",")
+    ));
+    let (main, inbox) = channel();
+    let process = start(Arc::new(config), info, path, cores, listeners, &main)?;
+    let waiter = main.clone();
+    spawn("kring-signal", move || {
+        if let Ok(signal) = signals.wait() {
+            let _ = waiter.send(Message::Signal(signal));
+        }
+    })?;
+    log.notice("Ready to accept connections");
+    let ended = wait_for_end(&process, &inbox, &log);
+    process.stop.store(true, Ordering::Relaxed);
+    process.bells.iter().for_each(Bell::ring);
+    for thread in process.threads {
+        // A shard that panicked has aborted the process already.
+        let _ = thread.join();
+    }
+    drop(pidfile);
+    if !process.unixsocket.is_empty() {
+        let _ = std::fs::remove_file(&process.unixsocket);
+    }
+    log.notice("Stopped");
+    ended
+}
+
+/// A running server, as the main thread holds it.
+struct Process {
+    shared: Arc<Shared>,
+    bells: Vec<Bell>,
+    threads: Vec<JoinHandle<()>>,
+    stop: Arc<AtomicBool>,
+    unixsocket: String,
+}
+
+fn spawn(name: &str, f: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, BootError> {
+    std::thread::Builder::new().name(name.into()).spawn(f).map_err(io("cannot start a thread"))
+}
+
+/// What every shard's thread needs to set itself up.
+struct Plan {
+    id: usize,
+    core: Option<usize>,
+    config: Arc<Config>,
+    shared: Arc<Shared>,
+    mesh: Mesh,
+    bell: Bell,
+    clock: Clock,
+    notices: Receiver<Notice>,
+    listeners: Vec<OwnedFd>,
+    sleepers: Arc<[AtomicBool]>,
+    stop: Arc<AtomicBool>,
+    rings: Arc<Vec<OnceLock<RawFd>>>,
+    all_open: Arc<Barrier>,
+}
+
+fn start(
+    config: Arc<Config>,
+    info: ServerInfo,
+    path: Option<std::path::PathBuf>,
+    cores: Vec<Option<usize>>,
+    listeners: Vec<OwnedFd>,
+    main: &Sender<Message>,
+) -> Result<Process, BootError> {
+    let shards = cores.len();
+    let (garbage, heap) = channel();
+    spawn("kring-free", move || heap.into_iter().for_each(drop))?;
+    let mut bells = Vec::new();
+    let mut notices = Vec::new();
+    let mut lines = Vec::new();
+    for _ in 0..shards {
+        let bell = Bell::new().map_err(BootError::Ring)?;
+        let (to, from) = channel();
+        lines.push((bell.clone(), to));
+        notices.push(from);
+        bells.push(bell);
+    }
+    let storage = Plane::start().map_err(io("cannot start the storage thread"))?;
+    let line = Line { main: main.clone(), garbage, storage, config_file: path, shards: lines };
+    let seed = prng::seeded(info.started_us as u64 ^ u64::from(info.pid) << 40);
+    let shared = Arc::new(Shared::new(info, config.databases as usize, seed, Box::new(line)));
+    let stop = Arc::new(AtomicBool::new(false));
+    let sleepers: Arc<[AtomicBool]> = (0..shards).map(|_| AtomicBool::new(false)).collect();
+    let rings = Arc::new((0..shards).map(|_| OnceLock::new()).collect::<Vec<_>>());
+    let all_open = Arc::new(Barrier::new(shards + 1));
+    let clock = Clock::calibrate();
+    let mut listeners = Some(listeners);
+    let (report, opened) = channel();
+    let mut threads = Vec::new();
+    for (id, (mesh, notices)) in Mesh::all(shards).into_iter().zip(notices).enumerate() {
+        let plan = Plan {
+            id,
+            core: cores[id],
+            config: config.clone(),
+            shared: shared.clone(),
+            mesh,
+            bell: bells[id].clone(),
+            clock,
+            notices,
+            listeners: listeners.take().unwrap_or_default(),
+            sleepers: sleepers.clone(),
+            stop: stop.clone(),
+            rings: rings.clone(),
+            all_open: all_open.clone(),
+        };
+        let (report, main) = (report.clone(), main.clone());
+        threads.push(spawn(&format!("kring-shard-{id}"), move || {
+            let ended = run_shard(plan, &report);
+            let _ = main.send(Message::Ended { shard: id, error: ended.err().map(|e| e.to_string()) });
+        })?);
+    }
+    for _ in 0..shards {
+        if let Ok(Err(e)) = opened.recv() {
+            return Err(BootError::Ring(e));
+        }
+    }
+    all_open.wait();
+    Ok(Process { shared, bells, threads, stop, unixsocket: config.unixsocket.clone() })
+}
+
+/// A shard's thread: pin, open the ring here (it belongs to this thread), wait for the others, run.
+fn run_shard(plan: Plan, report: &Sender<Result<(), ring::Error>>) -> Result<(), ring::Error> {
+    if let Some(core) = plan.core {
+        cores::pin(core);
+    }
+    let config = &plan.config;
+    let options = Options {
+        entries: config.ring_entries,
+        recv_buffers: config.recv_buffers,
+        recv_buffer_bytes: config.recv_buffer_bytes,
+        zero_copy_from: if config.zero_copy_from == 0 { usize::MAX } else { config.zero_copy_from as usize },
+        ..Options::default()
+    };
+    let (mut ring, pool) = match ring::open(&options) {
+        Ok(opened) => opened,
+        Err(e) => {
+            let _ = report.send(Err(e.clone()));
+            return Err(e);
+        }
+    };
+    let _ = plan.rings[plan.id].set(ring.fd());
+    let _ = report.send(Ok(()));
+    plan.all_open.wait();
+    ring.set_peers(plan.rings.iter().map(|r| *r.get().expect("set before the barrier")).collect());
+    ring.hang(plan.bell);
+    for listener in plan.listeners {
+        ring.listen(listener);
+    }
+    let core = Core::new(plan.id, plan.shared, plan.config, plan.clock.now());
+    let Plan { id, mesh, clock, notices, sleepers, stop, .. } = plan;
+    shard::run(Setup { core, ring, pool, mesh, clock, sleepers, id, notices, stop })
+}
+
+/// Watches over the process until something ends it.
+fn wait_for_end(process: &Process, inbox: &Receiver<Message>, log: &Log) -> Result<(), BootError> {
+    loop {
+        look_at_memory(&process.shared);
+        match inbox.recv_timeout(LOOK) {
+            Ok(Message::Signal(signal)) => {
+                log.warning(&format!("Received {signal}, shutting down"));
+                return Ok(());
+            }
+            Ok(Message::Shutdown) => {
+                log.warning("User requested shutdown");
+                return Ok(());
+            }
+            Ok(Message::Ended { shard, error }) => {
+                let error = error.unwrap_or_else(|| "unexpectedly".into());
+                return Err(BootError::Shard { shard, error });
+            }
+            Err(_) => {}
+        }
+    }
+}
+
+/// Reads resident memory and CPU time for INFO.
+fn look_at_memory(shared: &Shared) {
+    let board = &shared.memory;
+    if let Ok(usage) = nix::sys::resource::getrusage(nix::sys::resource::UsageWho::RUSAGE_SELF) {
+        let us = |t: nix::sys::time::TimeVal| t.tv_sec() as u64 * 1_000_000 + t.tv_usec() as u64;
+        board.cpu_user_us.store(us(usage.user_time()), Ordering::Relaxed);
+        board.cpu_sys_us.store(us(usage.system_time()), Ordering::Relaxed);
+    }
+    let used = shared.store_bytes.iter().map(|b| b.load(Ordering::Relaxed)).sum();
+    board.used_peak.fetch_max(used, Ordering::Relaxed);
+    let pages = std::fs::read_to_string("/proc/self/statm").ok();
+    let pages = pages.and_then(|t| t.split(' ').nth(1)?.parse::<u64>().ok()).unwrap_or(0);
+    let rss = pages * 4_096;
+    board.rss.store(rss, Ordering::Relaxed);
+    board.rss_peak.fetch_max(rss, Ordering::Relaxed);
+}
+
+fn server_info(cores: &[Option<usize>], path: Option<&std::path::Path>) -> ServerInfo {
+    let started_us = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .map_or(0, |d| d.as_micros() as i64);
+    let mut seed = prng::seeded(started_us as u64 ^ u64::from(std::process::id()) << 32);
+    let run_id = (0..5).map(|_| format!("{:08x}", prng::xorshift(&mut seed) as u32)).collect();
+    let os = nix::sys::utsname::uname().map_or(String::from("Linux"), |u| {
+        let part = |s: &std::ffi::OsStr| s.to_string_lossy().into_owned();
+        format!("{} {} {}", part(u.sysname()), part(u.release()), part(u.machine()))
+    });
+    let memory = std::fs::read_to_string("/proc/meminfo").ok();
+    let total_kb = memory.and_then(|m| m.lines().next()?.split_whitespace().nth(1)?.parse::<u64>().ok());
+    ServerInfo {
+        run_id,
+        pid: std::process::id(),
+        executable: std::env::current_exe().map_or(String::new(), |p| p.display().to_string()),
+        config_file: path.map_or(String::new(), |p| p.display().to_string()),
+        os,
+        started_us,
+        shards: cores.len(),
+        cores: cores.to_vec(),
+        total_memory: total_kb.unwrap_or(0) * 1_024,
+    }
+}
+
+/// The pid file, removed at the end.
+struct Pidfile(Option<String>);
+
+impl Pidfile {
+    fn create(config: &Config) -> Result<Pidfile, BootError> {
+        let path = match (config.pidfile.as_str(), config.daemonize) {
+            ("", false) => return Ok(Pidfile(None)),
+            ("", true) => "/var/run/redis.pid",
+            (path, _) => path,
+        };
+        std::fs::write(path, format!("{}\n", std::process::id()))
+            .map_err(io(format!("cannot write pidfile {path}")))?;
+        Ok(Pidfile(Some(path.to_string())))
+    }
+}
+
+impl Drop for Pidfile {
+    fn drop(&mut self) {
+        if let Some(path) = &self.0 {
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! Layer 6: from a configuration to a running process, and back to none.
+
+mod boot;
+mod control;
+mod cores;
+mod log;
+mod sockets;
+
+pub use boot::{BootError, serve};

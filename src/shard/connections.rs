@@ -1,0 +1,177 @@
+//! A connection at its home: what it has sent and not run, what it is owed, and what it waits for.
+//!
+//! An idle one costs its struct, its session and two addresses: no buffers (they come from the shard's pool when
+//! there is something to hold).
+
+use crate::cmd::Session;
+use crate::resp::{Out, Parser, Span};
+use crate::ring::net::{Chunk, ConnId};
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+/// Who is at the other end.
+#[derive(Clone, Debug)]
+pub struct Peer {
+    /// As CLIENT LIST shows them: the peer's address and ours.
+    pub addr: Arc<str>,
+    pub laddr: Arc<str>,
+    pub fd: i32,
+    pub unix: bool,
+    pub local: bool,
+}
+
+/// What a connection waits for. Its requests run only while it waits for nothing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Waits {
+    Nothing,
+    /// A job of its is away.
+    Job,
+    /// Reports or an order: the ticket.
+    Ticket(u64),
+    /// CLIENT PAUSE.
+    Pause,
+    /// Its peer to read replies.
+    Reader,
+}
+
+/// Requests that have arrived and not run.
+#[derive(Default)]
+pub(super) struct Input {
+    pub buf: Vec<u8>,
+    /// Everything before this has run.
+    pub at: usize,
+    /// The state of the command that starts at `at`, and its spans so far (offsets in `buf`).
+    pub parser: Parser,
+    pub spans: Vec<Span>,
+    /// Nothing can run before the buffer is this long.
+    pub want: usize,
+}
+
+/// Bytes that have run are cut off once there are so many of them.
+const COMPACT_FROM: usize = 64 * 1024;
+
+impl Input {
+    /// Bytes that have not run.
+    pub fn len(&self) -> usize {
+        self.buf.len() - self.at
+    }
+
+    /// Appends what arrived.
+    pub fn push(&mut self, bytes: &[u8]) {
+        if self.at >= COMPACT_FROM && self.at > self.buf.len() / 2 && self.spans.is_empty() {
+            self.buf.drain(..self.at);
+            self.parser = self.parser.shifted(self.at);
+            self.want = self.want.saturating_sub(self.at);
+            self.at = 0;
+        }
+        // A large argument's room is made at once: growing by doubling would copy it many times.
+        let missing = self.want.saturating_sub(self.buf.len()).min(RESERVE_MAX);
+        self.buf.reserve(missing.max(bytes.len()));
+        self.buf.extend_from_slice(bytes);
+    }
+
+    /// Puts commands that were under way before what is here.
+    pub fn push_front(&mut self, bytes: &[u8]) {
+        self.buf.splice(..self.at, bytes.iter().copied());
+        self.restart(0);
+    }
+
+    /// What has run up to `at` is done; the next command is parsed afresh.
+    pub fn restart(&mut self, at: usize) {
+        self.at = at;
+        self.parser = Parser::at(at);
+        self.spans.clear();
+        self.want = 0;
+    }
+}
+
+/// The most room that is made for an argument before it arrives.
+const RESERVE_MAX: usize = 1 << 20;
+
+/// A connection.
+pub(super) struct Conn {
+    pub id: ConnId,
+    /// At home unless a job has it; then `shown` is what CLIENT LIST shows.
+    pub session: Option<Box<Session>>,
+    pub shown: Option<Box<Session>>,
+    pub input: Option<Box<Input>>,
+    pub out: Out,
+    /// Chunks that wait behind the one under way.
+    pub chunks: VecDeque<Chunk>,
+    pub chunk_bytes: usize,
+    /// Bytes of the chunk under way; 0: none.
+    pub sending: usize,
+    pub waits: Waits,
+    /// Close when all replies are out.
+    pub closing: bool,
+    /// The peer sends no more.
+    pub eof: bool,
+    /// The driver has been told to close it.
+    pub closed: bool,
+    pub recv_paused: bool,
+    pub in_ready: bool,
+    pub in_dirty: bool,
+    /// Since when (monotonic us) replies are over the soft limit; 0: they are not.
+    pub soft_since_us: u64,
+}
+
+impl Conn {
+    pub fn new(id: ConnId, session: Box<Session>) -> Conn {
+        Conn {
+            id,
+            session: Some(session),
+            shown: None,
+            input: None,
+            out: Out::default(),
+            chunks: VecDeque::new(),
+            chunk_bytes: 0,
+            sending: 0,
+            waits: Waits::Nothing,
+            closing: false,
+            eof: false,
+            closed: false,
+            recv_paused: false,
+            in_ready: false,
+            in_dirty: false,
+            soft_since_us: 0,
+        }
+    }
+
+    /// Reply bytes that the peer has not taken.
+    pub fn owed(&self) -> usize {
+        self.out.len() + self.chunk_bytes + self.sending
+    }
+
+    /// Request bytes that have not run.
+    pub fn unread(&self) -> usize {
+        self.input.as_ref().map_or(0, |i| i.len())
+    }
+
+    /// Whether its requests may run now.
+    pub fn may_run(&self) -> bool {
+        self.waits == Waits::Nothing && !self.closing && !self.closed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_idle_connection_is_small() {
+        assert!(size_of::<Conn>() <= 320, "{}", size_of::<Conn>());
+        assert!(size_of::<Session>() <= 320, "{}", size_of::<Session>());
+    }
+
+    #[test]
+    fn input_keeps_what_has_not_run() {
+        let mut input = Input::default();
+        input.push(b"abcdef");
+        input.restart(4);
+        input.push_front(b"XY");
+        assert_eq!((&input.buf[input.at..], input.len()), (&b"XYef"[..], 4));
+        input.restart(1);
+        input.push(b"g");
+        assert_eq!(&input.buf[input.at..], b"Yefg");
+    }
+}

@@ -1,0 +1,374 @@
+//! The core of a shard: its state, and the calls by which its driver tells it what happened.
+
+use super::batch::Batch;
+use super::connections::{Conn, Input, Peer, Waits};
+use super::cron::Cron;
+use super::orders::Parked;
+use super::policy::Policy;
+use super::shared::Shared;
+use super::tallies::Tallies;
+use super::{Job, Letter};
+use crate::base::prng;
+use crate::base::time::Now;
+use crate::cmd::{PauseMode, Session};
+use crate::config::Config;
+use crate::ring::net::{Chunk, ConnId, World};
+use crate::store::Hand;
+use std::collections::{HashMap, VecDeque};
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+/// Reply buffers that are kept for reuse, and the largest that is.
+const SPARE_MAX: usize = 512;
+const SPARE_BYTES_MAX: usize = 64 * 1024;
+/// How many connections with requests in hand run in one turn, one batch each.
+const READY_PER_TURN: usize = 256;
+
+/// What a client hears when `maxclients` are served already.
+const TOO_MANY: &str = "-ERR max number of clients reached\r\n";
+/// What a client of another machine hears while there is no password.
+const PROTECTED: &str = "-DENIED kring is running in protected mode: it has no password, so it serves this machine's own \
+    clients only. To serve others: set a password (requirepass in the configuration file, or CONFIG SET requirepass), or turn \
+    protected mode off (protected-mode no) if no untrusted host can reach this one.\r\n";
+
+/// A shard without its ring.
+pub struct Core {
+    pub(super) id: usize,
+    pub(super) shared: Arc<Shared>,
+    pub(super) config: Arc<Config>,
+    pub(super) policy: Policy,
+    pub(super) now: Now,
+    pub(super) conns: Vec<Option<Box<Conn>>>,
+    pub(super) hand: Hand,
+    pub(super) batch: Batch,
+    /// Jobs at this owner, in order; the first waits for the store.
+    pub(super) waiting: VecDeque<Box<Job>>,
+    /// Reports that were asked for and need the store.
+    pub(super) asks: VecDeque<(usize, u64, u32)>,
+    /// Connections with requests in hand.
+    pub(super) ready: VecDeque<ConnId>,
+    /// Connections with replies to send.
+    pub(super) dirty: Vec<ConnId>,
+    /// Connections that CLIENT PAUSE holds.
+    pub(super) paused: Vec<ConnId>,
+    pub(super) pause: Option<(i64, PauseMode)>,
+    pub(super) outbox: Vec<(usize, Letter)>,
+    pub(super) parked: HashMap<u64, Parked>,
+    pub(super) next_ticket: u64,
+    pub(super) spare: Vec<Vec<u8>>,
+    pub(super) tallies: Tallies,
+    pub(super) cron: Cron,
+    pub(super) active_expire: bool,
+    pub(super) random: u64,
+    last_placed: usize,
+    /// DEBUG CHANGE-REPL-ID; empty: the run id.
+    pub(super) repl_id: Arc<str>,
+}
+
+impl Core {
+    /// Shard `id` of those that share `shared`.
+    pub fn new(id: usize, shared: Arc<Shared>, config: Arc<Config>, now: Now) -> Core {
+        let route = shared.route;
+        let tallies = Tallies::new(shared.registry.len(), now);
+        Core {
+            id,
+            policy: Policy::new(&config, route.shards()),
+            config,
+            now,
+            conns: Vec::new(),
+            hand: Hand::new(route),
+            batch: Batch::default(),
+            waiting: VecDeque::new(),
+            asks: VecDeque::new(),
+            ready: VecDeque::new(),
+            dirty: Vec::new(),
+            paused: Vec::new(),
+            pause: None,
+            outbox: Vec::new(),
+            parked: HashMap::new(),
+            next_ticket: 0,
+            spare: Vec::new(),
+            tallies,
+            cron: Cron::new(now),
+            active_expire: true,
+            random: prng::seeded(now.wall_us as u64 ^ (id as u64) << 32),
+            last_placed: route.shards() - 1,
+            repl_id: Arc::from(""),
+            shared,
+        }
+    }
+
+    /// The configuration in force here.
+    pub fn config(&self) -> &Arc<Config> {
+        &self.config
+    }
+
+    /// A turn begins at this time.
+    pub fn begin_turn(&mut self, now: Now) {
+        self.now = now;
+        self.tallies.counters.turns += 1;
+    }
+
+    /// The acceptor has a new connection: the shard that shall serve it, which is counted, or why nobody does.
+    pub fn place(&mut self, peer: &Peer) -> Result<usize, &'static str> {
+        if self.shared.connected() >= self.config.maxclients as usize {
+            self.tallies.counters.rejected_connections += 1;
+            return Err(TOO_MANY);
+        }
+        if self.config.protected_mode && self.config.requirepass.is_empty() && !peer.local {
+            self.tallies.counters.rejected_connections += 1;
+            return Err(PROTECTED);
+        }
+        let shard = self.shared.least_connected(self.last_placed);
+        self.last_placed = shard;
+        self.shared.connections[shard].fetch_add(1, Ordering::Relaxed);
+        Ok(shard)
+    }
+
+    /// A connection to serve. The acceptor has counted it.
+    pub fn open(&mut self, conn: ConnId, peer: Peer) {
+        let id = self.shared.next_client.fetch_add(1, Ordering::Relaxed);
+        let mut session = Box::new(Session::new(id, self.now.secs()));
+        session.authenticated = self.config.requirepass.is_empty();
+        (session.addr, session.laddr) = (peer.addr, peer.laddr);
+        (session.fd, session.unix, session.local) = (peer.fd, peer.unix, peer.local);
+        let at = conn.index();
+        if self.conns.len() <= at {
+            self.conns.resize_with(at + 1, || None);
+        }
+        self.conns[at] = Some(Box::new(Conn::new(conn, session)));
+        self.tallies.counters.connections += 1;
+    }
+
+    /// The connection of an id, unless it is gone.
+    pub(super) fn conn(&mut self, id: ConnId) -> Option<&mut Conn> {
+        self.conns.get_mut(id.index())?.as_deref_mut().filter(|c| c.id == id)
+    }
+
+    /// Bytes arrived.
+    pub fn data(&mut self, net: &mut dyn World, id: ConnId, bytes: &[u8]) {
+        self.tallies.counters.net_input += bytes.len() as u64;
+        self.tallies.counters.reads += 1;
+        let Some(conn) = self.conn(id) else { return };
+        if conn.closing || conn.closed {
+            return;
+        }
+        if let Some(session) = &mut conn.session {
+            session.net_in += bytes.len() as u64;
+        }
+        if conn.may_run() && conn.input.is_none() {
+            return self.run_in_place(net, id, bytes);
+        }
+        let input = Core::input_of(conn);
+        input.push(bytes);
+        let complete = input.buf.len() >= input.want;
+        if conn.may_run() && complete {
+            self.run_input(net, id);
+        }
+        self.check_input(net, id);
+    }
+
+    /// The peer sends no more, or the socket failed.
+    pub fn eof(&mut self, net: &mut dyn World, id: ConnId, errno: i32) {
+        let Some(conn) = self.conn(id) else { return };
+        conn.eof = true;
+        if errno != 0 {
+            return self.close(net, id);
+        }
+        self.close_if_done(net, id);
+    }
+
+    /// A chunk is out, or has failed.
+    pub fn sent(&mut self, net: &mut dyn World, id: ConnId, chunk: Chunk, result: Result<(), i32>) {
+        let len = chunk.as_slice().len();
+        if let Chunk::Owned(buf) = chunk {
+            self.recycle(buf);
+        }
+        if result.is_ok() {
+            self.tallies.counters.net_output += len as u64;
+            self.tallies.counters.writes += 1;
+        }
+        let Some(conn) = self.conn(id) else { return };
+        conn.sending = 0;
+        if let (Ok(()), Some(session)) = (result, &mut conn.session) {
+            session.net_out += len as u64;
+        }
+        if result.is_err() {
+            return self.close(net, id);
+        }
+        if !conn.out.is_empty() || !conn.chunks.is_empty() {
+            self.mark_dirty(id);
+        } else if conn.waits == Waits::Reader {
+            conn.waits = Waits::Nothing;
+            self.mark_ready(id);
+        }
+        self.close_if_done(net, id);
+    }
+
+    /// A connection that was closed is gone for good.
+    pub fn closed(&mut self, id: ConnId) {
+        if self.conn(id).is_none() {
+            return;
+        }
+        self.conns[id.index()] = None;
+        self.shared.connections[self.id].fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Runs what is ready: jobs that wait, connections with requests in hand, timers.
+    pub fn work(&mut self, net: &mut dyn World) {
+        self.serve_waiting(net);
+        for _ in 0..self.ready.len().min(READY_PER_TURN) {
+            let Some(id) = self.ready.pop_front() else { break };
+            let Some(conn) = self.conn(id) else { continue };
+            conn.in_ready = false;
+            if conn.may_run() {
+                self.run_input(net, id);
+                self.check_input(net, id);
+            }
+            self.close_if_done(net, id);
+        }
+        self.tick(net);
+    }
+
+    /// Whether there is work that no event announces.
+    pub fn is_busy(&self) -> bool {
+        !self.ready.is_empty() || !self.dirty.is_empty() || !self.outbox.is_empty() || self.cron.is_busy()
+    }
+
+    /// Tries once more for the store that jobs wait for: the last thing before sleeping. Whether it was there.
+    pub fn retry_waiting(&mut self, net: &mut dyn World) -> bool {
+        let before = self.waiting.len() + self.asks.len();
+        if before == 0 {
+            return false;
+        }
+        self.serve_waiting(net);
+        self.waiting.len() + self.asks.len() < before
+    }
+
+    /// Whether letters to other shards wait.
+    pub fn has_mail(&self) -> bool {
+        !self.outbox.is_empty()
+    }
+
+    /// Counts wake-ups that were sent.
+    pub fn count_wakes(&mut self, wakes: u64) {
+        self.tallies.counters.wakes += wakes;
+    }
+
+    /// Counts a turn that sleeps.
+    pub fn count_sleep(&mut self) {
+        self.tallies.counters.sleeps += 1;
+    }
+
+    /// Sends a new connection to the shard that shall serve it.
+    pub fn hand_over(&mut self, shard: usize, fd: OwnedFd, peer: Peer) {
+        self.outbox.push((shard, Letter::Conn { fd, peer }));
+    }
+
+    /// All letters to other shards, in order.
+    pub fn drain_mail(&mut self) -> std::vec::Drain<'_, (usize, Letter)> {
+        self.outbox.drain(..)
+    }
+
+    pub(super) fn post(&mut self, net: &mut dyn World, to: usize, letter: Letter) {
+        if to == self.id {
+            return self.mail(net, letter);
+        }
+        if let Letter::Visit(_) | Letter::Home(_) = letter {
+            self.tallies.counters.hops += 1;
+        }
+        self.outbox.push((to, letter));
+    }
+
+    /// A letter arrived.
+    pub fn mail(&mut self, net: &mut dyn World, letter: Letter) {
+        match letter {
+            Letter::Visit(job) => {
+                self.waiting.push_back(job);
+                self.serve_waiting(net);
+            }
+            Letter::Home(job) => self.come_home(net, *job),
+            Letter::Conn { .. } => unreachable!("the driver adopts connections"),
+            Letter::Ask { from, ticket, parts } => {
+                self.asks.push_back((from, ticket, parts));
+                self.serve_waiting(net);
+            }
+            Letter::Answer { ticket, report } => self.answered(net, ticket, *report),
+            Letter::Sequence { from, ticket, order } => self.sequence(net, from, ticket, order),
+            Letter::Do { from, ticket, order } => {
+                self.carry_out(net, &order);
+                self.post(net, from, Letter::Done { ticket });
+            }
+            Letter::Done { ticket } => self.done(net, ticket),
+        }
+    }
+
+    pub(super) fn mark_ready(&mut self, id: ConnId) {
+        let Some(conn) = self.conn(id) else { return };
+        if conn.in_ready || conn.input.is_none() {
+            return;
+        }
+        conn.in_ready = true;
+        self.ready.push_back(id);
+    }
+
+    pub(super) fn mark_dirty(&mut self, id: ConnId) {
+        let Some(conn) = self.conn(id) else { return };
+        if conn.in_dirty {
+            return;
+        }
+        conn.in_dirty = true;
+        self.dirty.push(id);
+    }
+
+    /// Gives a reply buffer back to the pool.
+    pub(super) fn recycle(&mut self, buf: Vec<u8>) {
+        if buf.capacity() > 0 && buf.capacity() <= SPARE_BYTES_MAX && self.spare.len() < SPARE_MAX {
+            self.spare.push(buf);
+        }
+    }
+
+    /// Closes a connection now; replies that wait are lost.
+    pub(super) fn close(&mut self, net: &mut dyn World, id: ConnId) {
+        let Some(conn) = self.conn(id) else { return };
+        if conn.closed {
+            return;
+        }
+        conn.closed = true;
+        conn.input = None;
+        net.close(id);
+    }
+
+    /// Closes a connection that has nothing left to do here.
+    pub(super) fn close_if_done(&mut self, net: &mut dyn World, id: ConnId) {
+        let Some(conn) = self.conn(id) else { return };
+        if !(conn.closing || conn.eof) || conn.closed || conn.in_dirty || conn.in_ready || conn.owed() > 0 {
+            return;
+        }
+        if conn.closing || conn.waits == Waits::Nothing {
+            self.close(net, id);
+        }
+    }
+
+    /// Bounds what a connection has sent and not run.
+    fn check_input(&mut self, net: &mut dyn World, id: ConnId) {
+        let query_limit = self.config.client_query_buffer_limit as usize;
+        let backlog = self.config.input_backlog as usize;
+        let Some(conn) = self.conn(id) else { return };
+        let unread = conn.unread();
+        if conn.may_run() && unread > query_limit {
+            self.tallies.counters.query_buffer_closed += 1;
+            return self.close(net, id);
+        }
+        let stop = !conn.may_run() && unread > backlog;
+        if stop != conn.recv_paused && !conn.closed && !conn.eof {
+            conn.recv_paused = stop;
+            if stop { net.pause_recv(id) } else { net.resume_recv(id) }
+        }
+    }
+
+    pub(super) fn input_of(conn: &mut Conn) -> &mut Input {
+        conn.input.get_or_insert_with(Box::default)
+    }
+}

@@ -1,0 +1,109 @@
+//! What happens by the clock: idle clients, soft output limits, the end of a pause, rates, active expiry.
+
+use super::Core;
+use super::connections::Waits;
+use crate::base::time::Now;
+use crate::ring::net::{ConnId, World};
+
+/// How often the slow round comes, in microseconds.
+const ROUND_US: u64 = 100_000;
+/// Connections looked at in one round; all are within a second or, with very many, a few.
+const CONNS_PER_ROUND: usize = 1_000;
+
+/// The timers of a shard.
+pub(super) struct Cron {
+    next_round_us: u64,
+    next_expire_us: u64,
+    busy: bool,
+    conn_cursor: usize,
+}
+
+impl Cron {
+    pub fn new(now: Now) -> Cron {
+        Cron { next_round_us: now.mono_us, next_expire_us: now.mono_us, busy: false, conn_cursor: 0 }
+    }
+
+    /// Whether expiry wants the next turn.
+    pub fn is_busy(&self) -> bool {
+        self.busy
+    }
+
+    pub fn expire_due(&self, now: Now) -> bool {
+        now.mono_us >= self.next_expire_us
+    }
+
+    /// The store was away: try at the next turn that comes.
+    pub fn expire_again(&mut self, now: Now) {
+        self.next_expire_us = now.mono_us + 1_000;
+    }
+
+    /// A slice took `took_ns`. With more to do the next one comes soon: the share of the time is 1/4 at effort 1, up to 1/2 at 10.
+    pub fn expire_done(&mut self, now: Now, took_ns: u64, more: bool, effort: u64) {
+        let took_us = took_ns / 1_000 + 1;
+        let pause = if more { took_us * (13 - effort.clamp(1, 10)) / 4 } else { ROUND_US };
+        self.busy = more;
+        self.next_expire_us = now.mono_us + took_us + pause;
+    }
+}
+
+impl Core {
+    /// Runs what the clock calls for.
+    pub(super) fn tick(&mut self, net: &mut dyn World) {
+        self.end_pause();
+        self.expire_slice(net);
+        if self.now.mono_us < self.cron.next_round_us {
+            return;
+        }
+        self.cron.next_round_us = self.now.mono_us + ROUND_US;
+        self.tallies.sample(self.now);
+        self.look_after_connections(net);
+    }
+
+    /// When the loop has to turn again at the latest, in microseconds from now.
+    pub fn deadline_us(&self) -> u64 {
+        let mut next = self.cron.next_round_us.min(self.cron.next_expire_us);
+        if let Some((until_ms, _)) = self.pause {
+            let left_us = (until_ms - self.now.ms()).max(0) as u64 * 1_000;
+            next = next.min(self.now.mono_us + left_us);
+        }
+        next.saturating_sub(self.now.mono_us)
+    }
+
+    fn end_pause(&mut self) {
+        if self.pause.is_some_and(|(until_ms, _)| until_ms <= self.now.ms()) {
+            self.pause = None;
+        }
+        if self.pause.is_none() && !self.paused.is_empty() {
+            for id in std::mem::take(&mut self.paused) {
+                self.unpause_conn(id);
+            }
+        }
+    }
+
+    /// A pause does not hold this connection any more.
+    pub(super) fn unpause_conn(&mut self, id: ConnId) {
+        if let Some(conn) = self.conn(id)
+            && conn.waits == Waits::Pause
+        {
+            conn.waits = Waits::Nothing;
+            self.mark_ready(id);
+        }
+    }
+
+    fn look_after_connections(&mut self, net: &mut dyn World) {
+        let timeout_secs = self.config.timeout as i64;
+        let now_secs = self.now.secs();
+        for _ in 0..self.conns.len().min(CONNS_PER_ROUND) {
+            self.cron.conn_cursor = (self.cron.conn_cursor + 1) % self.conns.len();
+            let Some(conn) = &self.conns[self.cron.conn_cursor] else { continue };
+            let id = conn.id;
+            let idle_secs = conn.session.as_ref().map_or(0, |s| now_secs - s.last_secs);
+            let idle = timeout_secs > 0 && conn.waits == Waits::Nothing && idle_secs > timeout_secs;
+            if idle {
+                self.close(net, id);
+            } else if conn.owed() > 0 {
+                self.check_output(net, id);
+            }
+        }
+    }
+}

@@ -1,0 +1,546 @@
+//! The life of a command: parse a batch, fetch its memory, take the stores, run, count.
+
+use super::batch::{Batch, End};
+use super::connections::{Conn, Waits};
+use super::{Core, Job};
+use crate::cmd::cx::MemoryNow;
+use crate::cmd::registry::{Found, Missing};
+use crate::cmd::row::flag;
+use crate::cmd::session::ReplyMode;
+use crate::cmd::{Cx, Env, Order, Outcome, PauseMode, Plan, Report, Session, Where, unknown};
+use crate::resp::{Args, Error, Limits, Out, Parser, Span};
+use crate::ring::net::{ConnId, World};
+use crate::store::{Keys, Policy as AccessPolicy, ShardSet};
+
+/// Bytes of requests that one connection runs before others have their turn.
+const BYTES_PER_TURN: usize = 64 * 1024;
+
+/// How many commands ahead of the one that runs entries are sent for: memory takes about as long as so many commands.
+const ENTRIES_AHEAD: usize = 6;
+
+/// A batch at work: whose it is, and where its requests and replies are.
+pub(super) struct Work<'a> {
+    pub session: &'a mut Session,
+    pub out: &'a mut Out,
+    pub input: &'a [u8],
+    /// Everything before this has run.
+    pub at: usize,
+    pub parser: Parser,
+    pub partial: &'a mut Vec<Span>,
+    /// Whether this is the connection's home, with what only it can do.
+    pub home: bool,
+    /// Reply bytes to gather before the peer has to read some.
+    pub room: usize,
+    /// The reports that the first command asked for.
+    pub reports: Option<Vec<Report>>,
+}
+
+/// Why a batch stopped.
+pub(super) enum Stop {
+    /// All whole commands have run.
+    Empty,
+    /// Others have their turn first.
+    Yield,
+    /// Enough replies wait for the peer.
+    Full,
+    /// The next command needs stores that could not be had.
+    Mail(ShardSet),
+    /// The next command can run at home only.
+    Home,
+    /// The next command needs reports of all shards.
+    Gather(u32),
+    /// The last command gave an order; its reply waits until it is carried out.
+    Order(Order),
+    /// CLIENT PAUSE holds the next command.
+    Pause,
+    /// The connection closes once its replies are out.
+    Close,
+}
+
+impl Core {
+    /// Runs requests that have just arrived, where they lie.
+    pub(super) fn run_in_place(&mut self, net: &mut dyn World, id: ConnId, bytes: &[u8]) {
+        let mut partial = Vec::new();
+        let Some((stop, at, parser)) = self.run(net, id, bytes, (0, Parser::default()), &mut partial, None)
+        else {
+            return;
+        };
+        let Some(conn) = self.conn(id) else { return };
+        if at < bytes.len() && !matches!(stop, Stop::Close) {
+            let input = Core::input_of(conn);
+            input.buf.extend_from_slice(&bytes[at..]);
+            input.restart(0);
+            if let Stop::Empty = stop {
+                // The tail is one command that is not complete: go on where its parser stopped.
+                input.parser = parser.shifted(at);
+                input.spans = partial.iter().map(|s| s.shifted(at)).collect();
+                input.want = 1;
+            }
+        }
+        self.settle(net, id, stop, &bytes[at..]);
+    }
+
+    /// Runs requests that wait at the connection.
+    pub(super) fn run_input(&mut self, net: &mut dyn World, id: ConnId) {
+        self.run_gathered(net, id, None);
+    }
+
+    /// The same; the first command gets these reports.
+    pub(super) fn run_gathered(&mut self, net: &mut dyn World, id: ConnId, reports: Option<Vec<Report>>) {
+        let Some(mut input) = self.conn(id).and_then(|c| c.input.take()) else { return };
+        let mut partial = std::mem::take(&mut input.spans);
+        let state = (input.at, input.parser);
+        let ran = self.run(net, id, &input.buf, state, &mut partial, reports);
+        let (stop, at) = match ran {
+            None => return,
+            Some((stop @ Stop::Empty, at, parser)) => {
+                (input.at, input.parser, input.spans, input.want) =
+                    (at, parser, partial, input.buf.len() + 1);
+                (stop, at)
+            }
+            Some((stop, at, _)) => {
+                input.restart(at);
+                (stop, at)
+            }
+        };
+        let rest = match &stop {
+            Stop::Mail(_) => input.buf[at..].to_vec(),
+            _ => Vec::new(),
+        };
+        if let Some(conn) = self.conn(id)
+            && input.len() > 0
+            && !matches!(stop, Stop::Close)
+        {
+            conn.input = Some(input);
+        }
+        self.settle(net, id, stop, &rest);
+    }
+
+    /// Drives a connection's batch: why it stopped, how far it came, and the parser there.
+    fn run(
+        &mut self,
+        net: &mut dyn World,
+        id: ConnId,
+        bytes: &[u8],
+        (at, parser): (usize, Parser),
+        partial: &mut Vec<Span>,
+        reports: Option<Vec<Report>>,
+    ) -> Option<(Stop, usize, Parser)> {
+        let spare = self.spare.pop();
+        let Some(conn) = self.conn(id) else { return None };
+        let mut session = conn.session.take()?;
+        let owed = conn.owed();
+        let mut out = std::mem::take(&mut conn.out);
+        if out.capacity() == 0 {
+            out = Out::with_buffer(spare.unwrap_or_default(), session.proto);
+        } else if let Some(spare) = spare {
+            self.spare.push(spare);
+        }
+        let room = self.room(owed).saturating_add(out.len());
+        let mut work = Work {
+            session: &mut session,
+            out: &mut out,
+            input: bytes,
+            at,
+            parser,
+            partial,
+            home: true,
+            room,
+            reports,
+        };
+        let stop = if owed > 0 && room <= work.out.len() { Stop::Full } else { self.drive(net, &mut work) };
+        let (at, parser) = (work.at, work.parser);
+        self.put_back(net);
+        let Some(conn) = self.conn(id) else { return None };
+        conn.session = Some(session);
+        conn.out = out;
+        if conn.out.is_empty() {
+            let (_, buf) = conn.out.take(Vec::new());
+            self.recycle(buf);
+        } else {
+            self.mark_dirty(id);
+        }
+        Some((stop, at, parser))
+    }
+
+    /// Does what a stop calls for, at home. `rest` are the requests that did not run.
+    fn settle(&mut self, net: &mut dyn World, id: ConnId, stop: Stop, rest: &[u8]) {
+        match stop {
+            Stop::Empty | Stop::Home => {}
+            Stop::Yield => self.mark_ready(id),
+            Stop::Full => self.wait_for(id, Waits::Reader),
+            Stop::Pause => {
+                self.wait_for(id, Waits::Pause);
+                self.paused.push(id);
+            }
+            Stop::Close => {
+                if let Some(conn) = self.conn(id) {
+                    conn.closing = true;
+                    conn.input = None;
+                }
+                self.close_if_done(net, id);
+            }
+            Stop::Gather(parts) => self.gather(net, id, parts),
+            Stop::Order(order) => self.give_order(net, id, order),
+            Stop::Mail(need) => self.mail_batch(net, id, need, rest),
+        }
+    }
+
+    pub(super) fn wait_for(&mut self, id: ConnId, what: Waits) {
+        if let Some(conn) = self.conn(id) {
+            conn.waits = what;
+        }
+    }
+
+    /// Sends the whole commands at the head of `rest` on their way as a job.
+    fn mail_batch(&mut self, net: &mut dyn World, id: ConnId, need: ShardSet, rest: &[u8]) {
+        let len = self.mailable(rest);
+        let spare = self.spare.pop().unwrap_or_default();
+        let Some(conn) = self.conn(id) else { return };
+        let Some(session) = conn.session.take() else { return };
+        conn.shown = Some(session.clone());
+        conn.waits = Waits::Job;
+        Core::cut_front(conn, len);
+        let job = Job {
+            home: self.id,
+            conn: id,
+            out: Out::with_buffer(spare, session.proto),
+            session,
+            input: rest[..len].to_vec(),
+            need,
+            loans: Vec::new(),
+            close: false,
+        };
+        self.dispatch(net, Box::new(job));
+    }
+
+    /// How many bytes the next commands take, at most a batch of them.
+    fn mailable(&mut self, rest: &[u8]) -> usize {
+        let limits = Limits { bulk_max: i64::MAX, authenticated: true };
+        let (mut parser, mut partial) = (Parser::default(), Vec::new());
+        let shared = &self.shared;
+        self.batch.fill(
+            rest,
+            &mut parser,
+            &mut partial,
+            &limits,
+            self.policy.depth,
+            &shared.registry,
+            shared.route,
+            0,
+        );
+        self.batch.commands.last().map_or(rest.len(), |c| c.end)
+    }
+
+    /// Takes the first `len` bytes of what has not run out of a connection's input.
+    fn cut_front(conn: &mut Conn, len: usize) {
+        let Some(input) = &mut conn.input else { return };
+        let at = input.at + len;
+        input.restart(at);
+        if input.len() == 0 {
+            conn.input = None;
+        }
+    }
+
+    /// Runs commands until something stops them. The stores it took stay in hand.
+    pub(super) fn drive(&mut self, net: &mut dyn World, work: &mut Work<'_>) -> Stop {
+        let began = work.at;
+        loop {
+            if work.at - began >= BYTES_PER_TURN && work.home {
+                return Stop::Yield;
+            }
+            if work.out.len() >= work.room {
+                return Stop::Full;
+            }
+            let mut batch = std::mem::take(&mut self.batch);
+            let limits = Limits {
+                bulk_max: self.config.proto_max_bulk_len as i64,
+                authenticated: work.session.authenticated,
+            };
+            let depth = if work.reports.is_some() { 1 } else { self.policy.depth };
+            let (registry, route) = (&self.shared.registry, self.shared.route);
+            let end = batch.fill(
+                work.input,
+                &mut work.parser,
+                work.partial,
+                &limits,
+                depth,
+                registry,
+                route,
+                work.at,
+            );
+            let mut stop = None;
+            let mut prefetched = ShardSet::EMPTY;
+            let mut ticks = net.ticks_ns();
+            for i in 0..batch.commands.len() {
+                let command = &batch.commands[i];
+                work.at = command.start;
+                if let Where::Shard(s) = command.place
+                    && !prefetched.contains(s)
+                    && (self.hand.has(s) || i > 0 || batch.commands.len() > 1)
+                    && self.have(net, command.place, &command.found)
+                {
+                    prefetched.insert(s);
+                    self.prefetch(&mut batch, i, s, work);
+                }
+                self.prefetch_entry(&batch, i + ENTRIES_AHEAD, work);
+                let command = &batch.commands[i];
+                let (found, place, hash, end) = (command.found, command.place, command.hash, command.end);
+                let args = batch.args(i, work.input);
+                stop = self.one(net, work, found, place, hash, args, &mut ticks);
+                match stop {
+                    None | Some(Stop::Order(_) | Stop::Close) => work.at = end,
+                    Some(_) => {}
+                }
+                if stop.is_some() {
+                    break;
+                }
+            }
+            self.batch = batch;
+            if let Some(stop) = stop {
+                work.partial.clear();
+                return stop;
+            }
+            match end {
+                End::More => work.at = self.batch.rest,
+                End::Partial => {
+                    work.at = self.batch.rest;
+                    return Stop::Empty;
+                }
+                End::Error(error) => {
+                    work.out.error_text(&format!("ERR {}", error.text()));
+                    work.out.take_errors();
+                    self.tallies.counters.error_replies += 1;
+                    work.at = work.input.len();
+                    return Stop::Close;
+                }
+            }
+        }
+    }
+
+    /// Hashes the first keys of the batch's commands that live in store `s`, and sends for their buckets.
+    fn prefetch(&mut self, batch: &mut Batch, from: usize, s: usize, work: &Work<'_>) {
+        let count = batch.commands.len();
+        if count - from < 2 {
+            return;
+        }
+        let table = self.hand.peek(s).db(work.session.db).table();
+        for i in from..count {
+            if batch.commands[i].place == Where::Shard(s)
+                && let Some(key) = batch.first_key(i, work.input)
+            {
+                let hash = table.hash(key);
+                table.prefetch(hash);
+                batch.commands[i].hash = hash;
+            }
+        }
+        for i in from + 1..count.min(from + ENTRIES_AHEAD) {
+            self.prefetch_entry(batch, i, work);
+        }
+    }
+
+    /// Sends for the entry of command `i`, whose bucket has been sent for.
+    #[inline]
+    fn prefetch_entry(&self, batch: &Batch, i: usize, work: &Work<'_>) {
+        if let Some(command) = batch.commands.get(i)
+            && let Where::Shard(s) = command.place
+            && command.hash != 0
+            && self.hand.has(s)
+        {
+            self.hand.peek(s).db(work.session.db).table().prefetch_entry(command.hash);
+        }
+    }
+
+    /// Whether the stores of `place` are in hand, or could be taken.
+    fn have(&mut self, net: &mut dyn World, place: Where, found: &Result<Found, Missing>) -> bool {
+        match place {
+            Where::Anywhere => true,
+            Where::Shard(s) => {
+                if self.hand.has(s) {
+                    return true;
+                }
+                let may = found.as_ref().is_ok_and(|f| self.policy.may_borrow(self.id, s, f.row));
+                self.put_back(net);
+                may && self.take(net, s)
+            }
+            Where::Shards(set) => {
+                if self.hand.held() >= set.len() && set.iter().all(|s| self.hand.has(s)) {
+                    return true;
+                }
+                self.put_back(net);
+                self.take_all(net, set)
+            }
+            Where::All => {
+                let n = self.shared.route.shards();
+                if self.hand.held() == n {
+                    return true;
+                }
+                self.put_back(net);
+                self.take_all(net, ShardSet::all(n))
+            }
+        }
+    }
+
+    fn need(&self, place: Where) -> ShardSet {
+        match place {
+            Where::Anywhere => ShardSet::EMPTY,
+            Where::Shard(s) => ShardSet::one(s),
+            Where::Shards(set) => set,
+            Where::All => ShardSet::all(self.shared.route.shards()),
+        }
+    }
+
+    /// One command. `None`: it is done, go on.
+    #[inline]
+    fn one(
+        &mut self,
+        net: &mut dyn World,
+        work: &mut Work<'_>,
+        found: Result<Found, Missing>,
+        place: Where,
+        hash: u64,
+        args: Args<'_>,
+        ticks: &mut u64,
+    ) -> Option<Stop> {
+        let mark = work.out.mark();
+        let found = match self.admit(work, found, args) {
+            Ok(found) => found,
+            Err(text) => {
+                work.out.error_bytes(&text);
+                self.tallies.rejected(&text, found.ok().map(|f| f.id));
+                work.out.take_errors();
+                self.reply_mode(work, mark);
+                return None;
+            }
+        };
+        if let Some((_, mode)) = self.pause
+            && (mode == PauseMode::All || found.row.flags & (flag::WRITE | flag::MAY_REPLICATE) != 0)
+        {
+            return Some(if work.home { Stop::Pause } else { Stop::Home });
+        }
+        match found.row.plan {
+            Plan::Gather(_) | Plan::Home if !work.home => return Some(Stop::Home),
+            Plan::Gather(parts) if work.reports.is_none() => return Some(Stop::Gather(parts)),
+            _ => {}
+        }
+        if !self.have(net, place, &Ok(found)) {
+            return Some(Stop::Mail(self.need(place)));
+        }
+        let outcome = self.call(work, found, hash, args);
+        let done = net.ticks_ns();
+        let ns = done.saturating_sub(*ticks);
+        *ticks = done;
+        self.account(work, found, args, mark, ns);
+        self.reply_mode(work, mark);
+        match outcome {
+            Outcome::Done => None,
+            Outcome::Close => Some(Stop::Close),
+            Outcome::Everywhere(order) => Some(Stop::Order(order)),
+        }
+    }
+
+    /// Whether a command may run, in Redis's order of refusals.
+    #[inline]
+    fn admit(
+        &self,
+        work: &Work<'_>,
+        found: Result<Found, Missing>,
+        args: Args<'_>,
+    ) -> Result<Found, Vec<u8>> {
+        let found = match found {
+            Ok(found) => found,
+            Err(Missing::Command) => return Err(unknown::unknown_command(args)),
+            Err(Missing::Subcommand(parent)) => return Err(unknown::unknown_subcommand(parent, args)),
+        };
+        if !found.row.takes(args.len()) {
+            return Err(Error::Arity(found.row.full_name).text().into_owned().into_bytes());
+        }
+        if !work.session.authenticated && !found.row.is(flag::NO_AUTH) {
+            return Err(Error::NoAuth.text().into_owned().into_bytes());
+        }
+        Ok(found)
+    }
+
+    #[inline]
+    fn call(&mut self, work: &mut Work<'_>, found: Found, hash: u64, args: Args<'_>) -> Outcome {
+        let shared = &*self.shared;
+        let reports = work.reports.take();
+        let memory = if reports.is_some() { shared.memory.read() } else { MemoryNow::default() };
+        let env = Env {
+            now: self.now,
+            config: &self.config,
+            registry: &shared.registry,
+            server: &shared.server,
+            memory,
+            shard: self.id,
+        };
+        let ahead = match found.row.plan {
+            Plan::Owner if hash != 0 => Some((args.at(1).as_ptr(), args.at(1).len(), hash)),
+            _ => None,
+        };
+        let lfu = self.tallies.lfu(&self.config);
+        work.session.last_command = Some(found.id);
+        let mut cx = Cx {
+            keys: Keys {
+                hand: &mut self.hand,
+                db: work.session.db,
+                now: self.now,
+                policy: AccessPolicy { lfu },
+                touch: !work.session.no_touch,
+                ahead,
+                random: &mut self.random,
+            },
+            out: work.out,
+            session: work.session,
+            env: &env,
+            reports: reports.as_deref().unwrap_or(&[]),
+            row: found.row,
+        };
+        match (found.row.run)(&mut cx, args) {
+            Ok(outcome) => outcome,
+            Err(error) => {
+                work.out.error(&error);
+                Outcome::Done
+            }
+        }
+    }
+
+    #[inline]
+    fn account(
+        &mut self,
+        work: &mut Work<'_>,
+        found: Found,
+        args: Args<'_>,
+        mark: crate::resp::Mark,
+        ns: u64,
+    ) {
+        let session = &mut *work.session;
+        session.commands += 1;
+        session.last_secs = self.now.secs();
+        let failed = work.out.take_errors() > 0;
+        self.tallies.ran(found.id, ns, self.config.latency_tracking, failed);
+        if failed {
+            self.tallies.failed(work.out.error_since(mark).unwrap_or(b"ERR"));
+        }
+        let slow_us = self.config.slowlog_log_slower_than;
+        if slow_us >= 0 && ns / 1_000 >= slow_us as u64 && !found.row.is(flag::SKIP_SLOWLOG) {
+            self.note_slow(session, args, ns / 1_000);
+        }
+        let event = if found.row.is(flag::FAST) { "fast-command" } else { "command" };
+        self.tallies.note_latency(event, self.now, ns, self.config.latency_monitor_threshold as u64);
+    }
+
+    /// Drops the reply when CLIENT REPLY says so.
+    #[inline]
+    fn reply_mode(&self, work: &mut Work<'_>, mark: crate::resp::Mark) {
+        match work.session.reply {
+            ReplyMode::On => {}
+            ReplyMode::Off => work.out.cut(mark),
+            ReplyMode::SkipNext => work.session.reply = ReplyMode::Skipping,
+            ReplyMode::Skipping => {
+                work.out.cut(mark);
+                work.session.reply = ReplyMode::On;
+            }
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! Replies on their way out: one chunk under way per connection, and what bounds those that wait.
+
+use super::Core;
+use super::connections::Waits;
+use crate::ring::net::{Chunk, ConnId, World};
+
+impl Core {
+    /// Sends what this turn's commands have replied: one send per connection that has no other under way.
+    pub fn flush(&mut self, net: &mut dyn World) {
+        let mut dirty = std::mem::take(&mut self.dirty);
+        for id in dirty.drain(..) {
+            self.flush_one(net, id);
+        }
+        self.dirty = dirty;
+    }
+
+    fn flush_one(&mut self, net: &mut dyn World, id: ConnId) {
+        let Some(conn) = self.conn(id) else { return };
+        conn.in_dirty = false;
+        if conn.closed {
+            return;
+        }
+        // A parked connection's replies wait for the order that its last command gave.
+        if conn.sending == 0 && !matches!(conn.waits, Waits::Ticket(_)) {
+            if conn.chunks.is_empty() && !conn.out.is_empty() {
+                let (parts, tail) = conn.out.take(Vec::new());
+                for (text, value) in parts {
+                    conn.chunk_bytes += text.len() + value.len();
+                    conn.chunks.push_back(Chunk::Owned(text));
+                    conn.chunks.push_back(Chunk::Shared(value));
+                }
+                if !tail.is_empty() {
+                    if conn.chunks.is_empty() {
+                        conn.sending = tail.len();
+                        return self.send(net, id, Chunk::Owned(tail));
+                    }
+                    conn.chunk_bytes += tail.len();
+                    conn.chunks.push_back(Chunk::Owned(tail));
+                }
+            }
+            while let Some(chunk) = conn.chunks.pop_front() {
+                let len = chunk.as_slice().len();
+                if len > 0 {
+                    conn.chunk_bytes -= len;
+                    conn.sending = len;
+                    return self.send(net, id, chunk);
+                }
+            }
+        }
+        self.check_output(net, id);
+        self.close_if_done(net, id);
+    }
+
+    fn send(&mut self, net: &mut dyn World, id: ConnId, chunk: Chunk) {
+        net.send(id, chunk);
+        self.check_output(net, id);
+    }
+
+    /// Closes a connection whose replies are over `client-output-buffer-limit normal`.
+    pub(super) fn check_output(&mut self, net: &mut dyn World, id: ConnId) {
+        let limit = self.config.client_output_buffer_limit.normal;
+        let now_us = self.now.mono_us;
+        let Some(conn) = self.conn(id) else { return };
+        let owed = conn.owed() as u64;
+        if limit.soft == 0 || owed <= limit.soft {
+            conn.soft_since_us = 0;
+        } else if conn.soft_since_us == 0 {
+            conn.soft_since_us = now_us.max(1);
+        }
+        let soft = conn.soft_since_us != 0 && now_us - conn.soft_since_us > limit.soft_seconds * 1_000_000;
+        if soft || limit.hard > 0 && owed > limit.hard {
+            self.tallies.counters.output_buffer_closed += 1;
+            self.close(net, id);
+        }
+    }
+
+    /// How many more reply bytes a connection may gather before its next commands wait for its peer. With an output limit
+    /// in force nothing waits: the limit judges.
+    pub(super) fn room(&self, owed: usize) -> usize {
+        let limit = &self.config.client_output_buffer_limit.normal;
+        if limit.hard > 0 || limit.soft > 0 {
+            return usize::MAX;
+        }
+        (self.config.output_high_water as usize).saturating_sub(owed)
+    }
+}

@@ -1,0 +1,154 @@
+//! Jobs: a batch whose stores could not be had at home travels to them.
+//!
+//! ```text
+//!  home ──Visit──> owner 1 ──Visit──> owner 3 ──Home──> home
+//!                  lends store 1      has 1 and 3 in hand: runs, puts both back
+//! ```
+//! An owner serves its jobs first come, first served; while one waits, the store's cell is `wanted` and no borrower
+//! takes it. Owners are visited in ascending order, so no two jobs can wait for each other.
+
+use super::connections::Waits;
+use super::drive::{Stop, Work};
+use super::{Core, Job, Letter};
+use crate::resp::Parser;
+use crate::ring::net::World;
+use crate::store::ShardSet;
+
+impl Core {
+    /// Takes a store into the hand: at once, or within a short spin.
+    pub(super) fn take(&mut self, net: &mut dyn World, shard: usize) -> bool {
+        let cell = &self.shared.cells[shard];
+        let mut taken = cell.take();
+        if taken.is_none() && self.policy.take_spin_ns > 0 {
+            let until = net.ticks_ns() + self.policy.take_spin_ns;
+            while taken.is_none() && !cell.is_wanted() && net.ticks_ns() < until {
+                std::hint::spin_loop();
+                taken = cell.take();
+            }
+        }
+        match taken {
+            Some(store) => {
+                self.hand.add(store);
+                self.tallies.counters.borrows += 1;
+                true
+            }
+            None => {
+                self.tallies.counters.borrow_misses += 1;
+                false
+            }
+        }
+    }
+
+    /// Takes the stores of a set, in ascending order, or none.
+    pub(super) fn take_all(&mut self, net: &mut dyn World, set: ShardSet) -> bool {
+        for shard in set.iter() {
+            if !self.take(net, shard) {
+                self.put_back(net);
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Puts every store in hand back, and wakes owners that wait for theirs.
+    pub(super) fn put_back(&mut self, net: &mut dyn World) {
+        while let Some(shard) = self.hand.first() {
+            let Some(mut store) = self.hand.remove(shard) else { break };
+            if let Some(garbage) = store.take_garbage() {
+                self.shared.control.free(garbage);
+            }
+            if self.shared.cells[shard].put(store) && shard != self.id {
+                net.wake(shard);
+            }
+        }
+    }
+
+    /// Sends the first job on its way, to the lowest shard that it needs.
+    pub(super) fn dispatch(&mut self, net: &mut dyn World, job: Box<Job>) {
+        let first = job.need.next(0).unwrap_or(job.home);
+        self.post(net, first, Letter::Visit(job));
+    }
+
+    /// Serves jobs and reports that wait for this shard's store, as long as it can be had.
+    pub(super) fn serve_waiting(&mut self, net: &mut dyn World) {
+        while !self.waiting.is_empty() || !self.asks.is_empty() {
+            let cell = &self.shared.cells[self.id];
+            let mut taken = cell.take_as_owner();
+            if taken.is_none() {
+                // Say so, then look again: a put in between may not have seen the wish.
+                cell.set_wanted(true);
+                taken = cell.take_as_owner();
+            }
+            let Some(store) = taken else { return };
+            if let Some((from, ticket, parts)) = self.asks.pop_front() {
+                self.hand.add(store);
+                let report = self.report(parts);
+                self.put_back(net);
+                self.post(net, from, Letter::Answer { ticket, report: Box::new(report) });
+                continue;
+            }
+            let Some(mut job) = self.waiting.pop_front() else { break };
+            job.loans.push(store);
+            match job.need.next(self.id + 1) {
+                Some(next) => {
+                    self.tallies.counters.loans += 1;
+                    self.post(net, next, Letter::Visit(job));
+                }
+                None => self.run_job(net, job),
+            }
+        }
+        self.shared.cells[self.id].set_wanted(false);
+    }
+
+    /// Runs a job that has all its stores, and sends it on.
+    fn run_job(&mut self, net: &mut dyn World, mut job: Box<Job>) {
+        for store in job.loans.drain(..) {
+            self.hand.add(store);
+        }
+        let input = std::mem::take(&mut job.input);
+        let mut work = Work {
+            session: &mut job.session,
+            out: &mut job.out,
+            input: &input,
+            at: 0,
+            parser: Parser::default(),
+            partial: &mut Vec::new(),
+            home: false,
+            room: usize::MAX,
+            reports: None,
+        };
+        let stop = self.drive(net, &mut work);
+        let at = work.at;
+        self.put_back(net);
+        job.input = input;
+        job.input.drain(..at);
+        if let Stop::Mail(need) = stop {
+            job.need = need;
+            return self.dispatch(net, job);
+        }
+        let home = job.home;
+        self.post(net, home, Letter::Home(job));
+    }
+
+    /// A job is back: its replies, its session, and what it could not run elsewhere.
+    pub(super) fn come_home(&mut self, net: &mut dyn World, mut job: Job) {
+        let id = job.conn;
+        let Some(conn) = self.conn(id) else { return };
+        conn.session = Some(job.session);
+        conn.shown = None;
+        conn.waits = Waits::Nothing;
+        conn.closing |= job.close;
+        conn.out.append(&mut job.out);
+        if !job.input.is_empty() {
+            Core::input_of(conn).push_front(&job.input);
+        }
+        if conn.closed {
+            return;
+        }
+        self.mark_ready(id);
+        self.mark_dirty(id);
+        let (_, buf) = job.out.take(Vec::new());
+        self.recycle(buf);
+        self.close_if_done(net, id);
+    }
+}

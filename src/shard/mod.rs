@@ -1,0 +1,33 @@
+//! Layer 5: a shard at work. [`Core`] is all of it that can be simulated: connections, batches, borrowed stores,
+//! jobs and loans, orders, timers. It asks the world through [`crate::ring::net::Net`] and is told of it by calls; the real
+//! loop ([`run`]) drives it from an io_uring, the simulation from a seed.
+//!
+//! ```text
+//!  bytes of a connection ─ drive: parse ─ plan ─ take the stores ─ run ─ put them back at the batch's end
+//!                                            │ a store stays away
+//!                                            └─ Job: the rest of the batch, by mail to the owner, and home again
+//! ```
+//! Order holds because a connection has one batch under way at a time: at home, in a job, or parked while all shards
+//! report ([`orders`]). Stores are taken in ascending order and nothing waits with a store in hand, except a job for a
+//! higher store, in its owner's queue ([`jobs`]).
+
+mod batch;
+mod connections;
+mod core;
+mod cron;
+mod drive;
+mod expire;
+mod flush;
+mod jobs;
+pub mod mail;
+mod orders;
+pub mod policy;
+mod run;
+mod shared;
+mod tallies;
+
+pub use connections::Peer;
+pub use core::Core;
+pub use mail::{Job, Letter, Mesh};
+pub use run::{Notice, Setup, run};
+pub use shared::{Control, MemoryBoard, Shared};

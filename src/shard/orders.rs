@@ -1,0 +1,245 @@
+//! What concerns every shard: reports that a command gathers, and orders that all carry out.
+//!
+//! ```text
+//!  gather:  home ─Ask→ each   ←Answer─ each                   then the command runs at home, with all reports
+//!  order:   home ─Sequence→ shard 0 ─Do→ each ─Done→ home     then the reply goes out
+//! ```
+//! Shard 0 puts orders in one sequence, so that two CONFIG SETs end alike everywhere. The connection is parked meanwhile.
+
+use super::connections::Waits;
+use super::{Core, Letter};
+use crate::cmd::report::DbReport;
+use crate::cmd::{ClientInfo, Order, Report, Sections};
+use crate::ring::net::{ConnId, World};
+use crate::store::Db;
+use std::sync::Arc;
+
+/// Who gives orders their sequence.
+const SEQUENCER: usize = 0;
+/// Entries with a TTL that an average is taken over.
+const TTL_SAMPLES: usize = 64;
+
+/// A connection that waits for other shards.
+pub(super) struct Parked {
+    conn: ConnId,
+    left: usize,
+    reports: Vec<Report>,
+}
+
+impl Core {
+    fn park(&mut self, conn: ConnId) -> u64 {
+        self.next_ticket += 1;
+        let left = self.shared.route.shards();
+        self.parked.insert(self.next_ticket, Parked { conn, left, reports: Vec::new() });
+        self.wait_for(conn, Waits::Ticket(self.next_ticket));
+        self.next_ticket
+    }
+
+    /// Asks every shard for a report, for the command that `conn` waits to run.
+    pub(super) fn gather(&mut self, net: &mut dyn World, conn: ConnId, parts: u32) {
+        let ticket = self.park(conn);
+        for shard in 0..self.shared.route.shards() {
+            self.post(net, shard, Letter::Ask { from: self.id, ticket, parts });
+        }
+    }
+
+    pub(super) fn answered(&mut self, net: &mut dyn World, ticket: u64, report: Report) {
+        let Some(parked) = self.parked.get_mut(&ticket) else { return };
+        parked.reports.push(report);
+        parked.left -= 1;
+        if parked.left > 0 {
+            return;
+        }
+        let Some(mut parked) = self.parked.remove(&ticket) else { return };
+        parked.reports.sort_by_key(|r| r.shard);
+        let Some(conn) = self.conn(parked.conn) else { return };
+        conn.waits = Waits::Nothing;
+        if conn.may_run() {
+            self.run_gathered(net, parked.conn, Some(parked.reports));
+        }
+        self.unparked(net, parked.conn);
+    }
+
+    /// Gives an order to all shards; the connection waits until it is carried out.
+    pub(super) fn give_order(&mut self, net: &mut dyn World, conn: ConnId, order: Order) {
+        let ticket = self.park(conn);
+        if let Order::WriteConfig = order {
+            self.shared.control.write_config(self.id, ticket, self.config.clone());
+            return;
+        }
+        self.post(net, SEQUENCER, Letter::Sequence { from: self.id, ticket, order });
+    }
+
+    /// The configuration file was written, or could not be.
+    pub fn config_written(&mut self, net: &mut dyn World, ticket: u64, result: Result<(), String>) {
+        let Some(parked) = self.parked.remove(&ticket) else { return };
+        let Some(conn) = self.conn(parked.conn) else { return };
+        match result {
+            Ok(()) => conn.out.ok(),
+            Err(why) => conn.out.error_text(&format!("ERR Rewriting config file: {why}")),
+        }
+        conn.waits = Waits::Nothing;
+        self.unparked(net, parked.conn);
+    }
+
+    pub(super) fn sequence(&mut self, net: &mut dyn World, from: usize, ticket: u64, order: Order) {
+        let order = Arc::new(order);
+        for shard in 0..self.shared.route.shards() {
+            self.post(net, shard, Letter::Do { from, ticket, order: order.clone() });
+        }
+    }
+
+    pub(super) fn done(&mut self, net: &mut dyn World, ticket: u64) {
+        let Some(parked) = self.parked.get_mut(&ticket) else { return };
+        parked.left -= 1;
+        if parked.left > 0 {
+            return;
+        }
+        let Some(parked) = self.parked.remove(&ticket) else { return };
+        if let Some(conn) = self.conn(parked.conn) {
+            conn.waits = Waits::Nothing;
+        }
+        self.unparked(net, parked.conn);
+    }
+
+    fn unparked(&mut self, net: &mut dyn World, id: ConnId) {
+        self.mark_ready(id);
+        self.mark_dirty(id);
+        self.close_if_done(net, id);
+    }
+
+    pub(super) fn carry_out(&mut self, net: &mut dyn World, order: &Order) {
+        match order {
+            Order::Configure(pairs) => self.configure(pairs),
+            Order::WriteConfig => {}
+            Order::ResetStats => {
+                self.tallies.reset();
+                self.with_own_store(net, |store| store.tally = Default::default());
+            }
+            Order::ResetSlowlog => self.tallies.slowlog.clear(),
+            Order::ResetLatency(events) => {
+                self.tallies.latency.reset(events);
+            }
+            Order::Kill(ids) => self.kill(net, ids),
+            Order::Pause { until_ms, mode } => {
+                // As in Redis, a pause that is in force is never shortened or weakened.
+                let (until, all) =
+                    self.pause.map_or((0, false), |(u, m)| (u, m == crate::cmd::PauseMode::All));
+                let mode = if all { crate::cmd::PauseMode::All } else { *mode };
+                self.pause = Some((until.max(*until_ms), mode));
+            }
+            Order::Unpause => {
+                self.pause = None;
+                for id in std::mem::take(&mut self.paused) {
+                    self.unpause_conn(id);
+                }
+            }
+            Order::Sleep(us) => net.sleep_us(*us),
+            Order::ActiveExpire(on) => self.active_expire = *on,
+            Order::ReplId(id) => self.repl_id = id.as_str().into(),
+            Order::Purge => self.shared.control.purge(),
+            Order::Shutdown(mode) if self.id == SEQUENCER => self.shared.control.shutdown(*mode),
+            Order::Shutdown(_) => {}
+        }
+    }
+
+    fn configure(&mut self, pairs: &[(String, String)]) {
+        let mut config = (*self.config).clone();
+        // The shard that gave the order has checked it against the same settings.
+        let pairs: Vec<(&str, &str)> = pairs.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
+        if config.set_all(&pairs, true).is_ok() {
+            self.policy = super::policy::Policy::new(&config, self.shared.route.shards());
+            self.tallies.slowlog_limit(config.slowlog_max_len as usize);
+            self.config = Arc::new(config);
+        }
+    }
+
+    fn kill(&mut self, net: &mut dyn World, ids: &[u64]) {
+        let mut found = Vec::new();
+        for conn in self.conns.iter_mut().flatten() {
+            let session = conn.session.as_ref().or(conn.shown.as_ref());
+            if session.is_some_and(|s| ids.contains(&s.id)) {
+                conn.closing = true;
+                found.push((conn.id, matches!(conn.waits, Waits::Ticket(_))));
+            }
+        }
+        for (id, parked) in found {
+            // Who killed itself is parked, and gets its reply first.
+            if !parked {
+                self.close(net, id);
+            }
+        }
+    }
+
+    /// Runs `f` on this shard's store when it is at home.
+    fn with_own_store(&mut self, net: &mut dyn World, f: impl FnOnce(&mut crate::store::Store)) {
+        if self.take(net, self.id) {
+            f(self.hand.store(self.id));
+            self.put_back(net);
+        }
+    }
+
+    /// What this shard has to say. Its store is in hand.
+    pub(super) fn report(&mut self, parts: u32) -> Report {
+        let mut report = Report { shard: self.id, ..Report::default() };
+        if parts & Sections::CLIENTS != 0 {
+            report.clients = self.client_infos();
+        }
+        if parts & Sections::CLIENT_TOTALS != 0 {
+            for conn in self.conns.iter().flatten().filter(|c| !c.closed) {
+                report.connected += 1;
+                report.input_bytes += conn.unread();
+                report.output_bytes += conn.owed();
+                report.largest_input = report.largest_input.max(conn.unread());
+                report.largest_output = report.largest_output.max(conn.owed());
+            }
+        }
+        self.tallies.report(parts, self.now, &mut report);
+        report.repl_id = self.repl_id.clone();
+        let store = self.hand.store(self.id);
+        report.tally = store.tally;
+        report.dirty = store.dirty;
+        if parts & Sections::STORE != 0 {
+            let now_ms = self.now.ms();
+            report.dbs = (0..store.databases()).map(|i| db_report(store.db(i), now_ms)).collect();
+        }
+        report
+    }
+
+    fn client_infos(&self) -> Vec<ClientInfo> {
+        let of = |conn: &super::connections::Conn| {
+            let session = conn.session.as_ref().or(conn.shown.as_ref())?;
+            let input = conn.input.as_ref();
+            Some(ClientInfo {
+                session: (**session).clone(),
+                query_bytes: conn.unread(),
+                query_capacity: input.map_or(0, |i| i.buf.capacity()),
+                out_bytes: conn.out.len(),
+                out_capacity: conn.out.capacity(),
+                chunks: conn.chunks.len() + (conn.sending > 0) as usize,
+                chunk_bytes: conn.chunk_bytes + conn.sending,
+                blocked: false,
+                closing: conn.closing,
+                shard: self.id,
+            })
+        };
+        self.conns.iter().flatten().filter(|c| !c.closed).filter_map(|c| of(c)).collect()
+    }
+}
+
+fn db_report(db: &Db, now_ms: i64) -> DbReport {
+    let mut report = DbReport {
+        keys: db.len(),
+        expires: db.expires(),
+        avg_ttl_ms: 0,
+        table_bytes: db.bytes() - db.value_bytes(),
+        value_bytes: db.value_bytes(),
+    };
+    if db.expires() > 0 {
+        let ttls = db.table().iter().take(TTL_SAMPLES * 16).filter_map(|e| e.expire_at());
+        let (n, sum) =
+            ttls.take(TTL_SAMPLES).fold((0i64, 0i64), |(n, sum), at| (n + 1, sum + (at - now_ms).max(0)));
+        report.avg_ttl_ms = sum.checked_div(n).unwrap_or(0);
+    }
+    report
+}

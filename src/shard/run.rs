@@ -1,0 +1,239 @@
+//! The real loop of a shard: one turn handles what has completed, reads the mail, runs what is ready, sends what was
+//! replied, and enters the kernel once.
+
+use super::mail::Mesh;
+use super::{Core, Letter, Peer};
+use crate::ring::net::{Chunk, ConnId, Event, Net, World};
+use crate::ring::{Clock, Error, Pool, Ring, Wait, socket};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::Receiver;
+use std::time::Duration;
+
+/// Letters read before connections have their turn again.
+const LETTERS_PER_TURN: usize = 256;
+/// How long a shard that stops waits for its connections to close.
+const DRAIN: Duration = Duration::from_secs(2);
+/// The longest sleep, when nothing else ends it.
+const SLEEP_MAX_US: u64 = 1_000_000;
+
+/// What the control plane tells a shard, after ringing its bell.
+pub enum Notice {
+    /// The configuration file was written, or why not.
+    ConfigWritten { ticket: u64, result: Result<(), String> },
+}
+
+/// A shard ready to run.
+pub struct Setup {
+    pub core: Core,
+    pub ring: Ring,
+    pub pool: Pool,
+    pub mesh: Mesh,
+    pub clock: Clock,
+    /// One flag a shard: it sleeps in its ring, and a letter has to wake it.
+    pub sleepers: Arc<[AtomicBool]>,
+    pub id: usize,
+    pub notices: Receiver<Notice>,
+    pub stop: Arc<AtomicBool>,
+}
+
+/// The ring, and what else the core may know of the world.
+struct Port {
+    ring: Ring,
+    clock: Clock,
+    sleepers: Arc<[AtomicBool]>,
+    wakes: u64,
+}
+
+impl Net for Port {
+    fn send(&mut self, conn: ConnId, chunk: Chunk) {
+        self.ring.send(conn, chunk);
+    }
+
+    fn pause_recv(&mut self, conn: ConnId) {
+        self.ring.pause_recv(conn);
+    }
+
+    fn resume_recv(&mut self, conn: ConnId) {
+        self.ring.resume_recv(conn);
+    }
+
+    fn close(&mut self, conn: ConnId) {
+        self.ring.close(conn);
+    }
+
+    fn wake(&mut self, shard: usize) {
+        // One wake-up is enough: who takes the flag sends it.
+        if self.sleepers[shard].load(Ordering::SeqCst) && self.sleepers[shard].swap(false, Ordering::SeqCst) {
+            self.wakes += 1;
+            self.ring.wake(shard);
+        }
+    }
+}
+
+impl World for Port {
+    #[inline]
+    fn ticks_ns(&self) -> u64 {
+        self.clock.ticks_ns()
+    }
+
+    fn sleep_us(&mut self, us: u64) {
+        self.clock.stand_still(us);
+    }
+}
+
+/// Runs a shard until the process stops.
+pub fn run(setup: Setup) -> Result<(), Error> {
+    let Setup { mut core, ring, mut pool, mut mesh, clock, sleepers, id, notices, stop } = setup;
+    let mut port = Port { ring, clock, sleepers, wakes: 0 };
+    let mut spin = Spin::default();
+    while !stop.load(Ordering::Relaxed) {
+        core.begin_turn(port.clock.now());
+        while let Some(event) = port.ring.next_event() {
+            handle(&mut core, &mut port, &mut pool, event, &notices);
+            read_mail(&mut core, &mut port, &mut mesh);
+            post_mail(&mut core, &mut port, &mut mesh);
+        }
+        read_mail(&mut core, &mut port, &mut mesh);
+        core.work(&mut port);
+        core.flush(&mut port);
+        post_mail(&mut core, &mut port, &mut mesh);
+        let idle = mesh.push_on() && !core.is_busy() && mesh.is_empty();
+        core.count_wakes(std::mem::take(&mut port.wakes));
+        if !idle || spin.found_work(core.config().spin_us, &mut port, &mesh) {
+            port.ring.turn(Wait::No)?;
+            continue;
+        }
+        sleep(&mut core, &mut port, &mesh, id)?;
+    }
+    drain(&mut port)
+}
+
+/// Sleeps in the ring until something happens. Whoever has mail for this shard, or its store, from now on rings.
+fn sleep(core: &mut Core, port: &mut Port, mesh: &Mesh, id: usize) -> Result<(), Error> {
+    port.sleepers[id].store(true, Ordering::SeqCst);
+    let mut wait = Wait::For(Duration::from_micros(core.deadline_us().min(SLEEP_MAX_US)));
+    if !mesh.is_empty() || core.retry_waiting(port) || core.is_busy() {
+        wait = Wait::No;
+    } else {
+        core.count_sleep();
+    }
+    let turned = port.ring.turn(wait);
+    port.sleepers[id].store(false, Ordering::SeqCst);
+    turned
+}
+
+#[inline]
+fn handle(core: &mut Core, port: &mut Port, pool: &mut Pool, event: Event, notices: &Receiver<Notice>) {
+    match event {
+        Event::Data { conn, buf, len } => {
+            core.data(port, conn, pool.bytes(&buf, len));
+            pool.give_back(buf);
+        }
+        Event::Sent { conn, chunk, result } => core.sent(port, conn, chunk, result),
+        Event::Eof { conn, errno } => core.eof(port, conn, errno),
+        Event::Closed { conn } => core.closed(conn),
+        Event::Accepted { fd, .. } => accepted(core, fd),
+        Event::AcceptFailed { .. } => {}
+        Event::Woken => {
+            while let Ok(Notice::ConfigWritten { ticket, result }) = notices.try_recv() {
+                core.config_written(port, ticket, result);
+            }
+        }
+    }
+}
+
+/// A new connection at the acceptor: serve it here, hand it over, or refuse it.
+fn accepted(core: &mut Core, fd: OwnedFd) {
+    let unix = socket::is_unix(&fd);
+    let local = unix || socket::is_loopback(&fd);
+    let peer = Peer {
+        addr: socket::peer_name(&fd).into(),
+        laddr: socket::local_name(&fd).into(),
+        fd: fd.as_raw_fd(),
+        unix,
+        local,
+    };
+    match core.place(&peer) {
+        Ok(shard) => core.hand_over(shard, fd, peer),
+        Err(text) => socket::refuse(fd, text),
+    }
+}
+
+fn adopt(core: &mut Core, port: &mut Port, fd: OwnedFd, peer: Peer) {
+    // A socket that takes no options is about to fail anyway, and says so when it is read.
+    let _ = socket::set_conn_options(&fd, true, core.config().tcp_keepalive);
+    let conn = port.ring.adopt(fd);
+    core.open(conn, peer);
+}
+
+#[inline]
+fn read_mail(core: &mut Core, port: &mut Port, mesh: &mut Mesh) {
+    for _ in 0..LETTERS_PER_TURN {
+        match mesh.receive() {
+            None => return,
+            Some(Letter::Conn { fd, peer }) => adopt(core, port, fd, peer),
+            Some(letter) => core.mail(port, letter),
+        }
+    }
+}
+
+#[inline]
+fn post_mail(core: &mut Core, port: &mut Port, mesh: &mut Mesh) {
+    if !core.has_mail() {
+        return;
+    }
+    let mut own = Vec::new();
+    for (to, letter) in core.drain_mail() {
+        match letter {
+            Letter::Conn { fd, peer } if !mesh.leads_to(to) => own.push((fd, peer)),
+            letter => {
+                mesh.send(to, letter);
+                port.wake(to);
+            }
+        }
+    }
+    own.into_iter().for_each(|(fd, peer)| adopt(core, port, fd, peer));
+}
+
+/// Closes what is open and waits for the kernel to be done with it, so that the port is free at exit.
+fn drain(port: &mut Port) -> Result<(), Error> {
+    port.ring.stop_listening();
+    port.ring.close_all();
+    let until = port.clock.mono_ns() + DRAIN.as_nanos() as u64;
+    while !port.ring.drained() && port.clock.mono_ns() < until {
+        port.ring.turn(Wait::For(Duration::from_millis(10)))?;
+        while port.ring.next_event().is_some() {}
+    }
+    Ok(())
+}
+
+/// Spins before sleeping, as long as that has paid off lately.
+#[derive(Default)]
+struct Spin {
+    /// The present budget, in microseconds: doubled by a success, halved by a failure.
+    budget_us: u32,
+}
+
+impl Spin {
+    /// Polls for work within the budget, at most `max_us`; whether there is some.
+    fn found_work(&mut self, max_us: u32, port: &mut Port, mesh: &Mesh) -> bool {
+        if max_us == 0 {
+            return false;
+        }
+        let budget = self.budget_us.clamp(1, max_us);
+        let until = port.ticks_ns() + u64::from(budget) * 1_000;
+        loop {
+            if port.ring.peek() || !mesh.is_empty() {
+                self.budget_us = (budget * 2).min(max_us);
+                return true;
+            }
+            if port.ticks_ns() >= until {
+                self.budget_us = budget / 2;
+                return false;
+            }
+            std::hint::spin_loop();
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! What all shards see: the cells of the stores, the way to them, facts of the process, and a few counters.
+
+use crate::base::cell::Cell;
+use crate::cmd::cx::MemoryNow;
+use crate::cmd::{FAMILIES, Registry, ServerInfo, ShutdownMode};
+use crate::config::Config;
+use crate::store::{Garbage, Route, Store};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+/// What shards ask of the control plane. No call blocks.
+pub trait Control: Send + Sync {
+    /// Free this memory somewhere else.
+    fn free(&self, garbage: Vec<Garbage>);
+    /// Bring the configuration file up to date; the answer comes as [`super::Core::config_written`] with this ticket.
+    fn write_config(&self, shard: usize, ticket: u64, config: Arc<Config>);
+    /// Give free memory back to the kernel.
+    fn purge(&self);
+    /// Stop the process.
+    fn shutdown(&self, mode: ShutdownMode);
+}
+
+/// The process's memory, as the control plane last read it.
+#[derive(Default)]
+pub struct MemoryBoard {
+    pub rss: AtomicU64,
+    pub rss_peak: AtomicU64,
+    pub used_peak: AtomicU64,
+    pub cpu_user_us: AtomicU64,
+    pub cpu_sys_us: AtomicU64,
+}
+
+impl MemoryBoard {
+    /// A copy.
+    pub fn read(&self) -> MemoryNow {
+        let get = |cell: &AtomicU64| cell.load(Ordering::Relaxed);
+        MemoryNow {
+            rss: get(&self.rss),
+            rss_peak: get(&self.rss_peak),
+            used_peak: get(&self.used_peak),
+            cpu_user_us: get(&self.cpu_user_us),
+            cpu_sys_us: get(&self.cpu_sys_us),
+        }
+    }
+}
+
+/// What all shards of a process share.
+pub struct Shared {
+    pub cells: Vec<Cell<Store>>,
+    pub route: Route,
+    pub registry: Registry,
+    pub server: ServerInfo,
+    pub control: Box<dyn Control>,
+    /// Connections per shard: the acceptor adds, the shard that closes subtracts.
+    pub connections: Vec<AtomicUsize>,
+    pub next_client: AtomicU64,
+    pub next_slow: AtomicU64,
+    pub memory: MemoryBoard,
+    /// Bytes of each shard's store, as it last told.
+    pub store_bytes: Vec<AtomicU64>,
+}
+
+impl Shared {
+    /// Shards of empty stores.
+    pub fn new(server: ServerInfo, databases: usize, seed: u64, control: Box<dyn Control>) -> Shared {
+        let shards = server.shards;
+        Shared {
+            cells: (0..shards).map(|s| Cell::new(Box::new(Store::new(s, databases, seed)))).collect(),
+            route: Route::new(shards),
+            registry: Registry::new(FAMILIES),
+            server,
+            control,
+            connections: (0..shards).map(|_| AtomicUsize::new(0)).collect(),
+            next_client: AtomicU64::new(1),
+            next_slow: AtomicU64::new(0),
+            memory: MemoryBoard::default(),
+            store_bytes: (0..shards).map(|_| AtomicU64::new(0)).collect(),
+        }
+    }
+
+    /// All connections of the process.
+    pub fn connected(&self) -> usize {
+        self.connections.iter().map(|c| c.load(Ordering::Relaxed)).sum()
+    }
+
+    /// The shard that has the fewest connections gets the next; of equals, the first after `last`.
+    pub fn least_connected(&self, last: usize) -> usize {
+        let n = self.connections.len();
+        (1..=n)
+            .map(|i| (last + i) % n)
+            .min_by_key(|s| self.connections[*s].load(Ordering::Relaxed))
+            .unwrap_or(0)
+    }
+}

@@ -1,0 +1,87 @@
+//! The 24 bits per key that eviction judges by: when it was last used, or how often.
+//!
+//! ```text
+//!  LRU:  24 bits   seconds, wrapping after 194 days
+//!  LFU:  16 bits   minutes of the last decrement    8 bits   logarithmic counter
+//! ```
+//! The counter is Morris's approximate counting (1978): it grows with probability 1 / ((counter - 5) * factor + 1).
+
+const CLOCK_MASK: u32 = 0xff_ffff;
+/// The longest idle time that can be told, in seconds.
+pub const IDLE_MAX: i64 = CLOCK_MASK as i64;
+/// What a new key's counter starts at, so that it is not the first to go.
+pub const LFU_INIT: u32 = 5;
+
+/// How LFU counters grow and decay (`lfu-log-factor`, `lfu-decay-time` in minutes).
+#[derive(Clone, Copy, Debug)]
+pub struct Lfu {
+    pub log_factor: u32,
+    pub decay_minutes: u32,
+}
+
+/// The clock of LRU at a time in seconds.
+pub fn lru_clock(secs: i64) -> u32 {
+    secs as u32 & CLOCK_MASK
+}
+
+/// Seconds since an LRU access.
+pub fn idle_secs(access: u32, secs: i64) -> u32 {
+    lru_clock(secs).wrapping_sub(access) & CLOCK_MASK
+}
+
+fn minutes(secs: i64) -> u32 {
+    (secs / 60) as u32 & 0xffff
+}
+
+/// The access bits of a key that is new at `secs`.
+pub fn lfu_new(secs: i64) -> u32 {
+    minutes(secs) << 8 | LFU_INIT
+}
+
+/// The access bits of a key with this counter at `secs`.
+pub fn lfu_of(counter: u8, secs: i64) -> u32 {
+    minutes(secs) << 8 | counter as u32
+}
+
+/// The counter, after the decay due at `secs`.
+pub fn lfu_counter(access: u32, secs: i64, lfu: Lfu) -> u32 {
+    let elapsed = minutes(secs).wrapping_sub(access >> 8) & 0xffff;
+    let periods = elapsed.checked_div(lfu.decay_minutes).unwrap_or(0);
+    (access & 0xff).saturating_sub(periods)
+}
+
+/// The access bits after one more use; `random` decides whether the counter grows.
+pub fn lfu_used(access: u32, secs: i64, lfu: Lfu, random: u32) -> u32 {
+    let mut counter = lfu_counter(access, secs, lfu);
+    if counter < 255 {
+        let base = counter.saturating_sub(LFU_INIT) as u64;
+        let odds = base * lfu.log_factor as u64 + 1;
+        if (random as u64) < (1u64 << 32) / odds {
+            counter += 1;
+        }
+    }
+    minutes(secs) << 8 | counter
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clocks_wrap() {
+        assert_eq!(idle_secs(lru_clock(100), 160), 60);
+        assert_eq!(idle_secs(CLOCK_MASK, CLOCK_MASK as i64 + 3), 3);
+    }
+
+    #[test]
+    fn a_counter_decays_and_grows() {
+        let lfu = Lfu { log_factor: 10, decay_minutes: 1 };
+        let new = lfu_new(0);
+        assert_eq!(lfu_counter(new, 0, lfu), LFU_INIT);
+        assert_eq!(lfu_counter(new, 180, lfu), LFU_INIT - 3);
+        assert_eq!(lfu_counter(new, 6_000, lfu), 0);
+        assert_eq!(lfu_counter(new, 6_000, Lfu { decay_minutes: 0, ..lfu }), LFU_INIT);
+        assert_eq!(lfu_used(new, 0, lfu, 0) & 0xff, LFU_INIT + 1);
+        assert_eq!(lfu_used(lfu_used(new, 0, lfu, 0), 0, lfu, u32::MAX) & 0xff, LFU_INIT + 1);
+    }
+}

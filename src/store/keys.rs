@@ -1,0 +1,334 @@
+//! One keyspace over the stores in hand: how a command looks keys up and changes them.
+//!
+//! Every call takes care of lazy expiry: a key past its time is gone, and is removed by who meets it. Reads keep the
+//! access clock and the hit and miss counters as Redis does. A command that changed a key says so with
+//! [`Keys::changed`].
+
+use super::access::{self, Lfu};
+use super::{Db, Hand, Store, Value};
+use crate::base::time::Now;
+use crate::ds::{Mut, Owned, Payload, Ref, View};
+
+/// What the configuration says about the access clock.
+#[derive(Clone, Copy, Debug)]
+pub struct Policy {
+    /// Whether keys count uses (an LFU `maxmemory-policy`) or note the last one.
+    pub lfu: Option<Lfu>,
+}
+
+/// The keyspace that a command sees.
+pub struct Keys<'a> {
+    /// The stores in hand, for commands that span databases or whole shards.
+    pub hand: &'a mut Hand,
+    /// The selected database.
+    pub db: usize,
+    /// The time of this turn.
+    pub now: Now,
+    /// How uses are noted.
+    pub policy: Policy,
+    /// False under CLIENT NO-TOUCH: reads leave the access clock alone.
+    pub touch: bool,
+    /// The hash of the command's first key, when the batch computed it ahead: (address, length, hash).
+    pub ahead: Option<(*const u8, usize, u64)>,
+    /// The state of the xorshift generator that LFU counters and RANDOMKEY draw from.
+    pub random: &'a mut u64,
+}
+
+/// An entry's content outside of a table, on its way to another key.
+pub struct Taken {
+    pub value: Owned<Value>,
+    /// Unix ms.
+    pub expire_at: Option<i64>,
+    /// As in [`access`].
+    pub access: u32,
+    /// As in [`super::RAW`].
+    pub mark: u8,
+}
+
+/// How a lookup counts.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Use {
+    Read,
+    Write,
+    Peek,
+}
+
+impl Keys<'_> {
+    /// The same stores, seen through another database.
+    pub fn in_db(&mut self, db: usize) -> Keys<'_> {
+        Keys { hand: self.hand, db, random: self.random, ahead: None, ..*self }
+    }
+
+    /// The store of a key.
+    #[inline]
+    pub fn store_of(&mut self, key: &[u8]) -> &mut Store {
+        let owner = self.hand.owner(key);
+        self.hand.store(owner)
+    }
+
+    /// The database that a key is in.
+    #[inline]
+    pub fn db_of(&mut self, key: &[u8]) -> &mut Db {
+        let db = self.db;
+        self.store_of(key).db_mut(db)
+    }
+
+    /// A random number.
+    pub fn random(&mut self) -> u64 {
+        crate::base::prng::xorshift(self.random)
+    }
+
+    #[inline]
+    fn hash(&self, db: &Db, key: &[u8]) -> u64 {
+        match self.ahead {
+            Some((at, len, hash)) if std::ptr::eq(at, key.as_ptr()) && len == key.len() => hash,
+            _ => db.table().hash(key),
+        }
+    }
+
+    #[inline]
+    fn find(&mut self, key: &[u8], how: Use) -> Option<(usize, u64)> {
+        let shard = self.hand.owner(key);
+        let hash = self.hash(self.hand.peek(shard).db(self.db), key);
+        let (now, policy, touch, index) = (self.now, self.policy, self.touch, self.db);
+        let store = self.hand.store(shard);
+        let found = match store.db(index).table().get(hash, key) {
+            None => None,
+            Some(entry) if entry.expire_at().is_some_and(|at| at <= now.ms()) => Some(false),
+            Some(entry) => {
+                if touch && how != Use::Peek {
+                    note_use(&entry, now, policy, self.random);
+                }
+                Some(true)
+            }
+        };
+        if how == Use::Read {
+            let counter = if found == Some(true) { &mut store.tally.hits } else { &mut store.tally.misses };
+            *counter += 1;
+        }
+        match found {
+            Some(true) => Some((shard, hash)),
+            Some(false) => {
+                store.remove(index, hash, key);
+                store.tally.expired += 1;
+                None
+            }
+            None => None,
+        }
+    }
+
+    /// Looks a key up for reading: counts a hit or a miss and notes the use.
+    #[inline]
+    pub fn read(&mut self, key: &[u8]) -> Option<Ref<'_, Value>> {
+        let shard = self.hand.owner(key);
+        if self.hand.peek(shard).db(self.db).expires() == 0 {
+            // Nothing here can have expired: one probe does.
+            let hash = self.hash(self.hand.peek(shard).db(self.db), key);
+            let (db, tally) = self.hand.store(shard).for_reading(self.db);
+            let Some(entry) = db.table().get(hash, key) else {
+                tally.misses += 1;
+                return None;
+            };
+            tally.hits += 1;
+            if self.touch {
+                note_use(&entry, self.now, self.policy, self.random);
+            }
+            return Some(entry);
+        }
+        let (shard, hash) = self.find(key, Use::Read)?;
+        self.hand.peek(shard).db(self.db).table().get(hash, key)
+    }
+
+    /// Looks a key up without noting it.
+    pub fn peek(&mut self, key: &[u8]) -> Option<Ref<'_, Value>> {
+        let (shard, hash) = self.find(key, Use::Peek)?;
+        self.hand.peek(shard).db(self.db).table().get(hash, key)
+    }
+
+    /// Looks a key up to change it in place: notes the use. Large values are changed with [`Keys::set_value`], which
+    /// keeps the weights right.
+    pub fn write(&mut self, key: &[u8]) -> Option<Mut<'_, Value>> {
+        let (shard, hash) = self.find(key, Use::Write)?;
+        self.hand.store(shard).db_mut(self.db).table_mut().get_mut(hash, key)
+    }
+
+    /// Looks a key up as TYPE, TTL and OBJECT do: counts a hit or a miss, but leaves the access clock alone.
+    pub fn inspect(&mut self, key: &[u8]) -> Option<Ref<'_, Value>> {
+        let touch = std::mem::replace(&mut self.touch, false);
+        let found = self.find(key, Use::Read);
+        self.touch = touch;
+        let (shard, hash) = found?;
+        self.hand.peek(shard).db(self.db).table().get(hash, key)
+    }
+
+    /// Whether a key is there. Counts as [`Keys::inspect`] does.
+    pub fn exists(&mut self, key: &[u8]) -> bool {
+        self.inspect(key).is_some()
+    }
+
+    /// The access bits that a new key starts with.
+    pub fn new_access(&self) -> u32 {
+        match self.policy.lfu {
+            None => access::lru_clock(self.now.secs()),
+            Some(_) => access::lfu_new(self.now.secs()),
+        }
+    }
+
+    /// Sets a key to a value with this TTL (unix ms), whatever was there. Its mark becomes 0.
+    #[inline]
+    pub fn set(&mut self, key: &[u8], payload: Payload<'_, Value>, expire_at: Option<i64>) {
+        self.set_used(key, payload, expire_at, None);
+    }
+
+    #[inline]
+    fn set_used(
+        &mut self,
+        key: &[u8],
+        payload: Payload<'_, Value>,
+        expire_at: Option<i64>,
+        access: Option<u32>,
+    ) {
+        let shard = self.hand.owner(key);
+        let hash = self.hash(self.hand.peek(shard).db(self.db), key);
+        let (index, fresh) = (self.db, self.new_access());
+        let keeps_count = self.policy.lfu.is_some();
+        let store = self.hand.store(shard);
+        let db = store.db_mut(index);
+        if let Payload::Boxed(value) = &payload {
+            db.weigh(value);
+        }
+        let (entry, old, existed) = db.table_mut().upsert_mut(hash, key, payload, expire_at);
+        // As in Redis, a key that is overwritten keeps its count of uses.
+        if access.is_some() || !(existed && keeps_count) {
+            entry.set_access(access.unwrap_or(fresh));
+        }
+        if let Some(value) = old {
+            db.unweigh(&value);
+            store.discard_value(value);
+        }
+    }
+
+    /// Gives a key that is there another value; TTL and access clock stay. `mark` as in [`super::RAW`].
+    pub fn set_value(&mut self, key: &[u8], payload: Payload<'_, Value>, mark: u8) {
+        let shard = self.hand.owner(key);
+        let hash = self.hash(self.hand.peek(shard).db(self.db), key);
+        let index = self.db;
+        let store = self.hand.store(shard);
+        let db = store.db_mut(index);
+        if let Payload::Boxed(value) = &payload {
+            db.weigh(value);
+        }
+        let Some(mut entry) = db.table_mut().get_mut(hash, key) else { return };
+        let old = entry.set_payload(payload);
+        entry.set_mark(mark);
+        if let Some(value) = old {
+            db.unweigh(&value);
+            store.discard_value(value);
+        }
+    }
+
+    /// Takes the large value of a key out, so that it can be changed without a copy, and leaves 0 in its place:
+    /// [`Keys::set_value`] must follow. None, and nothing changes, when the value is a small one.
+    pub fn lift_value(&mut self, key: &[u8]) -> Option<Value> {
+        let (shard, hash) = self.find(key, Use::Write)?;
+        let db = self.hand.store(shard).db_mut(self.db);
+        let mut entry = db.table_mut().get_mut(hash, key)?;
+        if !matches!(entry.view(), View::Boxed(_)) {
+            return None;
+        }
+        let value = entry.set_payload(Payload::Int(0))?;
+        db.unweigh(&value);
+        Some(value)
+    }
+
+    /// Changes the TTL of a key that is there (unix ms); whether it was there.
+    pub fn set_expire(&mut self, key: &[u8], expire_at: Option<i64>) -> bool {
+        let Some((shard, hash)) = self.find(key, Use::Peek) else { return false };
+        match self.hand.store(shard).db_mut(self.db).table_mut().get_mut(hash, key) {
+            Some(mut entry) => {
+                entry.set_expire(expire_at);
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Removes a key; whether it was there. A large value is left for the shard to free.
+    pub fn delete(&mut self, key: &[u8]) -> bool {
+        let Some((shard, hash)) = self.find(key, Use::Peek) else { return false };
+        let index = self.db;
+        self.hand.store(shard).remove(index, hash, key);
+        true
+    }
+
+    /// Removes a key and gives back its content.
+    pub fn take(&mut self, key: &[u8]) -> Option<Taken> {
+        let (shard, hash) = self.find(key, Use::Peek)?;
+        let db = self.hand.store(shard).db_mut(self.db);
+        let entry = db.table_mut().get_mut(hash, key)?;
+        let (expire_at, access, mark) = (entry.expire_at(), entry.access(), entry.mark());
+        let value = entry.remove();
+        if let Owned::Boxed(value) = &value {
+            db.unweigh(value);
+        }
+        Some(Taken { value, expire_at, access, mark })
+    }
+
+    /// Puts a new value under a key, replacing what is there. `mark` as in [`super::RAW`].
+    pub fn put(&mut self, key: &[u8], value: Owned<Value>, expire_at: Option<i64>, mark: u8) {
+        self.place(key, Taken { value, expire_at, access: self.new_access(), mark });
+    }
+
+    /// Puts content that was elsewhere, or should look so, under a key, replacing what is there.
+    pub fn place(&mut self, key: &[u8], content: Taken) {
+        let Taken { value, expire_at, access, mark } = content;
+        match value {
+            Owned::Int(n) => self.set_used(key, Payload::Int(n), expire_at, Some(access)),
+            Owned::Bytes(b) => self.set_used(key, Payload::Bytes(&b), expire_at, Some(access)),
+            Owned::Boxed(v) => self.set_used(key, Payload::Boxed(v), expire_at, Some(access)),
+        }
+        if mark == 0 {
+            return;
+        }
+        let Some((shard, hash)) = self.find(key, Use::Peek) else { return };
+        if let Some(mut entry) = self.hand.store(shard).db_mut(self.db).table_mut().get_mut(hash, key) {
+            entry.set_mark(mark);
+        }
+    }
+
+    /// Says that a command changed a key.
+    #[inline]
+    pub fn changed(&mut self, key: &[u8]) {
+        self.store_of(key).dirty += 1;
+    }
+}
+
+/// Notes a use of an entry, as the policy counts them.
+#[inline]
+fn note_use(entry: &Ref<'_, Value>, now: Now, policy: Policy, random: &mut u64) {
+    let access = match policy.lfu {
+        None => access::lru_clock(now.secs()),
+        Some(lfu) => {
+            access::lfu_used(entry.access(), now.secs(), lfu, crate::base::prng::xorshift(random) as u32)
+        }
+    };
+    entry.set_access(access);
+}
+
+impl Store {
+    /// A database to look into, and the tally of what is found.
+    #[inline]
+    fn for_reading(&mut self, db: usize) -> (&Db, &mut super::Tally) {
+        (&self.dbs[db], &mut self.tally)
+    }
+
+    /// Removes an entry that is there.
+    pub(super) fn remove(&mut self, db: usize, hash: u64, key: &[u8]) {
+        let db = self.db_mut(db);
+        let Some(entry) = db.table_mut().get_mut(hash, key) else { return };
+        if let Owned::Boxed(value) = entry.remove() {
+            db.unweigh(&value);
+            self.discard_value(value);
+        }
+    }
+}
