@@ -13,7 +13,7 @@ use crate::client::{Link, Op, What, show};
 use crate::net::Board;
 use crate::plan::Plan;
 use crate::rng::Rng;
-use crate::script::{Author, Request};
+use crate::script::{self, Author, Request};
 use crate::shard::{Happened, Shard};
 use kring::base::time::Now;
 use kring::cmd::{ServerInfo, ShutdownMode};
@@ -191,8 +191,7 @@ impl World {
             self.pass_time();
         }
         self.end_thefts();
-        let draining = self.clients.iter().all(|c| c.budget == 0);
-        if self.rng.permille(self.plan.thefts) && !draining {
+        if self.rng.permille(self.plan.thefts) && self.clients.iter().any(|c| c.link.is_some()) {
             self.steal();
         }
         if !self.clients.is_empty() && self.rng.below(100) < self.plan.client_share {
@@ -302,10 +301,8 @@ impl World {
     }
 
     fn say_goodbye(&mut self, at: usize) {
-        if self.rng.permille(500) {
-            return self.half_close(at);
-        }
-        self.write(at, Request::new(&["QUIT"], false, What::Quit));
+        let Some(last) = script::goodbye(&mut self.rng) else { return self.half_close(at) };
+        self.write(at, last);
         if let Some(link) = &mut self.clients[at].link {
             link.ended = true;
         }
