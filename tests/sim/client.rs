@@ -16,9 +16,19 @@ pub enum What {
     /// INCR of a shared counter.
     Count(usize),
     /// MSET of all keys of a group to one value that nobody else writes.
-    Put { group: usize, value: u64 },
+    Put {
+        group: usize,
+        value: u64,
+    },
     /// MGET of all keys of a group.
-    Look { group: usize },
+    Look {
+        group: usize,
+    },
+    /// CONFIG SET of a knob to a value that nobody else sets, and CONFIG GET of it.
+    Tune {
+        value: u64,
+    },
+    Tuned,
     /// A number that divides by this: DBSIZE where keys come in groups only.
     Multiple(usize),
 }
@@ -120,7 +130,8 @@ fn check_reply(op: &Op, reply: &[u8]) -> Option<u64> {
             assert!(n.is_multiple_of(*of as u64), "{op:?} saw part of a group: {n} keys");
             Some(n)
         }
-        What::Put { value, .. } => {
+        What::Tuned => strings(reply)[1].as_ref().and_then(|v| v.parse().ok()),
+        What::Put { value, .. } | What::Tune { value } => {
             assert!(reply == b"+OK\r\n", "{op:?} got {}", show(reply));
             Some(*value)
         }

@@ -16,6 +16,9 @@ const LARGE: usize = 20_000;
 /// `proto-max-bulk-len` of a run.
 pub const BULK_MAX: usize = 2 * LARGE;
 
+/// A knob whose values change nothing that a client sees.
+const TUNED: &str = "slowlog-max-len";
+
 /// What everybody shares, and how often the rare commands come.
 #[derive(Clone, Debug)]
 pub struct Topics {
@@ -229,7 +232,11 @@ impl Author {
         let set = Request::new(&["SET", key, &value], false, What::Anything);
         let get = Request::new(&["GET", key], false, What::Exactly(bulk(&value)));
         self.set(key, value);
-        Request { bytes: [skip.bytes, set.bytes, get.bytes].concat(), text: format!("skip; {}", get.text), ..get }
+        Request {
+            bytes: [skip.bytes, set.bytes, get.bytes].concat(),
+            text: format!("skip; {}", get.text),
+            ..get
+        }
     }
 
     fn shared(&mut self, rng: &mut Rng, topics: &Topics, requests: &mut Vec<Request>) {
@@ -311,7 +318,12 @@ impl Author {
         if at < topics.pauses + topics.kills + topics.configs {
             let depth = number(rng.between(0, 20));
             let spin = number(rng.below(5_000));
-            return match rng.below(5) {
+            let value = self.unique() as u32 as u64 + ((self.client as u64 + 1) << 16);
+            return match rng.below(10) {
+                5..=6 => {
+                    Request::new(&["CONFIG", "SET", TUNED, &value.to_string()], false, What::Tune { value })
+                }
+                7..=9 => Request::new(&["CONFIG", "GET", TUNED], false, What::Tuned),
                 0 => Request::new(&["CONFIG", "SET", "prefetch-depth", &depth], false, ok()),
                 1 => Request::new(&["CONFIG", "SET", "take-spin-ns", &spin], false, ok()),
                 2 => Request::new(&["CONFIG", "SET", "borrow", rng.pick(&["yes", "no"])], false, ok()),

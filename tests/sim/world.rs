@@ -95,19 +95,7 @@ impl World {
         let mail = (0..n * n).map(|_| VecDeque::new()).collect();
         let clients = Vec::new();
         let rng = Rng::new(plan.seed ^ 0x5eed);
-        World {
-            plan,
-            rng,
-            shared,
-            shards,
-            board,
-            mail,
-            clients,
-            ops: vec![],
-            step: 0,
-            now,
-            written,
-        }
+        World { plan, rng, shared, shards, board, mail, clients, ops: vec![], step: 0, now, written }
     }
 
     /// Steps so far.
