@@ -130,13 +130,13 @@ fn check_reply(op: &Op, reply: &[u8]) -> Option<u64> {
             assert!(n.is_multiple_of(*of as u64), "{op:?} saw part of a group: {n} keys");
             Some(n)
         }
-        What::Tuned => strings(reply)[1].as_ref().and_then(|v| v.parse().ok()),
+        What::Tuned => strings(op, reply)[1].as_ref().and_then(|v| v.parse().ok()),
         What::Put { value, .. } | What::Tune { value } => {
             assert!(reply == b"+OK\r\n", "{op:?} got {}", show(reply));
             Some(*value)
         }
         What::Look { .. } => {
-            let items = strings(reply);
+            let items = strings(op, reply);
             assert!(items.windows(2).all(|w| w[0] == w[1]), "{op:?} saw a torn group: {}", show(reply));
             items[0].as_ref().and_then(|v| v.parse().ok())
         }
@@ -149,14 +149,16 @@ fn number(op: &Op, reply: &[u8]) -> u64 {
     number.unwrap_or_else(|| panic!("{op:?} got {}", show(reply)))
 }
 
-/// The items of an array of short strings; `None`: nil.
-fn strings(reply: &[u8]) -> Vec<Option<String>> {
+/// The items of an array (or map) of short strings, two at least; `None`: nil.
+fn strings(op: &Op, reply: &[u8]) -> Vec<Option<String>> {
     let text = String::from_utf8_lossy(reply);
     let mut lines = text.split_terminator("\r\n").skip(1);
     let mut items = Vec::new();
     while let Some(head) = lines.next() {
         items.push(if matches!(head, "$-1" | "_") { None } else { lines.next().map(str::to_string) });
     }
+    assert!(reply.starts_with(b"*") || reply.starts_with(b"%"), "{op:?} got {}", show(reply));
+    assert!(items.len() > 1, "{op:?} got {}", show(reply));
     items
 }
 

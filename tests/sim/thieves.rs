@@ -42,7 +42,10 @@ impl Thieves {
         if open && self.rng.permille(self.permille) {
             let shard = self.rng.below(self.shared.cells.len());
             let most = self.rng.pick(&[BRIEF, self.hold]);
-            if let Some(store) = self.shared.cells[shard].take() {
+            let cell = &self.shared.cells[shard];
+            let wanted = cell.is_wanted();
+            if let Some(store) = cell.take() {
+                assert!(!wanted, "the owner of store {shard} waits for it, and another core gets it");
                 self.held.push((store, now + 1 + self.rng.below(most) as u64));
             }
         }
