@@ -18,6 +18,7 @@ use crate::shard::{Happened, Shard};
 use crate::thieves::Thieves;
 use kring::base::time::Now;
 use kring::cmd::{ServerInfo, ShutdownMode};
+use kring::config::Config;
 use kring::ring::net::ConnId;
 use kring::shard::{Control, Letter, Peer, Shared};
 use kring::store::Garbage;
@@ -43,7 +44,7 @@ impl Control for Desk {
         drop(garbage);
     }
 
-    fn write_config(&self, shard: usize, ticket: u64, _text: String) {
+    fn write_config(&self, shard: usize, ticket: u64, _config: Arc<Config>) {
         self.written.lock().expect("one thread").push_back((shard, ticket));
     }
 
