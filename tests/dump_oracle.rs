@@ -1,6 +1,6 @@
 //! DUMP payloads cross over to a real redis-server and back. Says so and passes where none is installed.
 
-use kring::ds::table::{Owned, View};
+use kring::ds::{Owned, View};
 use kring::persist::dump::{dump, restore};
 use kring::store::{Value, string_of};
 use std::io::{BufRead, BufReader, Read, Write};

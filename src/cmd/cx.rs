@@ -92,8 +92,8 @@ pub struct ShutdownMode {
 pub enum Order {
     /// CONFIG SET: these names and values, checked already. Every shard applies them in the same sequence.
     Configure(Vec<(String, String)>),
-    /// CONFIG REWRITE: the control plane writes this text to the file, and the reply says how it went.
-    WriteConfig(String),
+    /// CONFIG REWRITE: the control plane brings the file up to date, and the reply says how it went.
+    WriteConfig,
     /// CONFIG RESETSTAT.
     ResetStats,
     /// SLOWLOG RESET.

@@ -255,7 +255,7 @@ fn apply(item: &mut Argument, marks: &'static str) -> Result<(), String> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::cmd::{Command, FAMILIES};
 
@@ -362,6 +362,3 @@ mod tests {
         }
     }
 }
-
-#[cfg(test)]
-pub(super) use tests::render;

@@ -262,7 +262,7 @@ fn wait_for_end(process: &Process, inbox: &Receiver<Message>, log: &Log) -> Resu
                 log.warning(&format!("Received {signal}, shutting down"));
                 return Ok(());
             }
-            Ok(Message::Shutdown(_)) => {
+            Ok(Message::Shutdown) => {
                 log.warning("User requested shutdown");
                 return Ok(());
             }
@@ -283,6 +283,8 @@ fn look_at_memory(shared: &Shared) {
         board.cpu_user_us.store(us(usage.user_time()), Ordering::Relaxed);
         board.cpu_sys_us.store(us(usage.system_time()), Ordering::Relaxed);
     }
+    let used = shared.store_bytes.iter().map(|b| b.load(Ordering::Relaxed)).sum();
+    board.used_peak.fetch_max(used, Ordering::Relaxed);
     let pages = std::fs::read_to_string("/proc/self/statm").ok();
     let pages = pages.and_then(|t| t.split(' ').nth(1)?.parse::<u64>().ok()).unwrap_or(0);
     let rss = pages * 4_096;

@@ -2,15 +2,17 @@
 //! storage plane.
 
 use crate::cmd::ShutdownMode;
+use crate::config::{Config, rewrite};
 use crate::ring::Bell;
 use crate::shard::{Control, Notice};
 use crate::store::Garbage;
+use std::sync::Arc;
 use std::sync::mpsc::Sender;
 
 /// What the main thread is told.
 pub(super) enum Message {
     /// SHUTDOWN.
-    Shutdown(ShutdownMode),
+    Shutdown,
     /// A signal that ends the process.
     Signal(nix::sys::signal::Signal),
     /// A shard's loop ended, with an error if it was not told to.
@@ -33,14 +35,17 @@ impl Control for Line {
         let _ = self.garbage.send(garbage);
     }
 
-    fn write_config(&self, shard: usize, ticket: u64, text: String) {
+    fn write_config(&self, shard: usize, ticket: u64, config: Arc<Config>) {
         let (bell, letterbox) = self.shards[shard].clone();
         let answer = move |result: Result<(), String>| {
             let _ = letterbox.send(Notice::ConfigWritten { ticket, result });
             bell.ring();
         };
         match &self.config_file {
-            Some(path) => self.storage.replace_file(path.clone(), text.into_bytes(), Box::new(answer)),
+            Some(path) => {
+                let edit = move |old: Option<&str>| rewrite(old, &config);
+                self.storage.rewrite_file(path.clone(), Box::new(edit), Box::new(answer));
+            }
             None => answer(Err("the server is running without a config file".into())),
         }
     }
@@ -49,7 +54,8 @@ impl Control for Line {
         crate::base::heap::give_back_free_memory();
     }
 
-    fn shutdown(&self, mode: ShutdownMode) {
-        let _ = self.main.send(Message::Shutdown(mode));
+    fn shutdown(&self, _mode: ShutdownMode) {
+        // Nothing is saved in this release, so every mode is the same.
+        let _ = self.main.send(Message::Shutdown);
     }
 }

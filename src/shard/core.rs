@@ -62,13 +62,15 @@ pub struct Core {
     pub(super) active_expire: bool,
     pub(super) random: u64,
     last_placed: usize,
+    /// DEBUG CHANGE-REPL-ID; empty: the run id.
+    pub(super) repl_id: Arc<str>,
 }
 
 impl Core {
     /// Shard `id` of those that share `shared`.
     pub fn new(id: usize, shared: Arc<Shared>, config: Arc<Config>, now: Now) -> Core {
         let route = shared.route;
-        let tallies = Tallies::new(shared.registry.len());
+        let tallies = Tallies::new(shared.registry.len(), now);
         Core {
             id,
             policy: Policy::new(&config, route.shards()),
@@ -92,6 +94,7 @@ impl Core {
             active_expire: true,
             random: prng::seeded(now.wall_us as u64 ^ (id as u64) << 32),
             last_placed: route.shards() - 1,
+            repl_id: Arc::from(""),
             shared,
         }
     }

@@ -63,8 +63,8 @@ impl Core {
     /// Gives an order to all shards; the connection waits until it is carried out.
     pub(super) fn give_order(&mut self, net: &mut dyn World, conn: ConnId, order: Order) {
         let ticket = self.park(conn);
-        if let Order::WriteConfig(text) = order {
-            self.shared.control.write_config(self.id, ticket, text);
+        if let Order::WriteConfig = order {
+            self.shared.control.write_config(self.id, ticket, self.config.clone());
             return;
         }
         self.post(net, SEQUENCER, Letter::Sequence { from: self.id, ticket, order });
@@ -111,7 +111,7 @@ impl Core {
     pub(super) fn carry_out(&mut self, net: &mut dyn World, order: &Order) {
         match order {
             Order::Configure(pairs) => self.configure(pairs),
-            Order::WriteConfig(_) => {}
+            Order::WriteConfig => {}
             Order::ResetStats => {
                 self.tallies.reset();
                 self.with_own_store(net, |store| store.tally = Default::default());
@@ -136,7 +136,7 @@ impl Core {
             }
             Order::Sleep(us) => net.sleep_us(*us),
             Order::ActiveExpire(on) => self.active_expire = *on,
-            Order::ReplId(_) => {}
+            Order::ReplId(id) => self.repl_id = id.as_str().into(),
             Order::Purge => self.shared.control.purge(),
             Order::Shutdown(mode) if self.id == SEQUENCER => self.shared.control.shutdown(*mode),
             Order::Shutdown(_) => {}
@@ -190,9 +190,12 @@ impl Core {
                 report.connected += 1;
                 report.input_bytes += conn.unread();
                 report.output_bytes += conn.owed();
+                report.largest_input = report.largest_input.max(conn.unread());
+                report.largest_output = report.largest_output.max(conn.owed());
             }
         }
-        self.tallies.report(parts, &mut report);
+        self.tallies.report(parts, self.now, &mut report);
+        report.repl_id = self.repl_id.clone();
         let store = self.hand.store(self.id);
         report.tally = store.tally;
         report.dirty = store.dirty;

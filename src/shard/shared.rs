@@ -3,15 +3,17 @@
 use crate::base::cell::Cell;
 use crate::cmd::cx::MemoryNow;
 use crate::cmd::{FAMILIES, Registry, ServerInfo, ShutdownMode};
+use crate::config::Config;
 use crate::store::{Garbage, Route, Store};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 /// What shards ask of the control plane. No call blocks.
 pub trait Control: Send + Sync {
     /// Free this memory somewhere else.
     fn free(&self, garbage: Vec<Garbage>);
-    /// Write the configuration file; the answer comes as [`super::Core::config_written`] with this ticket.
-    fn write_config(&self, shard: usize, ticket: u64, text: String);
+    /// Bring the configuration file up to date; the answer comes as [`super::Core::config_written`] with this ticket.
+    fn write_config(&self, shard: usize, ticket: u64, config: Arc<Config>);
     /// Give free memory back to the kernel.
     fn purge(&self);
     /// Stop the process.
@@ -54,6 +56,8 @@ pub struct Shared {
     pub next_client: AtomicU64,
     pub next_slow: AtomicU64,
     pub memory: MemoryBoard,
+    /// Bytes of each shard's store, as it last told.
+    pub store_bytes: Vec<AtomicU64>,
 }
 
 impl Shared {
@@ -70,6 +74,7 @@ impl Shared {
             next_client: AtomicU64::new(1),
             next_slow: AtomicU64::new(0),
             memory: MemoryBoard::default(),
+            store_bytes: (0..shards).map(|_| AtomicU64::new(0)).collect(),
         }
     }
 

@@ -2,9 +2,10 @@
 
 use super::Core;
 use crate::base::time::Now;
+use crate::cmd::server::slowlog::trim;
 use crate::cmd::{Report, Sections, Session, SlowEntry};
 use crate::config::Config;
-use crate::metrics::{CommandStats, Counters, LatencyEvents};
+use crate::metrics::{CommandStats, Counters, ErrorCounts, LatencyEvents, RateSampler};
 use crate::resp::Args;
 use crate::store::access::Lfu;
 use std::collections::VecDeque;
@@ -16,23 +17,26 @@ pub(super) struct Tallies {
     pub commands: Vec<CommandStats>,
     pub slowlog: VecDeque<SlowEntry>,
     pub latency: LatencyEvents,
-    slowlog_max: usize,
+    errors: ErrorCounts,
+    rates: RateSampler,
 }
 
 impl Tallies {
-    pub fn new(commands: usize) -> Tallies {
+    pub fn new(commands: usize, now: Now) -> Tallies {
         Tallies {
             counters: Counters::default(),
             commands: vec![CommandStats::default(); commands],
             slowlog: VecDeque::new(),
             latency: LatencyEvents::default(),
-            slowlog_max: 128,
+            errors: ErrorCounts::default(),
+            rates: RateSampler::new(now.mono_us),
         }
     }
 
     /// CONFIG RESETSTAT.
     pub fn reset(&mut self) {
         self.counters = Counters::default();
+        self.errors = ErrorCounts::default();
         self.commands.iter_mut().for_each(|c| *c = CommandStats::default());
     }
 
@@ -55,8 +59,9 @@ impl Tallies {
     }
 
     /// A command replied with this error.
-    pub fn failed(&mut self, _text: &[u8]) {
+    pub fn failed(&mut self, text: &[u8]) {
         self.counters.error_replies += 1;
+        self.errors.note(text);
     }
 
     /// A command was refused with this error.
@@ -76,20 +81,24 @@ impl Tallies {
     }
 
     /// The slow round of the clock.
-    pub fn sample(&mut self, _now: Now) {}
+    pub fn sample(&mut self, now: Now) {
+        self.rates.sample(now.mono_us, &self.counters);
+    }
 
     /// SLOWLOG keeps so many entries.
     pub fn slowlog_limit(&mut self, max: usize) {
-        self.slowlog_max = max;
         while self.slowlog.len() > max {
             self.slowlog.pop_back();
         }
     }
 
     /// Copies the sections asked for.
-    pub fn report(&self, parts: u32, report: &mut Report) {
+    pub fn report(&mut self, parts: u32, now: Now, report: &mut Report) {
         if parts & Sections::COUNTERS != 0 {
+            self.sample(now);
             report.counters = self.counters.clone();
+            report.rates = self.rates.rates();
+            report.errors = self.errors.clone();
         }
         if parts & Sections::COMMANDS != 0 {
             report.commands = self.commands.clone();
@@ -112,7 +121,7 @@ impl Core {
             id: self.shared.next_slow.fetch_add(1, Ordering::Relaxed),
             at_secs: self.now.secs(),
             took_us,
-            args: args.iter().map(<[u8]>::to_vec).collect(),
+            args: trim(args),
             addr: session.addr.clone(),
             name: session.name.clone(),
         });

@@ -1,13 +1,16 @@
 //! Layer 5: the storage plane, a glommio executor on a thread of its own. Shards never touch a file; who needs one asks
 //! here, and hears when it is done.
 
-mod replace;
+mod rewrite;
 
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
 /// What is called with the outcome: nothing, or why it failed.
 pub type Answer = Box<dyn FnOnce(Result<(), String>) + Send>;
+
+/// What makes the new text of a file from the old one, if there is a file.
+pub type Edit = Box<dyn FnOnce(Option<&str>) -> String + Send>;
 
 /// The line to the storage thread.
 #[derive(Clone)]
@@ -16,7 +19,7 @@ pub struct Plane {
 }
 
 enum Request {
-    Replace { path: PathBuf, content: Vec<u8>, answer: Answer },
+    Rewrite { path: PathBuf, edit: Edit, answer: Answer },
 }
 
 impl Plane {
@@ -27,10 +30,11 @@ impl Plane {
         Ok(Plane { requests })
     }
 
-    /// Replaces a file by one of this content, whole or not at all: temporary file, fsync, rename, fsync of the directory.
-    pub fn replace_file(&self, path: PathBuf, content: Vec<u8>, answer: Answer) {
-        if let Err(lost) = self.requests.send(Request::Replace { path, content, answer }) {
-            let Request::Replace { answer, .. } = lost.0;
+    /// Replaces a text file by what `edit` makes of it, whole or not at all: temporary file, fsync, rename, fsync of the
+    /// directory.
+    pub fn rewrite_file(&self, path: PathBuf, edit: Edit, answer: Answer) {
+        if let Err(lost) = self.requests.send(Request::Rewrite { path, edit, answer }) {
+            let Request::Rewrite { answer, .. } = lost.0;
             answer(Err("the storage thread has ended".into()));
         }
     }
@@ -39,7 +43,7 @@ impl Plane {
 fn serve(inbox: Receiver<Request>) {
     for request in inbox {
         match request {
-            Request::Replace { path, content, answer } => answer(replace::replace_file(path, content)),
+            Request::Rewrite { path, edit, answer } => answer(rewrite::rewrite_file(path, edit)),
         }
     }
 }

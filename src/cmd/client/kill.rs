@@ -115,7 +115,7 @@ fn parse(args: Args<'_>) -> Result<Result<Filter<'_>, Vec<u8>>, Error> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::list::world;
+    use crate::cmd::client::list::tests::world;
     use crate::cmd::{Order, Outcome};
 
     #[test]

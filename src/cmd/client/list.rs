@@ -136,8 +136,9 @@ fn line(text: &mut String, cx: &Cx<'_>, client: &ClientInfo) {
     let s = &client.session;
     let now = cx.env.now.secs();
     let words = s.name.len() + s.lib_name.len() + s.lib_ver.len() + s.addr.len() + s.laddr.len();
-    let total =
-        size_of::<Session>() + words + client.query_capacity + client.out_capacity + client.chunk_bytes;
+    // An unread request may lie in a buffer that is not the client's own.
+    let query_room = client.query_capacity.max(client.query_bytes);
+    let total = size_of::<Session>() + words + query_room + client.out_capacity + client.chunk_bytes;
     let command = s.last_command.map_or("NULL", |id| cx.env.registry.row(id).full_name);
     // Writing to a string cannot fail.
     let _ = write!(
@@ -157,7 +158,7 @@ fn line(text: &mut String, cx: &Cx<'_>, client: &ClientInfo) {
         text,
         " qbuf={} qbuf-free={} argv-mem=0 multi-mem=0 rbs={} rbp={} obl={} oll={} omem={} tot-mem={total} events={}",
         client.query_bytes,
-        client.query_capacity.saturating_sub(client.query_bytes),
+        query_room - client.query_bytes,
         client.out_capacity,
         client.out_capacity,
         client.out_bytes,
@@ -175,7 +176,7 @@ fn line(text: &mut String, cx: &Cx<'_>, client: &ClientInfo) {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::cmd::testing::World;
     use crate::resp::Proto;
@@ -272,6 +273,3 @@ mod tests {
         }
     }
 }
-
-#[cfg(test)]
-pub(super) use tests::world;

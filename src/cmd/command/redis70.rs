@@ -3,7 +3,7 @@
 
 use super::info::{categories, first_last_step};
 use crate::cmd::row::{Begin, Find, category, flag, key};
-use crate::cmd::syntax::{parse, render};
+use crate::cmd::syntax::{parse, tests::render};
 use crate::cmd::{Command, FAMILIES, KeySpec};
 
 const FACTS: &str = include_str!("../../../tests/data/redis-7.0-commands.txt");

@@ -119,12 +119,12 @@ fn set(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
     Ok(Outcome::Everywhere(Order::Configure(pairs)))
 }
 
-/// A rewritten file keeps its comments, so the text that is there is needed, and it is not known here yet.
+/// The reply comes when the file is written.
 fn rewrite_file(cx: &mut Cx<'_>, _args: Args<'_>) -> Done {
-    Err(Error::text_of(match cx.env.server.config_file.as_str() {
-        "" => "ERR The server is running without a config file",
-        _ => "ERR Rewriting config file: this release of kring cannot do it",
-    }))
+    if cx.env.server.config_file.is_empty() {
+        return Err(Error::text_of("ERR The server is running without a config file"));
+    }
+    Ok(Outcome::Everywhere(Order::WriteConfig))
 }
 
 fn resetstat(cx: &mut Cx<'_>, _args: Args<'_>) -> Done {

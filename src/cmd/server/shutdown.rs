@@ -15,7 +15,7 @@ pub const COMMANDS: &[Command] = &[Command {
     summary: "Stops the server.",
     group: "server",
     complexity: "O(1)",
-    syntax: "[nosave_save:( nosave=NOSAVE | save=SAVE )] [now=NOW] [force=FORCE] [abort=ABORT]",
+    syntax: "[nosave_save:( nosave=NOSAVE | save=SAVE )] [now=NOW@7.0.0] [force=FORCE@7.0.0] [abort=ABORT@7.0.0]",
     ..Command::BASE
 }];
 

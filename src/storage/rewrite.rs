@@ -1,13 +1,31 @@
-//! Replacing a small file as a whole.
+//! Rewriting a small file as a whole.
 
+use super::Edit;
 use glommio::LocalExecutorBuilder;
 use glommio::io::{BufferedFile, Directory};
 use std::path::{Path, PathBuf};
 
-/// The file at `path` has this content afterwards, or the one it had.
-pub(super) fn replace_file(path: PathBuf, content: Vec<u8>) -> Result<(), String> {
+/// The file at `path` has the edited text afterwards, or the one it had.
+pub(super) fn rewrite_file(path: PathBuf, edit: Edit) -> Result<(), String> {
     let executor = LocalExecutorBuilder::default().make().map_err(|e| e.to_string())?;
-    executor.run(async move { write(&path, content).await }).map_err(|e| e.to_string())
+    let done = async move {
+        let old = read(&path).await?;
+        let old = old.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+        write(&path, edit(old.as_deref()).into_bytes()).await
+    };
+    executor.run(done).map_err(|e| e.to_string())
+}
+
+/// The file's bytes, or `None` when there is no file.
+async fn read(path: &Path) -> glommio::Result<Option<Vec<u8>>, ()> {
+    if !path.exists() {
+        return Ok(None);
+    }
+    let file = BufferedFile::open(path).await?;
+    let len = file.file_size().await? as usize;
+    let bytes = file.read_at(0, len).await?.to_vec();
+    file.close().await?;
+    Ok(Some(bytes))
 }
 
 async fn write(path: &Path, content: Vec<u8>) -> glommio::Result<(), ()> {
@@ -37,11 +55,12 @@ mod tests {
         std::fs::create_dir_all(&dir).expect("a temporary directory");
         let path = dir.join("kring.conf");
         std::fs::write(&path, "old, and longer than the new").expect("written");
-        replace_file(path.clone(), b"port 1\n".to_vec()).expect("replaced");
-        assert_eq!(std::fs::read(&path).expect("read"), b"port 1\n");
+        rewrite_file(path.clone(), Box::new(|old| format!("{}!\n", &old.expect("there")[..3])))
+            .expect("rewritten");
+        assert_eq!(std::fs::read(&path).expect("read"), b"old!\n");
         assert_eq!(std::fs::read_dir(&dir).expect("listed").count(), 1, "no temporary file is left");
         let missing = dir.join("no/such/kring.conf");
-        assert!(replace_file(missing, Vec::new()).is_err());
+        assert!(rewrite_file(missing, Box::new(|_| String::new())).is_err());
         std::fs::remove_dir_all(&dir).expect("removed");
     }
 }
