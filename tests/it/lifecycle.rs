@@ -128,7 +128,7 @@ fn bad_configuration_gives_the_text_of_redis() {
     let file = scratch.path().join("kring.conf");
     let lines = [
         ("nosuch 1", "Bad directive or wrong number of arguments"),
-        ("port", "Bad directive or wrong number of arguments"),
+        ("port", "wrong number of arguments"),
         ("port abc", "argument couldn't be parsed into an integer"),
         ("port 70000", "argument must be between 0 and 65535 inclusive"),
         ("appendonly maybe", "argument must be 'yes' or 'no'"),

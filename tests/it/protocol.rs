@@ -17,7 +17,7 @@ fn script() -> (Vec<u8>, Vec<u8>) {
     bytes.extend(words("MGET {a}1 other third nosuch"));
     bytes.extend(request(&[b"ECHO".to_vec(), vec![b'v'; 300]]));
     bytes.extend(words("DEL k {a}1 other third"));
-    let mut replies = b"+OK\r\n$9\r\na\r\n$3\r\nb\r\n$7\r\nin line\r\n+PONG\r\n$0\r\n\r\n".to_vec();
+    let mut replies = b"+OK\r\n$8\r\na\r\n$3\r\nb\r\n$7\r\nin line\r\n+PONG\r\n$0\r\n\r\n".to_vec();
     replies.extend_from_slice(b"-ERR wrong number of arguments for 'get' command\r\n+OK\r\n");
     replies.extend_from_slice(b"*4\r\n$1\r\nx\r\n$1\r\ny\r\n$1\r\nz\r\n$-1\r\n$300\r\n");
     replies.extend(vec![b'v'; 300]);

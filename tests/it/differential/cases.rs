@@ -31,6 +31,7 @@ fn scripts_answer_like_redis_on_three_shards() {
 
 fn scripts(shards: usize) {
     let mut pair = Pair::start(shards, 2);
+    pair.tell_all = true;
     for (name, text) in SCRIPTS {
         for link in 0..2 {
             pair.reset();

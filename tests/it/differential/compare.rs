@@ -9,7 +9,7 @@ pub enum How {
     Bytes,
     /// An integer that two clocks a little apart may give: a lifetime, an idle time. Negative ones are answers, not times.
     Near(u64),
-    /// An array in any order.
+    /// An array or a map in any order.
     AnyOrder,
     /// The same kind of reply, whatever it holds.
     Kind,
@@ -42,6 +42,11 @@ pub fn sorted(reply: &Reply) -> Vec<String> {
             let mut items: Vec<String> = items.iter().map(|i| format!("{i:?}")).collect();
             items.sort_unstable();
             items
+        }
+        Reply::Map(pairs) => {
+            let mut pairs: Vec<String> = pairs.iter().map(|(k, v)| format!("{k:?} {v:?}")).collect();
+            pairs.sort_unstable();
+            pairs
         }
         other => vec![format!("{other:?}")],
     }

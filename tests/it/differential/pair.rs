@@ -30,6 +30,8 @@ pub struct Pair {
     links: Vec<(Client, Client)>,
     history: VecDeque<String>,
     differences: BTreeMap<String, String>,
+    /// Tells every request that differs, not one of each kind.
+    pub tell_all: bool,
 }
 
 impl Pair {
@@ -38,8 +40,14 @@ impl Pair {
         let args = ["--enable-debug-command", "yes"];
         let kring = Server::kring(shards, &args);
         let redis = Server::redis(&args);
-        let mut pair =
-            Pair { kring, redis, links: vec![], history: VecDeque::new(), differences: BTreeMap::new() };
+        let mut pair = Pair {
+            kring,
+            redis,
+            links: vec![],
+            history: VecDeque::new(),
+            differences: BTreeMap::new(),
+            tell_all: false,
+        };
         for i in 0..links {
             let mut link = (pair.kring.connect(), pair.redis.connect());
             if i % 2 == 1 {
@@ -75,7 +83,10 @@ impl Pair {
             }
             alike = false;
             let text = differ(&step.args, &redis_raw, &kring_raw);
-            let kind = kind_of(&step.args, &redis_raw, &kring_raw);
+            let kind = match self.tell_all {
+                true => quote(&step.args),
+                false => kind_of(&step.args, &redis_raw, &kring_raw),
+            };
             let tail: Vec<_> = self.history.iter().cloned().collect();
             self.differences.entry(kind).or_insert_with(|| match std::env::var_os("KRING_HISTORY") {
                 Some(_) => format!("{text}\n    after:\n      {}", tail.join("\n      ")),

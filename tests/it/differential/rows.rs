@@ -49,7 +49,7 @@ pub const ROWS: &[Row] = &[
     row(5, "BITOP {AND|OR|XOR|NOT} <key> <key>+", Bytes),
     row(
         5,
-        "BITFIELD <key> {GET <field> <fieldoff>|SET <field> <fieldoff> <int>|INCRBY <field> <fieldoff> <int>|OVERFLOW {WRAP|SAT|FAIL|X}}*",
+        "BITFIELD <key> {GET <field> <fieldoff>|SET <field> <fieldoff> <fieldval>|INCRBY <field> <fieldoff> <int>|OVERFLOW {WRAP|SAT|FAIL|X}}*",
         Bytes,
     ),
     row(2, "BITFIELD_RO <key> {GET <field> <fieldoff>}*", Bytes),

@@ -132,23 +132,7 @@ pub fn value(name: &str, rng: &mut Rng) -> Vec<u8> {
         "bitoff" if rng.one_in(10) => rng.pick(BAD_BIT_OFFSETS).as_bytes().to_vec(),
         "bitoff" => rng.pick(BIT_OFFSETS).as_bytes().to_vec(),
         "fieldoff" => rng
-            .pick(&[
-                "0",
-                "1",
-                "7",
-                "8",
-                "63",
-                "100",
-                "#0",
-                "#1",
-                "#2",
-                "#10",
-                "-1",
-                "#-1",
-                "abc",
-                "#",
-                "#4611686018427387904",
-            ])
+            .pick(&["0", "1", "7", "8", "63", "100", "#0", "#1", "#2", "#10", "-1", "#-1", "abc", "#"])
             .as_bytes()
             .to_vec(),
         "bit" if rng.one_in(12) => rng.pick(&["2", "-1", "x", ""]).as_bytes().to_vec(),
@@ -160,6 +144,12 @@ pub fn value(name: &str, rng: &mut Rng) -> Vec<u8> {
             ])
             .as_bytes()
             .to_vec(),
+        "fieldval" => loop {
+            let value = rng.pick(INTEGERS);
+            if !value.starts_with("-92") {
+                return value.as_bytes().to_vec();
+            }
+        },
         "pat" => rng.pick(PATTERNS).as_bytes().to_vec(),
         "db" if rng.one_in(12) => rng.pick(&["-1", "16", "99999999999", "abc", ""]).as_bytes().to_vec(),
         "db" => rng.pick(&["0", "1", "2"]).as_bytes().to_vec(),
