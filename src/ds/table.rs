@@ -9,9 +9,9 @@
 //!  +---+---+---+---+---+
 //! ```
 //! Extendible hashing: the hash's top bits choose a segment, the next ones a bucket in it. A segment that is full first grows
-//! by an eighth, and at 64 buckets splits in two; either touches at most some 900 slots, and reads no entry but for one split
-//! in seven. So no insert pauses, and memory follows the number of keys in small steps instead of doubling: a bucket's 128
-//! bytes serve 11.2 to 12.6 entries. Removals shrink and merge segments the same way; an empty table holds nothing.
+//! by four buckets, and at 64 splits in two; either touches at most some 900 slots, and reads no entry but for one split in ten.
+//! So no insert pauses, and memory follows the number of keys in small steps instead of doubling: a bucket's 128
+//! bytes serve some 12 entries. Removals shrink and merge segments the same way; an empty table holds nothing.
 //!
 //! Everything lies in hash order: a SCAN cursor is a position in hash space (its top 48 bits) and a scan step emits one home
 //! bucket, so an element that is there from start to end is emitted whatever grows or shrinks meanwhile.
@@ -29,6 +29,7 @@
 //! | `pool` | memory of segments |
 //! | `directory` | from a hash to its segment |
 //! | `resize` | growing, splitting, shrinking, merging |
+//! | `transfer` | moving slots into new segments |
 //! | `access` | `Mut`: an entry being changed |
 //! | `walk` | SCAN, iteration, sampling |
 //! | `expire` | active expiry in slices |
@@ -44,6 +45,7 @@ mod expire;
 mod pool;
 mod resize;
 mod segment;
+mod transfer;
 mod walk;
 
 pub use super::entry::Ref;
@@ -238,6 +240,7 @@ impl<V> Table<V> {
                 None => self.grow(seg),
             }
         };
+        at.seg.head_mut().len += 1;
         self.len += 1;
         if let Some(when) = expire {
             self.expires += 1;
@@ -316,6 +319,12 @@ impl<V> Table<V> {
             }
         }
         stats
+    }
+
+    /// How many bits of hash the directory uses at most.
+    #[cfg(test)]
+    pub(super) fn depth(&self) -> u32 {
+        self.dir.depth()
     }
 
     /// How many segments there are.

@@ -41,7 +41,7 @@ mod tests;
 
 pub use buffers::Pool;
 pub use clock::Clock;
-pub use net::{BufId, Chunk, ConnId, Event, Net};
+pub use net::{BufId, Chunk, ConnId, Event, Net, World};
 pub use options::{Error, Options};
 pub use ring::{Ring, Wait, open};
 pub use wake::Bell;

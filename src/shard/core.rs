@@ -236,6 +236,20 @@ impl Core {
         !self.ready.is_empty() || !self.dirty.is_empty() || !self.outbox.is_empty() || self.cron.is_busy()
     }
 
+    /// Whether nothing is under way here: no job, report, order, letter or reply.
+    pub fn is_quiet(&self) -> bool {
+        !self.is_busy()
+            && !self.wants_store()
+            && self.parked.is_empty()
+            && self.hand.held() == 0
+            && self.conns.iter().all(Option::is_none)
+    }
+
+    /// Whether jobs or reports wait for this shard's store.
+    pub fn wants_store(&self) -> bool {
+        !self.waiting.is_empty() || !self.asks.is_empty()
+    }
+
     /// Tries once more for the store that jobs wait for: the last thing before sleeping. Whether it was there.
     pub fn retry_waiting(&mut self, net: &mut dyn World) -> bool {
         let before = self.waiting.len() + self.asks.len();
@@ -352,7 +366,7 @@ impl Core {
     }
 
     /// Bounds what a connection has sent and not run.
-    fn check_input(&mut self, net: &mut dyn World, id: ConnId) {
+    pub(super) fn check_input(&mut self, net: &mut dyn World, id: ConnId) {
         let query_limit = self.config.client_query_buffer_limit as usize;
         let backlog = self.config.input_backlog as usize;
         let Some(conn) = self.conn(id) else { return };

@@ -105,6 +105,8 @@ impl Core {
     fn unparked(&mut self, net: &mut dyn World, id: ConnId) {
         self.mark_ready(id);
         self.mark_dirty(id);
+        // What ran with the reports may have been all that was read: read on.
+        self.check_input(net, id);
         self.close_if_done(net, id);
     }
 

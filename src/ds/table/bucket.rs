@@ -5,7 +5,7 @@
 //! fingerprint: the hash's low 8 bits; 0 means that the place is free (a hash byte of 0 becomes 1)
 //! overflow:    how many entries lie in later buckets because this one was full when they came by
 //! version:     the snapshot that the bucket was last written under (DESIGN 8)
-//! slot:        | 16 bits of the hash | 45 bits of the entry's address | 2 unused | has a TTL |
+//! slot:        | tag, high 17 bits | bits 46..3 of the entry's address | tag, low 2 bits | has a TTL |
 //! ```
 //! One comparison of 16 bytes finds the candidates, so a miss reads one line and a hit two, and the entry. The hash bits in
 //! the slot let a segment be rebuilt without reading a single entry.
@@ -18,9 +18,10 @@ use std::ptr::NonNull;
 /// Places in a bucket.
 pub const PLACES: usize = 14;
 const ALL: u32 = (1 << PLACES) - 1;
-const ADDRESS: usize = 0x0000_FFFF_FFFF_FFF8;
+/// Bits of hash in a slot.
+pub const TAG_BITS: u32 = 19;
+const ADDRESS: usize = 0x0000_7FFF_FFFF_FFF8;
 const TTL: usize = 1;
-const TAG_SHIFT: u32 = 48;
 
 /// See the module's text.
 #[repr(C, align(128))]
@@ -40,22 +41,23 @@ pub struct Slot(*mut u8);
 
 impl Slot {
     #[inline]
-    pub fn new(entry: Entry, tag: u16) -> Self {
+    pub fn new(entry: Entry, tag: u32) -> Self {
+        debug_assert_eq!(entry.as_ptr().addr() & !ADDRESS, 0, "the heap sees to it");
         let ttl = if entry.expire_at().is_some() { TTL } else { 0 };
-        Slot(entry.as_ptr().map_addr(|a| {
-            debug_assert_eq!(a & !ADDRESS, 0, "user addresses have 47 bits, blocks are aligned to 8");
-            a | ttl | usize::from(tag) << TAG_SHIFT
-        }))
+        Slot(entry.as_ptr().map_addr(|a| a | ttl)).with_tag(tag)
     }
 
     #[inline]
-    pub fn tag(self) -> u16 {
-        (self.0.addr() >> TAG_SHIFT) as u16
+    pub fn tag(self) -> u32 {
+        let word = self.0.addr();
+        ((word >> 47 << 2) | (word >> 1 & 0b11)) as u32
     }
 
     #[inline]
-    pub fn with_tag(self, tag: u16) -> Self {
-        Slot(self.0.map_addr(|a| a & (ADDRESS | TTL) | usize::from(tag) << TAG_SHIFT))
+    pub fn with_tag(self, tag: u32) -> Self {
+        debug_assert!(tag < 1 << TAG_BITS);
+        let tag = tag as usize;
+        Slot(self.0.map_addr(|a| a & (ADDRESS | TTL) | tag >> 2 << 47 | (tag & 0b11) << 1))
     }
 
     #[inline]
@@ -184,10 +186,18 @@ impl BucketRef {
         unsafe { (*self.0).overflow }
     }
 
+    /// Counts an entry that went on to a later bucket.
     #[inline]
-    pub fn set_overflow(self, n: u8) {
+    pub fn pass(self) {
+        // SAFETY: the bucket is live. The count cannot overflow: `segment::PROBES` sees to it.
+        unsafe { (*self.0).overflow += 1 }
+    }
+
+    /// Takes back a [`BucketRef::pass`].
+    #[inline]
+    pub fn unpass(self) {
         // SAFETY: the bucket is live.
-        unsafe { (*self.0).overflow = n }
+        unsafe { (*self.0).overflow -= 1 }
     }
 
     /// The snapshot version that the bucket was last written under.

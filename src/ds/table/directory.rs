@@ -16,8 +16,8 @@
 
 use super::segment::{NEVER, Seg};
 
-/// Most bits of a node.
-const NODE_BITS: u32 = 9;
+/// Most bits of a node. Few under test, so that nodes split and merge often.
+const NODE_BITS: u32 = if cfg!(test) { 3 } else { 9 };
 
 /// A table of segments for all hashes with one prefix.
 struct Node {
@@ -129,6 +129,12 @@ impl Directory {
                 self.split_node(hash);
             }
         }
+    }
+
+    /// How many bits a lookup uses at most.
+    #[cfg(test)]
+    pub fn depth(&self) -> u32 {
+        self.root_bits + self.bits
     }
 
     /// The only node gets one more bit.

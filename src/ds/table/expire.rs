@@ -110,3 +110,50 @@ impl<V> Table<V> {
         unsafe { entry.free(&mut self.heap) };
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::Payload;
+    use super::*;
+
+    fn put(table: &mut Table<()>, n: u64, expire: Option<i64>) {
+        let key = n.to_be_bytes();
+        table.upsert(table.hash(&key), &key, Payload::Int(0), expire);
+    }
+
+    #[test]
+    fn tables_can_be_sent() {
+        fn send<T: Send>() {}
+        send::<Table<String>>();
+    }
+
+    #[test]
+    fn nothing_due_costs_nothing() {
+        let mut table = Table::<()>::new(0);
+        let mut cursor = 7;
+        let mut none = |_: &[u8], _| panic!("nothing is due");
+        assert_eq!(table.expire_slice(&mut cursor, i64::MAX, 100, &mut none), 0);
+        (0..5_000).for_each(|n| put(&mut table, n, (n % 2 == 0).then_some(1_000 + n as i64)));
+        assert_eq!(table.expires(), 2_500);
+        assert_eq!(table.expire_slice(&mut cursor, 999, 100, &mut none), 0);
+        assert_eq!(table.min_expire(), 1_000);
+    }
+
+    #[test]
+    fn slices_find_all_that_is_due_and_tighten_the_bounds() {
+        let mut table = Table::<()>::new(0);
+        (0..20_000).for_each(|n| put(&mut table, n, (n % 4 == 0).then_some(n as i64)));
+        let (mut cursor, mut gone, mut slices) = (0, 0, 0);
+        while table.min_expire() < 10_000 {
+            let looked = table.expire_slice(&mut cursor, 9_999, 100, &mut |key, _| {
+                assert!(u64::from_be_bytes(key.try_into().expect("8 bytes")) < 10_000);
+                gone += 1;
+            });
+            assert!(looked < 100 + 14);
+            slices += 1;
+            assert!(slices < 500, "it ends");
+        }
+        assert_eq!((gone, table.len(), table.expires()), (2_500, 17_500, 2_500));
+        assert_eq!(table.expire_slice(&mut cursor, 9_999, 100, &mut |_, _| panic!("all are gone")), 0);
+    }
+}

@@ -13,14 +13,14 @@
 //! Dropping the pool frees the stacks; other blocks must have been freed before.
 
 use super::segment::{self, FULL_BUCKETS, Head};
-use std::alloc::{Layout, handle_alloc_error};
+use std::alloc::{GlobalAlloc, Layout, System, handle_alloc_error};
 use std::ptr::NonNull;
 
 const CHUNK: usize = 256 << 10;
 /// Bucket counts are multiples of this from here on.
 pub const SIZE_STEP: usize = 4;
 /// Fewest buckets of a segment in a stack.
-pub const STACKED_MIN: usize = 32;
+pub const STACKED_MIN: usize = FULL_BUCKETS / 2;
 const STACKS: usize = (FULL_BUCKETS - STACKED_MIN) / SIZE_STEP + 1;
 
 #[derive(Default)]
@@ -71,7 +71,7 @@ impl Pool {
         self.bytes -= segment::bytes(buckets);
         let Some(stack) = stack_of(buckets) else {
             // SAFETY: the caller's promise: it came from the allocator with this layout.
-            unsafe { std::alloc::dealloc(head.cast(), lone_layout(buckets)) };
+            unsafe { System.dealloc(head.cast(), lone_layout(buckets)) };
             return None;
         };
         let stack = &mut self.stacks[stack];
@@ -86,7 +86,7 @@ impl Pool {
             && let Some(old) = self.spare.replace(chunk)
         {
             // SAFETY: it came from `alloc_chunk` with this layout, and nothing lives in it.
-            unsafe { std::alloc::dealloc(old.as_ptr(), chunk_layout()) };
+            unsafe { System.dealloc(old.as_ptr(), chunk_layout()) };
         }
         (last != head).then_some(last)
     }
@@ -102,7 +102,7 @@ impl Drop for Pool {
         let chunks = self.stacks.iter().flat_map(|s| &s.chunks).chain(&self.spare);
         for chunk in chunks {
             // SAFETY: it came from `alloc_chunk` with this layout.
-            unsafe { std::alloc::dealloc(chunk.as_ptr(), chunk_layout()) };
+            unsafe { System.dealloc(chunk.as_ptr(), chunk_layout()) };
         }
     }
 }
@@ -130,7 +130,7 @@ fn per_chunk(buckets: usize) -> usize {
 
 fn alloc_chunk(layout: Layout) -> NonNull<u8> {
     // SAFETY: the layouts here have a size.
-    NonNull::new(unsafe { std::alloc::alloc(layout) }).unwrap_or_else(|| handle_alloc_error(layout))
+    NonNull::new(unsafe { System.alloc(layout) }).unwrap_or_else(|| handle_alloc_error(layout))
 }
 
 fn chunk_layout() -> Layout {

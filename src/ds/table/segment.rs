@@ -3,7 +3,7 @@
 //! ```text
 //! | head, 128 bytes | bucket 0 | bucket 1 | ... | bucket n-1 |        n = 1 .. 64 (more only under a flood of equal hashes)
 //! hash: | prefix: depth bits | window: 10 bits | ......................... | fingerprint: 8 bits |
-//! tag of a slot: 16 bits of the hash from the last multiple of 7 at or below depth, so it always holds the window
+//! tag of a slot: 19 bits of the hash from the last multiple of 10 at or below depth, so it always holds the window
 //! ```
 //! An entry's home bucket is `window * n >> 10`: buckets lie in hash order whatever n is, which is what makes SCAN's cursors
 //! positions in hash space. When the home bucket is full the entry goes to the next one with a free place (wrapping around,
@@ -12,21 +12,21 @@
 //!
 //! SAFETY contract: a [`Seg`] is made for a live, initialised segment; it is used only until the segment is freed or moved.
 
-use super::bucket::{Bucket, BucketRef, PLACES, Slot, fingerprint};
+use super::bucket::{Bucket, BucketRef, PLACES, Slot, TAG_BITS, prefetch};
 use std::ops::Range;
 
 /// Buckets that an entry may lie in, counted from its home.
-pub const PROBES: usize = 5;
+pub const PROBES: usize = 8;
 /// Longest prefix, bits: four billion segments.
 pub const MAX_DEPTH: u32 = 32;
 /// Bits of hash that choose the home bucket.
 pub const WINDOW: u32 = 10;
-/// Buckets at which a segment splits instead of growing.
-pub const FULL_BUCKETS: usize = 64;
+/// Buckets at which a segment splits instead of growing. Small under test, so that tests reach great depths.
+pub const FULL_BUCKETS: usize = if cfg!(test) { 8 } else { 64 };
 /// Buckets that the window can tell apart.
 pub const MAX_BUCKETS: usize = (1 << WINDOW) - 1;
 /// Tags start at multiples of this many bits.
-const TAG_STEP: u32 = 16 - WINDOW + 1;
+const TAG_STEP: u32 = TAG_BITS - WINDOW + 1;
 /// No entry expires.
 pub const NEVER: i64 = i64::MAX;
 
@@ -66,6 +66,21 @@ fn tag_base(depth: u32) -> u32 {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Seg(*mut Head);
 
+/// What prefix and tags of a segment say of the hashes of its slots.
+#[derive(Clone, Copy)]
+pub struct Knower {
+    above: u64,
+    base: u32,
+}
+
+impl Knower {
+    /// The hash as far as it is known; the bits below are 0.
+    #[inline]
+    pub fn hash(self, slot: Slot) -> u64 {
+        self.above | u64::from(slot.tag()) << (64 - TAG_BITS) >> self.base
+    }
+}
+
 impl Seg {
     /// # Safety
     /// `head` is a live, initialised segment and stays so while the handle or a copy of it is used.
@@ -92,7 +107,9 @@ impl Seg {
                 depth: depth as u8,
             });
             for i in 0..buckets {
-                BucketRef::init(head.add(1).cast::<Bucket>().add(i));
+                let bucket = head.add(1).cast::<Bucket>().add(i);
+                BucketRef::init(bucket);
+                prefetch(bucket.cast::<u8>().add(64));
             }
             Self::from_head(head)
         }
@@ -154,21 +171,26 @@ impl Seg {
 
     /// The tag that a slot for this hash has here.
     #[inline]
-    pub fn tag(self, hash: u64) -> u16 {
-        (hash << tag_base(self.depth()) >> 48) as u16
-    }
-
-    /// What prefix and tag say of a slot's hash; bits that neither knows are 0. Always good for [`Seg::home`].
-    #[inline]
-    pub fn known_hash(self, slot: Slot) -> u64 {
-        let base = tag_base(self.depth());
-        let above = self.head().prefix & !(u64::MAX >> base);
-        above | u64::from(slot.tag()) << 48 >> base
+    pub fn tag(self, hash: u64) -> u32 {
+        (hash << tag_base(self.depth()) >> (64 - TAG_BITS)) as u32
     }
 
     /// Whether the tags here hold all that tags of a segment of `depth` need.
     pub fn tags_reach(self, depth: u32) -> bool {
         tag_base(depth) <= tag_base(self.depth())
+    }
+
+    /// What this segment knows of its slots' hashes.
+    #[inline]
+    pub fn knower(self) -> Knower {
+        let base = tag_base(self.depth());
+        Knower { above: self.head().prefix & !(u64::MAX >> base), base }
+    }
+
+    /// What prefix and tag say of a slot's hash; bits that neither knows are 0. Always good for [`Seg::home`].
+    #[inline]
+    pub fn known_hash(self, slot: Slot) -> u64 {
+        self.knower().hash(slot)
     }
 
     /// The first hash past this segment's; `None` at the end of hash space.
@@ -188,7 +210,8 @@ impl Seg {
         Some(self.head().prefix | window << (64 - WINDOW) >> self.depth())
     }
 
-    /// Puts an entry into the first free place from its home on; false when there is none in reach.
+    /// Puts an entry into the first free place from its home on; `None` when there is none in reach. Counting it in the
+    /// head's `len` is the caller's.
     #[inline]
     pub fn place(self, hash: u64, fp: u8, slot: Slot) -> Option<(usize, usize)> {
         let home = self.home(hash);
@@ -198,10 +221,8 @@ impl Seg {
             let Some(place) = bucket.free_places().next() else { continue };
             bucket.set(place, fp, slot);
             for passed in 0..i {
-                let passed = self.bucket(self.probe(home, passed));
-                passed.set_overflow(passed.overflow() + 1);
+                self.bucket(self.probe(home, passed)).pass();
             }
-            self.head_mut().len += 1;
             return Some((b, place));
         }
         None
@@ -214,8 +235,7 @@ impl Seg {
         let mut i = self.home(self.known_hash(bucket.slot(place)));
         bucket.clear(place);
         while i != b {
-            let passed = self.bucket(i);
-            passed.set_overflow(passed.overflow() - 1);
+            self.bucket(i).unpass();
             i = self.probe(i, 1);
         }
         self.head_mut().len -= 1;
@@ -235,29 +255,6 @@ impl Seg {
             let bucket = self.bucket(b);
             bucket.occupied().map(move |place| (b, place, bucket.slot(place)))
         })
-    }
-
-    /// Moves all slots of `self` into `to`: one segment, or the two halves by the hash bit after this segment's depth.
-    /// `rehash` gives the hash of a slot whose tag holds too few bits. False when a place was out of reach: `to` is to be freed.
-    pub fn transfer(self, to: &[Seg], rehash: impl Fn(Slot) -> u64) -> bool {
-        let known = self.tags_reach(to[0].depth());
-        for b in 0..self.buckets() {
-            if !known && b + 1 < self.buckets() {
-                self.slots(b + 1..b + 2).for_each(|(.., slot)| slot.entry().prefetch());
-            }
-            let bucket = self.bucket(b);
-            for place in bucket.occupied() {
-                let slot = bucket.slot(place);
-                let hash = if known { self.known_hash(slot) } else { rehash(slot) };
-                let to = if to.len() == 1 { to[0] } else { to[self.half(hash)] };
-                let fp = bucket.fingerprint(place);
-                debug_assert!(known || fp == fingerprint(hash));
-                if to.place(hash, fp, slot.with_tag(to.tag(hash))).is_none() {
-                    return false;
-                }
-            }
-        }
-        true
     }
 
     /// Which half of the segment a hash belongs to.

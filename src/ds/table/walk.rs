@@ -57,7 +57,7 @@ impl<V> Table<V> {
             let hash = rng();
             let seg = self.dir.lookup(hash);
             // The low bits are neither in the prefix nor in the window.
-            let place = (hash & 0xFFFF) as usize * PLACES >> 16;
+            let place = ((hash & 0xFFFF) as usize * PLACES) >> 16;
             let bucket = seg.bucket(seg.home(hash));
             if bucket.occupied().any(|p| p == place) {
                 // SAFETY: the entry is this table's, which is borrowed.
@@ -108,6 +108,129 @@ impl<V> Table<V> {
             }
             seg = self.dir.lookup(seg.end().unwrap_or(0));
             b = 0;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::Payload;
+    use super::*;
+    use std::collections::HashSet;
+
+    fn rng(state: &mut u64) -> u64 {
+        *state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = *state;
+        z = (z ^ z >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ z >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^ z >> 31
+    }
+
+    fn put(table: &mut Table<()>, n: u64) {
+        let key = n.to_be_bytes();
+        table.upsert(table.hash(&key), &key, Payload::Int(n as i64), None);
+    }
+
+    fn remove(table: &mut Table<()>, n: u64) {
+        let key = n.to_be_bytes();
+        let hash = table.hash(&key);
+        if let Some(found) = table.get_mut(hash, &key) {
+            found.delete();
+        }
+    }
+
+    fn number(entry: &Ref<'_, ()>) -> u64 {
+        u64::from_be_bytes(entry.key().try_into().expect("keys here have 8 bytes"))
+    }
+
+    /// Redis's guarantee: what is there from start to end of a scan is emitted, while the table grows, shrinks and churns.
+    #[test]
+    fn scan_misses_nothing_that_stays() {
+        let scale = if cfg!(miri) { 1 } else { 40 };
+        for seed in 0..8 {
+            let mut state = seed;
+            let mut table = Table::<()>::new(seed);
+            let stay = 50 * scale * (1 + seed % 3);
+            let others = 500 * scale;
+            (0..stay).for_each(|n| put(&mut table, n));
+            if seed % 2 == 0 {
+                (stay..stay + others).for_each(|n| put(&mut table, n));
+            }
+            let (mut seen, mut cursor, mut steps) = (HashSet::new(), 0, 0);
+            loop {
+                cursor = table.scan(cursor, &mut |entry| {
+                    seen.insert(number(&entry));
+                });
+                assert!(cursor < 1 << 48);
+                if cursor == 0 {
+                    break;
+                }
+                steps += 1;
+                assert!(steps < 100 * others, "it ends");
+                for _ in 0..rng(&mut state) % 40 {
+                    let n = stay + rng(&mut state) % others;
+                    // Even seeds shrink, odd ones grow.
+                    if (rng(&mut state) % 4 == 0) == (seed % 2 == 0) {
+                        put(&mut table, n);
+                    } else {
+                        remove(&mut table, n);
+                    }
+                }
+            }
+            assert!((0..stay).all(|n| seen.contains(&n)), "seed {seed}");
+        }
+    }
+
+    #[test]
+    fn scan_of_a_still_table_emits_once() {
+        let mut table = Table::<()>::new(1);
+        assert_eq!(table.scan(0, &mut |_| panic!("nothing is there")), 0);
+        (0..5_000).for_each(|n| put(&mut table, n));
+        let (mut seen, mut cursor) = (Vec::new(), 0);
+        loop {
+            cursor = table.scan(cursor, &mut |entry| seen.push(number(&entry)));
+            if cursor == 0 {
+                break;
+            }
+        }
+        seen.sort_unstable();
+        assert_eq!(seen, (0..5_000).collect::<Vec<_>>());
+        // Cursors that no scan gave are valid.
+        let mut state = 3;
+        for _ in 0..1_000 {
+            assert!(table.scan(rng(&mut state) >> 16, &mut |_| ()) < 1 << 48);
+        }
+    }
+
+    #[test]
+    fn random_reaches_all_and_is_nearly_even() {
+        let mut table = Table::<()>::new(5);
+        assert!(table.random(|| 0).is_none());
+        let mut state = 9;
+        for keys in [1u64, 7, 300, 2_000] {
+            (0..keys).for_each(|n| put(&mut table, n));
+            let mut counts = vec![0u32; keys as usize];
+            for _ in 0..keys * 100 {
+                let entry = table.random(|| rng(&mut state)).expect("it is not empty");
+                counts[number(&entry) as usize] += 1;
+            }
+            assert!(counts.iter().all(|&n| (20..400).contains(&n)), "{keys}: {counts:?}");
+        }
+        // A sparse table: all but one key gone.
+        (1..2_000).for_each(|n| remove(&mut table, n));
+        assert_eq!(table.random(|| 0).map(|entry| number(&entry)), Some(0));
+    }
+
+    #[test]
+    fn samples_have_the_size_asked_for() {
+        let mut table = Table::<()>::new(5);
+        table.sample(0, 5, &mut |_| panic!("nothing is there"));
+        (0..3_000).for_each(|n| put(&mut table, n));
+        let mut state = 1;
+        for n in 0..200 {
+            let mut seen = HashSet::new();
+            table.sample(rng(&mut state), n % 20, &mut |entry| assert!(seen.insert(number(&entry))));
+            assert_eq!(seen.len(), n % 20);
         }
     }
 }

@@ -1,0 +1,89 @@
+//! Moving the slots of old segments into new ones.
+//!
+//! New segments are filled from empty, so the next free place of a bucket is the number of slots put into it. Keeping these
+//! numbers beside saves a probe per slot, which would wait for the byte that the slot before it just wrote.
+
+use super::bucket::{PLACES, Slot, fingerprint};
+use super::segment::{MAX_BUCKETS, Seg};
+
+/// How far ahead buckets, and entries that must be hashed again, are fetched.
+const BUCKETS_AHEAD: usize = 4;
+const ENTRIES_AHEAD: usize = 2;
+
+/// A segment being filled.
+pub struct Filler {
+    seg: Seg,
+    /// Slots in each bucket.
+    filled: [u8; MAX_BUCKETS],
+    len: u32,
+}
+
+impl Filler {
+    /// `seg` must be empty.
+    pub fn new(seg: Seg) -> Self {
+        debug_assert_eq!(seg.head().len, 0);
+        Filler { seg, filled: [0; MAX_BUCKETS], len: 0 }
+    }
+
+    /// The segment, with what was put into it.
+    pub fn finish(self) -> Seg {
+        self.seg.head_mut().len = self.len;
+        self.seg
+    }
+
+    /// As [`Seg::place`]; false when there is no free place in reach.
+    #[inline]
+    fn put(&mut self, hash: u64, fp: u8, slot: Slot) -> bool {
+        let seg = self.seg;
+        let home = seg.home(hash);
+        for i in 0..seg.probes() {
+            let b = seg.probe(home, i);
+            let place = usize::from(self.filled[b]);
+            if place == PLACES {
+                continue;
+            }
+            self.filled[b] += 1;
+            self.len += 1;
+            seg.bucket(b).set(place, fp, slot.with_tag(seg.tag(hash)));
+            for passed in 0..i {
+                seg.bucket(seg.probe(home, passed)).pass();
+            }
+            return true;
+        }
+        false
+    }
+}
+
+/// Moves all slots of `from` into `to`: one segment, or the two halves by the hash bit after `from`'s depth. `rehash` gives
+/// the hash of a slot whose tag holds too few bits. False when a place was out of reach: `to` is then of no use.
+pub fn transfer(from: Seg, to: &mut [Filler], rehash: impl Fn(Slot) -> u64) -> bool {
+    let known = from.tags_reach(to[0].seg.depth());
+    let knower = from.knower();
+    for b in 0..from.buckets() {
+        prefetch_ahead(from, b, !known);
+        let bucket = from.bucket(b);
+        for place in bucket.occupied() {
+            let slot = bucket.slot(place);
+            let hash = if known { knower.hash(slot) } else { rehash(slot) };
+            let half = if to.len() == 1 { 0 } else { from.half(hash) };
+            let fp = bucket.fingerprint(place);
+            debug_assert!(known || fp == fingerprint(hash));
+            if !to[half].put(hash, fp, slot) {
+                return false;
+            }
+        }
+    }
+    true
+}
+
+/// Fetches what a transfer reads soon after bucket `b`.
+#[inline]
+fn prefetch_ahead(from: Seg, b: usize, entries: bool) {
+    if b + BUCKETS_AHEAD < from.buckets() {
+        from.bucket(b + BUCKETS_AHEAD).prefetch();
+    }
+    if entries && b + ENTRIES_AHEAD < from.buckets() {
+        let at = b + ENTRIES_AHEAD;
+        from.slots(at..at + 1).for_each(|(.., slot)| slot.entry().prefetch());
+    }
+}

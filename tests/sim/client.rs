@@ -1,0 +1,190 @@
+//! A client: what it has asked on its connection, what came back, and whether that is what it must be.
+//!
+//! Every request becomes an [`Op`] of the history. An op is *invoked* in the step in which its last byte reaches the core and
+//! *answered* in the step in which its reply is whole, so the checks in `check.rs` see the tightest interval there is.
+
+use kring::ring::net::ConnId;
+use std::collections::VecDeque;
+
+/// What a request is for, as the checks see it.
+#[derive(Clone, Debug)]
+pub enum What {
+    /// The reply must be these bytes.
+    Exactly(Vec<u8>),
+    /// Any well-formed reply will do.
+    Anything,
+    /// INCR of a shared counter.
+    Count(usize),
+    /// MSET of all keys of a group to one value that nobody else writes.
+    Put { group: usize, value: u64 },
+    /// MGET of all keys of a group.
+    Look { group: usize },
+    /// A number that divides by this: DBSIZE where keys come in groups only.
+    Multiple(usize),
+    /// The last request of its connection, which closes after `+OK`.
+    Quit,
+}
+
+/// A request and its fate.
+#[derive(Debug)]
+pub struct Op {
+    pub text: String,
+    pub what: What,
+    pub client: usize,
+    /// The connections of a client are numbered.
+    pub link: usize,
+    pub invoked: Option<u64>,
+    pub answered: Option<u64>,
+    /// The integer or the unique value of the reply; `None`: nil.
+    pub number: Option<u64>,
+}
+
+/// A connection, from the client's side.
+pub struct Link {
+    pub shard: usize,
+    pub id: ConnId,
+    pub number: usize,
+    /// Ops not answered, in order, each with the offset of its request's end.
+    pub waiting: VecDeque<(usize, usize)>,
+    /// How many of them are invoked.
+    invoked: usize,
+    /// Reply bytes that do not make a whole reply yet.
+    got: Vec<u8>,
+    pub written: usize,
+    /// It will write no more and expects the close.
+    pub ended: bool,
+}
+
+impl Link {
+    pub fn new(shard: usize, id: ConnId, number: usize) -> Link {
+        Link {
+            shard,
+            id,
+            number,
+            waiting: VecDeque::new(),
+            invoked: 0,
+            got: vec![],
+            written: 0,
+            ended: false,
+        }
+    }
+
+    /// The core has got so many bytes.
+    pub fn fed(&mut self, fed: usize, ops: &mut [Op], step: u64) {
+        while let Some(&(op, end)) = self.waiting.get(self.invoked)
+            && end <= fed
+        {
+            ops[op].invoked = Some(step);
+            self.invoked += 1;
+        }
+    }
+
+    /// Reply bytes arrived: checks every whole reply. Gives the raw replies.
+    pub fn receive(&mut self, bytes: &[u8], ops: &mut [Op], step: u64) -> Vec<Vec<u8>> {
+        self.got.extend_from_slice(bytes);
+        let mut replies = Vec::new();
+        let mut at = 0;
+        while let Some(len) = reply_len(&self.got[at..]) {
+            let reply = self.got[at..at + len].to_vec();
+            at += len;
+            let Some((op, _)) = self.waiting.pop_front() else {
+                panic!("a reply too many: {}", show(&reply))
+            };
+            assert!(ops[op].invoked.is_some(), "answered before it was asked: {:?}", ops[op]);
+            self.invoked -= 1;
+            ops[op].answered = Some(step);
+            ops[op].number = check_reply(&ops[op], &reply);
+            replies.push(reply);
+        }
+        self.got.drain(..at);
+        replies
+    }
+
+    /// The server has closed after all its replies: whether that was the right moment.
+    pub fn ended_well(&self) -> bool {
+        self.ended && self.waiting.is_empty() && self.got.is_empty()
+    }
+}
+
+/// Checks one reply by itself. Gives the number in it.
+fn check_reply(op: &Op, reply: &[u8]) -> Option<u64> {
+    match &op.what {
+        What::Exactly(expected) => {
+            assert!(reply == expected, "{op:?}\n  got {}\n  not {}", show(reply), show(expected));
+            None
+        }
+        What::Anything => None,
+        What::Count(_) => Some(number(op, reply)),
+        What::Multiple(of) => {
+            let n = number(op, reply);
+            assert!(n.is_multiple_of(*of as u64), "{op:?} saw part of a group: {n} keys");
+            Some(n)
+        }
+        What::Put { value, .. } => {
+            assert!(reply == b"+OK\r\n", "{op:?} got {}", show(reply));
+            Some(*value)
+        }
+        What::Look { .. } => {
+            let items = strings(reply);
+            assert!(items.windows(2).all(|w| w[0] == w[1]), "{op:?} saw a torn group: {}", show(reply));
+            items[0].as_ref().and_then(|v| v.parse().ok())
+        }
+        What::Quit => {
+            assert!(reply == b"+OK\r\n", "{op:?} got {}", show(reply));
+            None
+        }
+    }
+}
+
+fn number(op: &Op, reply: &[u8]) -> u64 {
+    let text = reply.strip_prefix(b":").and_then(|r| r.strip_suffix(b"\r\n"));
+    let number = text.and_then(|t| std::str::from_utf8(t).ok()).and_then(|t| t.parse().ok());
+    number.unwrap_or_else(|| panic!("{op:?} got {}", show(reply)))
+}
+
+/// The items of an array of short strings; `None`: nil.
+fn strings(reply: &[u8]) -> Vec<Option<String>> {
+    let text = String::from_utf8_lossy(reply);
+    let mut lines = text.split_terminator("\r\n").skip(1);
+    let mut items = Vec::new();
+    while let Some(head) = lines.next() {
+        items.push(if matches!(head, "$-1" | "_") { None } else { lines.next().map(str::to_string) });
+    }
+    items
+}
+
+/// The length of the whole reply at the head of `bytes`, once it is all there. Panics when it is not well-formed.
+pub fn reply_len(bytes: &[u8]) -> Option<usize> {
+    let line = bytes.windows(2).position(|w| w == b"\r\n")?;
+    let text = &bytes[1..line];
+    let head = line + 2;
+    let count = || -> i64 {
+        let n = std::str::from_utf8(text).ok().and_then(|t| t.parse().ok());
+        n.filter(|n| *n >= -1).unwrap_or_else(|| panic!("a length that is none: {}", show(bytes)))
+    };
+    let items = match bytes[0] {
+        b'+' | b'-' | b':' | b'_' | b'#' | b',' | b'(' => return Some(head),
+        b'$' | b'=' | b'!' if count() < 0 => return Some(head),
+        b'$' | b'=' | b'!' => {
+            let end = head + count() as usize;
+            let ends = bytes.get(end..end + 2)?;
+            assert!(ends == b"\r\n", "a bulk string of a wrong length: {}", show(bytes));
+            return Some(end + 2);
+        }
+        b'*' | b'~' | b'>' => count().max(0),
+        b'%' | b'|' => 2 * count().max(0),
+        _ => panic!("not a reply: {}", show(bytes)),
+    };
+    let mut len = head;
+    for _ in 0..items {
+        len += reply_len(bytes.get(len..).filter(|b| !b.is_empty())?)?;
+    }
+    Some(len)
+}
+
+/// Bytes for a person, cut where they get long.
+pub fn show(bytes: &[u8]) -> String {
+    const SHOWN: usize = 300;
+    let tail = if bytes.len() > SHOWN { format!(" ... {} bytes", bytes.len()) } else { String::new() };
+    format!("\"{}\"{tail}", bytes[..bytes.len().min(SHOWN)].escape_ascii())
+}

@@ -1,0 +1,126 @@
+//! The simulation: N shards in one thread under a scheduler that draws every choice from a seed.
+//!
+//! The cores are the real ones; the kernel (`net.rs`), the loop (`shard.rs`), the mail, the clock and the clients (`world.rs`) are
+//! models. Clients write random pipelines (`script.rs`) in pieces cut anywhere, vanish and come back; stores are away at random
+//! times; every reply is checked as it comes (`client.rs`) and the whole history at the end (`check.rs`).
+//!
+//! A run that fails prints its seed:
+//! ```text
+//! KRING_SIM_SEED=123 cargo test --test sim                  runs this seed only
+//! KRING_SIM_RUNS=20000 cargo test --release --test sim      the long form: so many runs of each kind
+//! ```
+
+mod check;
+mod client;
+mod net;
+mod plan;
+mod rng;
+mod script;
+mod shard;
+mod world;
+
+use plan::Plan;
+use rng::Rng;
+use script::Request;
+use std::time::Instant;
+use world::World;
+
+/// Runs of each kind, unless the environment says otherwise.
+const RUNS: u64 = 150;
+
+/// Says which seed failed.
+struct Seed {
+    seed: u64,
+}
+
+impl Drop for Seed {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("\nKRING_SIM_SEED={} cargo test --test sim   replays this\n", self.seed);
+        }
+    }
+}
+
+fn env(name: &str) -> Option<u64> {
+    std::env::var(name).ok().map(|v| v.parse().expect("a number"))
+}
+
+/// Calls `run` with every seed; it gives operations and steps.
+fn seeds(name: &str, runs: u64, mut run: impl FnMut(u64) -> (usize, u64)) {
+    let seeds = match env("KRING_SIM_SEED") {
+        Some(seed) => seed..=seed,
+        None => 1..=env("KRING_SIM_RUNS").unwrap_or(runs),
+    };
+    let (began, count) = (Instant::now(), seeds.clone().count());
+    let (mut ops, mut steps) = (0, 0);
+    for seed in seeds {
+        let _banner = Seed { seed };
+        let (o, s) = run(seed);
+        (ops, steps) = (ops + o, steps + s);
+    }
+    let secs = began.elapsed().as_secs_f64();
+    println!("{name}: {count} runs, {ops} operations, {steps} steps, {:.0} operations/s", ops as f64 / secs);
+}
+
+/// Many clients on shared keys: the whole history is linear, every private reply is right, nothing is lost or stuck.
+fn crowd(plan: Plan) -> (usize, u64) {
+    let mut world = World::new(plan);
+    let counters: Vec<String> = (0..world.plan.topics.counters).map(|c| format!("c{c}")).collect();
+    world.look(&[&["SET", "t0", "token"]]);
+    world.run();
+    let gets: Vec<Vec<&str>> = counters.iter().map(|c| vec!["GET", c.as_str()]).collect();
+    let gets: Vec<&[&str]> = gets.iter().map(Vec::as_slice).collect();
+    let finals: Vec<u64> = world.look(&gets).iter().map(|reply| number(reply)).collect();
+    check::history(&world.ops, &finals, world.plan.topics.groups);
+    (world.ops.len(), world.steps())
+}
+
+/// The number in a bulk reply as `show` gives it; nil is 0.
+fn number(shown: &str) -> u64 {
+    shown.split("\\r\\n").nth(1).and_then(|n| n.parse().ok()).unwrap_or(0)
+}
+
+#[test]
+fn a_crowd_sees_one_linear_history() {
+    seeds("crowd", RUNS, |seed| crowd(Plan::random(seed, false)));
+}
+
+#[test]
+fn sweeps_over_all_shards_are_atomic() {
+    seeds("sweeps", RUNS, |seed| {
+        let mut world = World::new(Plan::random(seed, true));
+        world.run();
+        (world.ops.len(), world.steps())
+    });
+}
+
+#[test]
+fn one_client_cannot_count_the_shards() {
+    seeds("alone", RUNS / 2, |seed| {
+        let mut rng = Rng::new(seed);
+        let script = script::zoo(&mut rng, 400);
+        let replies = |shards: usize| {
+            let mut world = World::new(Plan::quiet(seed, shards));
+            let requests = script.iter().map(|words| Request::of(words)).collect();
+            (world.ask(requests), world.steps())
+        };
+        let (one, _) = replies(1);
+        let (many, steps) = replies(2 + seed as usize % 15);
+        assert_eq!(one.len(), script.len());
+        for (i, words) in script.iter().enumerate() {
+            let (one, many) = (client::show(&one[i]), client::show(&many[i]));
+            assert_eq!(one, many, "request {i}: {}", words.join(" "));
+        }
+        (script.len(), steps)
+    });
+}
+
+#[test]
+#[should_panic(expected = "torn group")]
+fn an_mset_in_two_parts_is_noticed() {
+    for seed in 1..20 {
+        let mut plan = Plan::random(seed, false);
+        plan.torn = true;
+        crowd(plan);
+    }
+}

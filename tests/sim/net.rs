@@ -1,0 +1,232 @@
+//! The kernel of one simulated shard: its sockets, its clock, and the bells of the others.
+//!
+//! ```text
+//!  client ── up ──> [socket] ── Event::Data ──> Core
+//!  client <─ taken ─ [socket] <─── send ─────── Core      Event::Sent gives the chunk back
+//! ```
+//! It keeps the promises of the real ring and asserts what the core promises in return: one send at a time, none after
+//! a close. It makes use of every freedom that the ring has: pieces of any length, a piece that was under way when reading
+//! was paused, data that arrives after the close, a send that fails or succeeds while the socket is being closed.
+
+use crate::rng::Rng;
+use kring::ring::net::{Chunk, ConnId, Net, World};
+use std::cell::Cell;
+use std::rc::Rc;
+
+/// Linux error numbers that a socket may report.
+const ECONNRESET: i32 = 104;
+const EPIPE: i32 = 32;
+const ECANCELED: i32 = 125;
+/// What a call of the fast clock adds to it: enough for any spin to end after a few looks.
+const TICK_NS: u64 = 1_500;
+
+/// Who sleeps in its ring, and who was rung: the flags that the real loop shares.
+pub struct Board {
+    pub sleeps: Vec<Cell<bool>>,
+    pub rung: Vec<Cell<bool>>,
+}
+
+impl Board {
+    pub fn new(shards: usize) -> Rc<Board> {
+        let flags = || (0..shards).map(|_| Cell::new(false)).collect();
+        Rc::new(Board { sleeps: flags(), rung: flags() })
+    }
+
+    /// Rings a shard that sleeps: who takes the flag rings.
+    pub fn wake(&self, shard: usize) {
+        if self.sleeps[shard].replace(false) {
+            self.rung[shard].set(true);
+        }
+    }
+}
+
+/// One connection, as the kernel of its shard sees it.
+pub struct Socket {
+    pub id: ConnId,
+    pub client: usize,
+    /// What the client has written, and how much of it the core has got.
+    pub up: Vec<u8>,
+    pub fed: usize,
+    /// The client writes no more.
+    pub half_closed: bool,
+    /// The client is gone.
+    pub aborted: bool,
+    eof_told: bool,
+    sending: Option<Chunk>,
+    paused: bool,
+    /// Pieces that were under way when reading was paused or the socket closed.
+    late: usize,
+    pub closing: bool,
+}
+
+/// What a socket has to tell the core.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Ripe {
+    Data,
+    Sent,
+    Eof,
+    Closed,
+}
+
+impl Socket {
+    /// What may happen next on it.
+    pub fn ripe(&self) -> impl Iterator<Item = Ripe> {
+        let reads = !self.eof_told && (!self.paused && !self.closing || self.late > 0);
+        let all_fed = self.fed == self.up.len();
+        let eof = reads && !self.closing && (self.aborted || self.half_closed && all_fed);
+        [
+            (reads && !all_fed).then_some(Ripe::Data),
+            self.sending.is_some().then_some(Ripe::Sent),
+            eof.then_some(Ripe::Eof),
+            (self.closing && self.sending.is_none()).then_some(Ripe::Closed),
+        ]
+        .into_iter()
+        .flatten()
+    }
+
+    /// The next piece that arrives.
+    pub fn piece(&mut self, rng: &mut Rng) -> Vec<u8> {
+        let left = self.up.len() - self.fed;
+        let len = match rng.below(10) {
+            0 => 1,
+            1..=3 => rng.between(1, left.min(40)),
+            4..=6 => rng.between(1, left),
+            _ => left,
+        };
+        self.late = self.late.saturating_sub(1);
+        self.fed += len;
+        self.up[self.fed - len..self.fed].to_vec()
+    }
+
+    /// The peer is told of as gone: the error number.
+    pub fn take_eof(&mut self, rng: &mut Rng) -> i32 {
+        self.eof_told = true;
+        if self.aborted && !self.half_closed { rng.pick(&[0, ECONNRESET]) } else { 0 }
+    }
+
+    /// The chunk under way ends: how, and what of it the client sees.
+    pub fn take_sent(&mut self, rng: &mut Rng) -> (Chunk, Result<(), i32>, usize) {
+        let chunk = self.sending.take().expect("ripe");
+        let len = chunk.as_slice().len();
+        if self.aborted {
+            return (chunk, Err(rng.pick(&[EPIPE, ECONNRESET])), 0);
+        }
+        if self.closing && rng.permille(500) {
+            return (chunk, Err(ECANCELED), rng.below(len + 1));
+        }
+        (chunk, Ok(()), len)
+    }
+}
+
+/// A shard's sockets and clock.
+pub struct SimNet {
+    sockets: Vec<Option<Socket>>,
+    generations: Vec<u64>,
+    board: Rc<Board>,
+    ticks: Cell<u64>,
+    /// DEBUG SLEEP that has not passed yet, in microseconds.
+    pub slept_us: u64,
+    pub late_pieces: usize,
+}
+
+impl SimNet {
+    pub fn new(board: Rc<Board>, late_pieces: usize) -> SimNet {
+        SimNet { sockets: vec![], generations: vec![], board, ticks: Cell::new(0), slept_us: 0, late_pieces }
+    }
+
+    /// A new connection of a client.
+    pub fn connect(&mut self, client: usize) -> ConnId {
+        let free = self.sockets.iter().position(Option::is_none);
+        let at = free.unwrap_or(self.sockets.len());
+        if free.is_none() {
+            self.sockets.push(None);
+            self.generations.push(0);
+        }
+        self.generations[at] += 1;
+        let id = ConnId(self.generations[at] << 32 | at as u64);
+        self.sockets[at] = Some(Socket {
+            id,
+            client,
+            up: Vec::new(),
+            fed: 0,
+            half_closed: false,
+            aborted: false,
+            eof_told: false,
+            sending: None,
+            paused: false,
+            late: 0,
+            closing: false,
+        });
+        id
+    }
+
+    /// The socket of a connection, unless it is gone.
+    pub fn socket(&mut self, id: ConnId) -> Option<&mut Socket> {
+        self.sockets.get_mut(id.index())?.as_mut().filter(|s| s.id == id)
+    }
+
+    /// Forgets a socket whose close has completed.
+    pub fn free(&mut self, id: ConnId) {
+        self.sockets[id.index()] = None;
+    }
+
+    /// All that may happen next.
+    pub fn ripe(&self) -> Vec<(ConnId, Ripe)> {
+        self.sockets.iter().flatten().flat_map(|s| s.ripe().map(|r| (s.id, r))).collect()
+    }
+
+    /// Every socket in a line, for a failure.
+    pub fn describe(&self) -> Vec<String> {
+        let line = |s: &Socket| {
+            let (paused, closing, sends) = (s.paused, s.closing, s.sending.is_some());
+            format!("{}/{} fed, paused {paused}, closing {closing}, sends {sends}", s.fed, s.up.len())
+        };
+        self.sockets.iter().flatten().map(line).collect()
+    }
+
+    fn open(&mut self, id: ConnId) -> &mut Socket {
+        self.socket(id).filter(|s| !s.closing).expect("the core uses open sockets only")
+    }
+}
+
+impl Net for SimNet {
+    fn send(&mut self, conn: ConnId, chunk: Chunk) {
+        assert!(!chunk.as_slice().is_empty(), "a send of nothing");
+        let before = self.open(conn).sending.replace(chunk);
+        assert!(before.is_none(), "a second send while one is under way");
+    }
+
+    fn pause_recv(&mut self, conn: ConnId) {
+        let late = self.late_pieces;
+        let socket = self.open(conn);
+        assert!(!socket.paused, "paused twice");
+        (socket.paused, socket.late) = (true, late);
+    }
+
+    fn resume_recv(&mut self, conn: ConnId) {
+        let socket = self.open(conn);
+        assert!(socket.paused, "resumed without a pause");
+        (socket.paused, socket.late) = (false, 0);
+    }
+
+    fn close(&mut self, conn: ConnId) {
+        let late = self.late_pieces;
+        let socket = self.open(conn);
+        (socket.closing, socket.late) = (true, late);
+    }
+
+    fn wake(&mut self, shard: usize) {
+        self.board.wake(shard);
+    }
+}
+
+impl World for SimNet {
+    fn ticks_ns(&self) -> u64 {
+        self.ticks.set(self.ticks.get() + TICK_NS);
+        self.ticks.get()
+    }
+
+    fn sleep_us(&mut self, us: u64) {
+        self.slept_us += us;
+    }
+}

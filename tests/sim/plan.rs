@@ -1,0 +1,86 @@
+//! What a run is like: everything that is chosen once, from its seed. Runs differ widely on purpose: a fault that needs one
+//! shard, or no time passing, or a tiny buffer is met by the runs that have it.
+
+use crate::rng::Rng;
+use crate::script::Topics;
+use kring::config::Config;
+
+/// The choices of one run.
+pub struct Plan {
+    pub seed: u64,
+    pub shards: usize,
+    pub config: Config,
+    pub topics: Topics,
+    pub clients: usize,
+    /// Requests that each client writes, about.
+    pub budget: usize,
+    /// Requests written at once, and left unanswered, at most.
+    pub burst: usize,
+    pub depth: usize,
+    /// Time stands still: nothing but wake-ups ends a sleep.
+    pub frozen: bool,
+    /// Per thousand steps: another core takes a store, time passes, a client goes away.
+    pub thefts: usize,
+    pub ticks: usize,
+    pub drops: usize,
+    /// How many steps a theft lasts at most.
+    pub hold: usize,
+    /// Pieces that still arrive after reading was paused.
+    pub late_pieces: usize,
+    /// Percent of the steps that are a client's.
+    pub client_share: usize,
+    /// An MSET is sent as two: to see that the checks notice.
+    pub torn: bool,
+}
+
+impl Plan {
+    /// The plan of a seed.
+    pub fn random(seed: u64, sweeps: bool) -> Plan {
+        let mut rng = Rng::new(seed);
+        let shards = rng.pick(&[1, 2, 2, 3, 3, 4, 5, 7, 8, 12, 16]);
+        let frozen = rng.permille(400);
+        let mut config = Config { databases: 3, protected_mode: false, ..Config::default() };
+        config.prefetch_depth = rng.between(1, 16);
+        config.borrow = rng.permille(700);
+        config.take_spin_ns = rng.pick(&[0, 0, 0, 1_000, 10_000]);
+        config.output_high_water = rng.pick(&[1, 60, 1_000, 100_000, 1 << 20]);
+        config.input_backlog = rng.pick(&[1, 40, 500, 10_000, 1 << 20]);
+        let sometimes = |rng: &mut Rng, permille: usize| if rng.permille(300) { permille } else { 0 };
+        let topics = Topics {
+            counters: rng.between(1, 3),
+            groups: rng.between(1, 3),
+            width: rng.between(2, 6),
+            names: rng.between(2, 5),
+            sweeps,
+            pauses: if frozen { 0 } else { sometimes(&mut rng, 15) },
+            kills: sometimes(&mut rng, 10),
+            configs: sometimes(&mut rng, 30),
+            reports: sometimes(&mut rng, 30),
+        };
+        Plan {
+            seed,
+            shards,
+            config,
+            topics,
+            clients: rng.between(1, 10),
+            budget: rng.between(20, 400),
+            burst: rng.pick(&[1, 4, 20, 60]),
+            depth: rng.pick(&[1, 8, 40, 200]),
+            frozen,
+            thefts: rng.pick(&[0, 5, 20, 100]),
+            ticks: if frozen { 0 } else { rng.pick(&[2, 20, 100]) },
+            drops: rng.pick(&[0, 0, 1, 5]),
+            hold: rng.pick(&[5, 50, 500]),
+            late_pieces: rng.below(3),
+            client_share: rng.pick(&[2, 10, 30]),
+            torn: false,
+        }
+    }
+
+    /// A plan in which nobody disturbs a single client, on so many shards.
+    pub fn quiet(seed: u64, shards: usize) -> Plan {
+        let mut plan = Plan::random(seed, false);
+        (plan.shards, plan.frozen, plan.ticks, plan.drops) = (shards, true, 0, 0);
+        plan
+    }
+}

@@ -1,0 +1,405 @@
+//! What clients ask: random requests whose replies are known beforehand, or can be checked together afterwards.
+//!
+//! - *private* keys belong to one client, so a model gives every reply: program order, whatever shards the keys live on;
+//! - *counters*, *groups* and *names* are everybody's: see `check.rs`;
+//! - a *sweeper* run has groups only, and FLUSHALL, FLUSHDB, SWAPDB and DBSIZE among them.
+
+use crate::client::What;
+use crate::rng::Rng;
+use std::collections::HashMap;
+
+/// Private keys of a client, and databases it uses.
+const PRIVATE_KEYS: usize = 6;
+const DATABASES: usize = 3;
+/// A value that is handed to the socket without a copy (`resp::SHARE_FROM` is 16 KiB).
+const LARGE: usize = 20_000;
+
+/// What everybody shares, and how often the rare commands come.
+#[derive(Clone, Debug)]
+pub struct Topics {
+    pub counters: usize,
+    pub groups: usize,
+    /// Keys of a group.
+    pub width: usize,
+    /// Names that the token moves among.
+    pub names: usize,
+    /// FLUSHALL and the like instead of private keys, counters and names.
+    pub sweeps: bool,
+    /// Per thousand: CLIENT PAUSE, CLIENT KILL, CONFIG SET, and reports.
+    pub pauses: usize,
+    pub kills: usize,
+    pub configs: usize,
+    pub reports: usize,
+}
+
+/// A request.
+pub struct Request {
+    pub bytes: Vec<u8>,
+    pub text: String,
+    pub what: What,
+}
+
+impl Request {
+    /// Of these words, as an array or (when all words are plain) inline.
+    pub fn new(words: &[&str], inline: bool, what: What) -> Request {
+        let plain =
+            |w: &&str| !w.is_empty() && w.bytes().all(|b| b.is_ascii_graphic() && b != b'"' && b != b'\'');
+        let mut text = words.join(" ");
+        let bytes = if inline && words.iter().all(plain) && text.len() < 1_000 {
+            format!("{text}\r\n").into_bytes()
+        } else {
+            let args: String = words.iter().map(|w| format!("${}\r\n{w}\r\n", w.len())).collect();
+            format!("*{}\r\n{args}", words.len()).into_bytes()
+        };
+        text.truncate(200);
+        Request { bytes, text, what }
+    }
+}
+
+/// A client's side of its script: what it must remember to know the replies.
+pub struct Author {
+    client: usize,
+    resp3: bool,
+    db: usize,
+    /// Connections so far: what an earlier one left half done is never asked for again.
+    epoch: usize,
+    serial: u64,
+    values: HashMap<(usize, String), String>,
+}
+
+fn bulk(text: &str) -> Vec<u8> {
+    format!("${}\r\n{text}\r\n", text.len()).into_bytes()
+}
+
+fn int(n: usize) -> Vec<u8> {
+    format!(":{n}\r\n").into_bytes()
+}
+
+fn ok() -> What {
+    What::Exactly(b"+OK\r\n".to_vec())
+}
+
+impl Author {
+    pub fn new(client: usize) -> Author {
+        Author { client, resp3: false, db: 0, epoch: 0, serial: 0, values: HashMap::new() }
+    }
+
+    /// A new connection: RESP2, database 0, fresh private keys.
+    pub fn reconnect(&mut self) {
+        self.epoch += 1;
+        (self.resp3, self.db) = (false, 0);
+        self.values.clear();
+    }
+
+    /// The next requests: one, or two when the first selects a database for the second.
+    pub fn next(&mut self, rng: &mut Rng, topics: &Topics) -> Vec<Request> {
+        let mut requests = Vec::new();
+        let rare = [topics.pauses, topics.kills, topics.configs, topics.reports];
+        if rng.permille(rare.iter().sum()) {
+            requests.push(self.rare(rng, topics));
+        } else if topics.sweeps {
+            self.sweeper(rng, topics, &mut requests);
+        } else {
+            match rng.below(10) {
+                0 => requests.push(self.connection(rng)),
+                1..=4 => requests.push(self.private(rng)),
+                _ => self.shared(rng, topics, &mut requests),
+            }
+        }
+        requests
+    }
+
+    fn unique(&mut self) -> u64 {
+        self.serial += 1;
+        (self.client as u64 + 1) << 32 | self.serial
+    }
+
+    fn select(&mut self, db: usize, requests: &mut Vec<Request>) {
+        if self.db != db {
+            self.db = db;
+            requests.push(Request::new(&["SELECT", &db.to_string()], false, ok()));
+        }
+    }
+
+    fn connection(&mut self, rng: &mut Rng) -> Request {
+        let token = format!("token-{:x}", self.unique());
+        let inline = rng.permille(300);
+        match rng.below(8) {
+            0 => Request::new(&["PING"], inline, What::Exactly(b"+PONG\r\n".to_vec())),
+            1 => {
+                self.db = rng.below(DATABASES);
+                Request::new(&["SELECT", &self.db.to_string()], inline, ok())
+            }
+            2 => Request::new(
+                &["SELECT", "none"],
+                inline,
+                error("ERR value is not an integer or out of range"),
+            ),
+            3 => Request::new(&["GET"], inline, error("ERR wrong number of arguments for 'get' command")),
+            4 => {
+                self.resp3 = rng.permille(500);
+                Request::new(&["HELLO", if self.resp3 { "3" } else { "2" }], inline, What::Anything)
+            }
+            _ => Request::new(&["ECHO", &token], inline, What::Exactly(bulk(&token))),
+        }
+    }
+
+    fn key(&self, i: usize) -> String {
+        format!("p{}.{}.{i}", self.client, self.epoch)
+    }
+
+    fn get(&self, key: &str) -> Option<&String> {
+        self.values.get(&(self.db, key.to_string()))
+    }
+
+    fn set(&mut self, key: &str, value: String) {
+        self.values.insert((self.db, key.to_string()), value);
+    }
+
+    fn remove(&mut self, key: &str) -> Option<String> {
+        self.values.remove(&(self.db, key.to_string()))
+    }
+
+    fn or_nil(&self, value: Option<&String>) -> Vec<u8> {
+        match (value, self.resp3) {
+            (Some(text), _) => bulk(text),
+            (None, true) => b"_\r\n".to_vec(),
+            (None, false) => b"$-1\r\n".to_vec(),
+        }
+    }
+
+    fn private(&mut self, rng: &mut Rng) -> Request {
+        let (a, b) = (rng.below(PRIVATE_KEYS), rng.below(PRIVATE_KEYS));
+        let (key, other) = (self.key(a), self.key(b));
+        let mut value = format!("{:x}", self.unique());
+        if rng.permille(10) {
+            value = value.repeat(LARGE / value.len());
+        }
+        let inline = rng.permille(100);
+        let (words, reply): (Vec<&str>, Vec<u8>) = match rng.below(12) {
+            0..=2 => {
+                self.set(&key, value.clone());
+                (vec!["SET", &key, &value], b"+OK\r\n".to_vec())
+            }
+            3..=5 => (vec!["GET", &key], self.or_nil(self.get(&key))),
+            6 => {
+                let mut all = self.remove(&key).unwrap_or_default();
+                all.push_str(&value);
+                let len = all.len();
+                self.set(&key, all);
+                (vec!["APPEND", &key, &value], int(len))
+            }
+            7 => {
+                let reply = self.or_nil(self.get(&key));
+                self.set(&key, value.clone());
+                (vec!["GETSET", &key, &value], reply)
+            }
+            8 => {
+                self.set(&key, value.clone());
+                self.set(&other, value.clone());
+                (vec!["MSET", &key, &value, &other, &value], b"+OK\r\n".to_vec())
+            }
+            9 => {
+                let items = [self.or_nil(self.get(&key)), self.or_nil(self.get(&other))].concat();
+                (vec!["MGET", &key, &other], [b"*2\r\n".to_vec(), items].concat())
+            }
+            10 => match self.remove(&key) {
+                None => (vec!["RENAME", &key, &other], b"-ERR no such key\r\n".to_vec()),
+                Some(value) => {
+                    self.set(&other, value);
+                    (vec!["RENAME", &key, &other], b"+OK\r\n".to_vec())
+                }
+            },
+            _ => {
+                let gone = self.remove(&key).is_some() as usize + self.remove(&other).is_some() as usize;
+                (vec!["DEL", &key, &other], int(gone))
+            }
+        };
+        Request::new(&words, inline, What::Exactly(reply))
+    }
+
+    fn shared(&mut self, rng: &mut Rng, topics: &Topics, requests: &mut Vec<Request>) {
+        self.select(0, requests);
+        match rng.below(10) {
+            0..=2 => {
+                let counter = rng.below(topics.counters);
+                requests.push(Request::new(&["INCR", &format!("c{counter}")], false, What::Count(counter)));
+            }
+            3..=7 => requests.push(self.group(rng, topics)),
+            8 => {
+                let (from, to) = (rng.below(topics.names), rng.below(topics.names));
+                let words = ["RENAME", &format!("t{from}"), &format!("t{to}")];
+                requests.push(Request::new(&words, false, What::Anything));
+            }
+            _ => {
+                let names: Vec<String> = (0..topics.names).map(|i| format!("t{i}")).collect();
+                let words: Vec<&str> =
+                    ["EXISTS"].into_iter().chain(names.iter().map(String::as_str)).collect();
+                requests.push(Request::new(&words, false, What::Exactly(int(1))));
+            }
+        }
+    }
+
+    fn group(&mut self, rng: &mut Rng, topics: &Topics) -> Request {
+        let group = rng.below(topics.groups);
+        let keys: Vec<String> = (0..topics.width).map(|i| format!("g{group}:{i}")).collect();
+        if rng.permille(600) {
+            let words: Vec<&str> = ["MGET"].into_iter().chain(keys.iter().map(String::as_str)).collect();
+            return Request::new(&words, false, What::Look { group });
+        }
+        let value = self.unique();
+        let text = value.to_string();
+        let pairs = keys.iter().flat_map(|k| [k.as_str(), text.as_str()]);
+        let words: Vec<&str> = ["MSET"].into_iter().chain(pairs).collect();
+        Request::new(&words, false, What::Put { group, value })
+    }
+
+    fn sweeper(&mut self, rng: &mut Rng, topics: &Topics, requests: &mut Vec<Request>) {
+        match rng.below(20) {
+            0 => requests.push(Request::new(&["FLUSHALL"], false, ok())),
+            1 => requests.push(Request::new(&["FLUSHDB"], false, ok())),
+            2 => requests.push(Request::new(&["SWAPDB", "0", "1"], false, ok())),
+            3..=5 => requests.push(Request::new(&["DBSIZE"], false, What::Multiple(topics.width))),
+            6..=8 => self.select(rng.below(2), requests),
+            9 => requests.push(self.connection_in(rng, 2)),
+            _ => requests.push(self.group(rng, topics)),
+        }
+        if requests.is_empty() {
+            requests.push(self.group(rng, topics));
+        }
+    }
+
+    /// As `connection`, with databases below `dbs` only.
+    fn connection_in(&mut self, rng: &mut Rng, dbs: usize) -> Request {
+        let before = self.db;
+        let request = self.connection(rng);
+        if self.db < dbs {
+            return request;
+        }
+        self.db = before;
+        Request::new(&["PING"], false, What::Exactly(b"+PONG\r\n".to_vec()))
+    }
+
+    fn rare(&mut self, rng: &mut Rng, topics: &Topics) -> Request {
+        let at = rng.below(topics.pauses + topics.kills + topics.configs + topics.reports);
+        let number = |n: usize| n.to_string();
+        if at < topics.pauses {
+            let mode = rng.pick(&["ALL", "WRITE"]);
+            return match rng.below(4) {
+                0 => Request::new(&["CLIENT", "UNPAUSE"], false, ok()),
+                _ => Request::new(&["CLIENT", "PAUSE", &number(rng.between(1, 30)), mode], false, ok()),
+            };
+        }
+        if at < topics.pauses + topics.kills {
+            let victim = number(rng.between(1, 20));
+            return Request::new(&["CLIENT", "KILL", "ID", &victim], false, What::Anything);
+        }
+        if at < topics.pauses + topics.kills + topics.configs {
+            let depth = number(rng.between(0, 20));
+            let spin = number(rng.below(5_000));
+            return match rng.below(5) {
+                0 => Request::new(&["CONFIG", "SET", "prefetch-depth", &depth], false, ok()),
+                1 => Request::new(&["CONFIG", "SET", "take-spin-ns", &spin], false, ok()),
+                2 => Request::new(&["CONFIG", "SET", "borrow", rng.pick(&["yes", "no"])], false, ok()),
+                3 => Request::new(&["CONFIG", "RESETSTAT"], false, ok()),
+                _ => Request::new(&["CONFIG", "REWRITE"], false, What::Anything),
+            };
+        }
+        match rng.below(4) {
+            0 => Request::new(&["CLIENT", "LIST"], false, What::Anything),
+            1 => Request::new(&["INFO"], false, What::Anything),
+            2 => Request::new(&["SLOWLOG", "GET"], false, What::Anything),
+            _ => Request::new(&["CLIENT", "INFO"], false, What::Anything),
+        }
+    }
+}
+
+fn error(text: &str) -> What {
+    What::Exactly(format!("-{text}\r\n").into_bytes())
+}
+
+impl Request {
+    /// Of these words; any reply will do.
+    pub fn of(words: &[String]) -> Request {
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        Request::new(&words, false, What::Anything)
+    }
+}
+
+/// Shapes of requests whose replies do not depend on the number of shards: `K` is a key, `N` a small number, `V` a value.
+const ZOO: &[&str] = &[
+    "SET K V",
+    "SET K V NX GET",
+    "SET K V XX",
+    "SET K V EX 100",
+    "SET K N",
+    "GET K",
+    "GETSET K V",
+    "GETDEL K",
+    "GETEX K PERSIST",
+    "APPEND K V",
+    "STRLEN K",
+    "SETRANGE K N V",
+    "GETRANGE K N -1",
+    "INCR K",
+    "DECRBY K N",
+    "INCRBYFLOAT K 0.5",
+    "MSET K V K V K V",
+    "MSETNX K V K V",
+    "MGET K K K K",
+    "DEL K K K",
+    "UNLINK K K",
+    "EXISTS K K K",
+    "TOUCH K K",
+    "RENAME K K",
+    "RENAMENX K K",
+    "COPY K K",
+    "COPY K K DB 1 REPLACE",
+    "MOVE K 1",
+    "TYPE K",
+    "EXPIRE K 100",
+    "PEXPIRE K N",
+    "TTL K",
+    "PTTL K",
+    "PERSIST K",
+    "EXPIRETIME K",
+    "SETBIT K N 1",
+    "GETBIT K N",
+    "BITCOUNT K",
+    "BITPOS K 1",
+    "BITOP XOR K K K",
+    "BITOP AND K K K K",
+    "BITFIELD K INCRBY u8 #N 3",
+    "LCS K K",
+    "OBJECT ENCODING K",
+    "DUMP K",
+    "DBSIZE",
+    "SELECT 0",
+    "SELECT 1",
+    "SWAPDB 0 1",
+    "FLUSHDB",
+    "ECHO V",
+    "PING",
+    "NOSUCH K",
+    "GET",
+    "SET K V BAD",
+    "GET K",
+    "GET K",
+    "SET K V",
+    "SET K V",
+    "MGET K K",
+];
+const ZOO_KEYS: usize = 12;
+
+/// So many requests of all kinds on a few keys.
+pub fn zoo(rng: &mut Rng, count: usize) -> Vec<Vec<String>> {
+    let word = |rng: &mut Rng, word: &str| match word {
+        "K" => format!("key:{}", rng.below(ZOO_KEYS)),
+        "N" => rng.below(60).to_string(),
+        "V" if rng.permille(10) => "large".repeat(LARGE / 5),
+        "V" => format!("value {}", rng.below(1_000)),
+        "#N" => format!("#{}", rng.below(20)),
+        other => other.to_string(),
+    };
+    (0..count).map(|_| rng.pick(ZOO).split(' ').map(|w| word(rng, w)).collect()).collect()
+}

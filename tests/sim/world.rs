@@ -1,0 +1,407 @@
+//! The world: shards in one thread, their mail, their clients, one clock, and a scheduler that asks a seed what happens next.
+//!
+//! ```text
+//!  step ─┬─ a client: connect, write, half-close, vanish
+//!        ├─ a shard: one move of its loop (`shard.rs`): an event, a letter, work, flush, doze off
+//!        ├─ another core takes a store for a while, or puts it back
+//!        └─ time passes
+//! ```
+//! One call into a core is one step, so schedules differ in the order of such calls; what happens inside of one is
+//! atomic but for the stores that other cores hold meanwhile, which the thefts stand for.
+
+use crate::client::{Link, Op, What, show};
+use crate::net::Board;
+use crate::plan::Plan;
+use crate::rng::Rng;
+use crate::script::{Author, Request};
+use crate::shard::{Happened, Shard};
+use kring::base::time::Now;
+use kring::cmd::{ServerInfo, ShutdownMode};
+use kring::ring::net::ConnId;
+use kring::shard::{Control, Letter, Peer, Shared};
+use kring::store::{Garbage, Store};
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::sync::{Arc, Mutex};
+
+/// Steps within which everything under way has to come to an end, and those within which the clients have to be done.
+const DRAIN_STEPS: u64 = 400_000;
+const RUN_STEPS: u64 = 4_000_000;
+/// Steps between two looks at whether all is quiet.
+const LOOK_EVERY: u64 = 32;
+/// Seconds since 1970 when a simulation begins.
+const EPOCH_SECS: i64 = 1_700_000_000;
+
+/// The control plane: it frees at once, and writes configurations that nobody reads.
+struct Desk {
+    written: Arc<Mutex<VecDeque<(usize, u64)>>>,
+}
+
+impl Control for Desk {
+    fn free(&self, garbage: Vec<Garbage>) {
+        drop(garbage);
+    }
+
+    fn write_config(&self, shard: usize, ticket: u64, _text: String) {
+        self.written.lock().expect("one thread").push_back((shard, ticket));
+    }
+
+    fn purge(&self) {}
+
+    fn shutdown(&self, _mode: ShutdownMode) {}
+}
+
+/// A client and its connection.
+struct Client {
+    /// Who writes its script; `None`: the requests come from the test.
+    author: Option<Author>,
+    link: Option<Link>,
+    links: usize,
+    budget: usize,
+    raw: Vec<Vec<u8>>,
+}
+
+/// A store in the hand of a core that is busy.
+struct Theft {
+    store: Box<Store>,
+    until: u64,
+}
+
+/// All of it.
+pub struct World {
+    pub plan: Plan,
+    rng: Rng,
+    shared: Arc<Shared>,
+    shards: Vec<Shard>,
+    board: Rc<Board>,
+    /// The queue from shard `a` to shard `b` is number `a * shards + b`.
+    mail: Vec<VecDeque<Letter>>,
+    clients: Vec<Client>,
+    pub ops: Vec<Op>,
+    step: u64,
+    now: Now,
+    thefts: Vec<Theft>,
+    written: Arc<Mutex<VecDeque<(usize, u64)>>>,
+}
+
+impl World {
+    /// A world as planned; nobody is connected.
+    pub fn new(plan: Plan) -> World {
+        let n = plan.shards;
+        let written = Arc::new(Mutex::new(VecDeque::new()));
+        let desk = Box::new(Desk { written: written.clone() });
+        let info = ServerInfo { shards: n, ..ServerInfo::default() };
+        let shared = Arc::new(Shared::new(info, plan.config.databases as usize, plan.seed, desk));
+        let now = Now { wall_us: EPOCH_SECS * 1_000_000, mono_us: 1_000_000 };
+        let board = Board::new(n);
+        let config = Arc::new(plan.config.clone());
+        let shard = |id| Shard::new(id, &shared, &config, &board, now, plan.late_pieces);
+        let shards = (0..n).map(shard).collect();
+        let mail = (0..n * n).map(|_| VecDeque::new()).collect();
+        let clients = Vec::new();
+        let rng = Rng::new(plan.seed ^ 0x5eed);
+        World {
+            plan,
+            rng,
+            shared,
+            shards,
+            board,
+            mail,
+            clients,
+            ops: vec![],
+            step: 0,
+            now,
+            thefts: vec![],
+            written,
+        }
+    }
+
+    /// Steps so far.
+    pub fn steps(&self) -> u64 {
+        self.step
+    }
+
+    /// Lets the planned clients write all that they have to, and everything come to its end.
+    pub fn run(&mut self) {
+        for client in 0..self.plan.clients {
+            let author = Some(Author::new(client));
+            let budget = self.plan.budget;
+            self.clients.push(Client { author, link: None, links: 0, budget, raw: vec![] });
+        }
+        let end = self.step + RUN_STEPS;
+        while self.clients.iter().any(|c| c.budget > 0 || c.link.as_ref().is_some_and(|l| !l.ended)) {
+            self.step();
+            assert!(self.step < end, "the clients get nowhere: {}", self.describe());
+        }
+        self.drain();
+    }
+
+    /// Sends requests on one fresh connection and waits for everything to come to its end. The raw replies.
+    pub fn ask(&mut self, requests: Vec<Request>) -> Vec<Vec<u8>> {
+        let at = self.clients.len();
+        self.clients.push(Client { author: None, link: None, links: 0, budget: 0, raw: vec![] });
+        self.connect(at);
+        requests.into_iter().for_each(|r| self.write(at, r));
+        self.half_close(at);
+        self.drain();
+        self.clients.pop().expect("pushed above").raw
+    }
+
+    /// Goes on until nothing is under way, then checks that everything is in its place.
+    fn drain(&mut self) {
+        let end = self.step + DRAIN_STEPS;
+        while !self.is_quiet() {
+            assert!(self.step < end, "stuck: {}", self.describe());
+            (0..LOOK_EVERY).for_each(|_| self.step());
+        }
+        for (s, cell) in self.shared.cells.iter().enumerate() {
+            assert!(!cell.is_wanted(), "store {s} is wanted by nobody");
+            let store = cell.take().unwrap_or_else(|| panic!("store {s} is lost"));
+            assert_eq!(store.shard(), s);
+            cell.put(store);
+        }
+        assert_eq!(self.shared.connected(), 0, "connections counted");
+        let first = self.shards[0].core.config();
+        assert!(self.shards.iter().all(|s| s.core.config() == first), "shards differ in their configuration");
+    }
+
+    fn is_quiet(&self) -> bool {
+        self.thefts.is_empty()
+            && self.mail.iter().all(VecDeque::is_empty)
+            && self.written.lock().expect("one thread").is_empty()
+            && self.clients.iter().all(|c| c.link.is_none() && c.budget == 0)
+            && self.shards.iter().all(Shard::is_quiet)
+    }
+
+    /// What is not quiet, for a failure.
+    fn describe(&self) -> String {
+        let links = self.clients.iter().enumerate().filter_map(|(i, c)| Some((i, c.link.as_ref()?)));
+        let links: Vec<String> = links
+            .map(|(i, l)| format!("client {i} on shard {}: {} owed", l.shard, l.waiting.len()))
+            .collect();
+        let mail: usize = self.mail.iter().map(VecDeque::len).sum();
+        let shards: Vec<String> = self.shards.iter().filter(|s| !s.is_quiet()).map(Shard::describe).collect();
+        format!("{links:#?}, {mail} letters, {} thefts, {shards:#?}", self.thefts.len())
+    }
+
+    /// One step.
+    fn step(&mut self) {
+        self.step += 1;
+        if self.rng.permille(self.plan.ticks) {
+            self.pass_time();
+        }
+        self.end_thefts();
+        let draining = self.clients.iter().all(|c| c.budget == 0);
+        if self.rng.permille(self.plan.thefts) && !draining {
+            self.steal();
+        }
+        if !self.clients.is_empty() && self.rng.below(100) < self.plan.client_share {
+            let client = self.rng.below(self.clients.len());
+            return self.client_step(client);
+        }
+        let shard = self.rng.below(self.shards.len());
+        self.shard_step(shard);
+    }
+
+    fn pass_time(&mut self) {
+        let us = if self.rng.permille(50) { 120_000 } else { self.rng.between(1, 2_000) };
+        self.now.wall_us += us as i64;
+        self.now.mono_us += us as u64;
+    }
+
+    /// Another core takes a store, as for a command of its own.
+    fn steal(&mut self) {
+        let shard = self.rng.below(self.shards.len());
+        if let Some(store) = self.shared.cells[shard].take() {
+            let until = self.step + 1 + self.rng.below(self.plan.hold) as u64;
+            self.thefts.push(Theft { store, until });
+        }
+    }
+
+    fn end_thefts(&mut self) {
+        let step = self.step;
+        for theft in self.thefts.extract_if(.., |t| t.until <= step) {
+            let shard = theft.store.shard();
+            if self.shared.cells[shard].put(theft.store) {
+                self.board.wake(shard);
+            }
+        }
+    }
+
+    fn client_step(&mut self, at: usize) {
+        let client = &self.clients[at];
+        let Some(link) = &client.link else {
+            if client.budget > 0 {
+                self.connect(at);
+            }
+            return;
+        };
+        if client.author.is_none() {
+            return;
+        }
+        if self.rng.permille(self.plan.drops) {
+            return self.vanish(at);
+        }
+        if link.ended || link.waiting.len() >= self.plan.depth {
+            return;
+        }
+        if client.budget == 0 {
+            return self.say_goodbye(at);
+        }
+        let burst = self.rng.between(1, self.plan.burst).min(client.budget);
+        self.clients[at].budget -= burst;
+        for _ in 0..burst {
+            let Some(author) = &mut self.clients[at].author else { return };
+            let requests = author.next(&mut self.rng, &self.plan.topics);
+            requests.into_iter().for_each(|r| self.write(at, r));
+        }
+    }
+
+    fn connect(&mut self, at: usize) {
+        let name: Arc<str> = format!("10.0.0.{at}:1").into();
+        let peer = Peer { addr: name.clone(), laddr: name, fd: 9, unix: false, local: true };
+        let shard = self.shards[0].core.place(&peer).expect("fewer than maxclients");
+        let id = self.shards[shard].adopt(at, peer);
+        let client = &mut self.clients[at];
+        client.links += 1;
+        client.link = Some(Link::new(shard, id, client.links));
+        if let Some(author) = &mut client.author {
+            author.reconnect();
+        }
+    }
+
+    fn write(&mut self, at: usize, request: Request) {
+        let mut bytes = request.bytes;
+        if self.plan.torn && matches!(request.what, What::Put { .. }) {
+            bytes = tear(&request.text);
+        }
+        let Some(link) = &mut self.clients[at].link else { return };
+        link.written += bytes.len();
+        link.waiting.push_back((self.ops.len(), link.written));
+        let (client, number) = (at, link.number);
+        self.ops.push(Op {
+            text: request.text,
+            what: request.what,
+            client,
+            link: number,
+            invoked: None,
+            answered: None,
+            number: None,
+        });
+        if let Some(socket) = self.shards[link.shard].net.socket(link.id) {
+            socket.up.extend_from_slice(&bytes);
+        }
+    }
+
+    fn half_close(&mut self, at: usize) {
+        let Some(link) = &mut self.clients[at].link else { return };
+        link.ended = true;
+        if let Some(socket) = self.shards[link.shard].net.socket(link.id) {
+            socket.half_closed = true;
+        }
+    }
+
+    fn say_goodbye(&mut self, at: usize) {
+        if self.rng.permille(500) {
+            return self.half_close(at);
+        }
+        self.write(at, Request::new(&["QUIT"], false, What::Quit));
+        if let Some(link) = &mut self.clients[at].link {
+            link.ended = true;
+        }
+    }
+
+    /// A client goes away with requests and replies under way.
+    fn vanish(&mut self, at: usize) {
+        let Some(link) = self.clients[at].link.take() else { return };
+        // From now on nobody tells how far the core got: all of it may take effect yet.
+        for (op, _) in &link.waiting {
+            self.ops[*op].invoked.get_or_insert(self.step);
+        }
+        let Some(socket) = self.shards[link.shard].net.socket(link.id) else { return };
+        socket.aborted = true;
+        if self.rng.permille(500) {
+            let kept = socket.fed + self.rng.below(socket.up.len() - socket.fed + 1);
+            socket.up.truncate(kept);
+        }
+    }
+
+    fn shard_step(&mut self, at: usize) {
+        let n = self.shards.len();
+        let senders: Vec<usize> = (0..n).filter(|from| !self.mail[from * n + at].is_empty()).collect();
+        let letter = (!senders.is_empty()).then(|| self.rng.pick(&senders) * n + at);
+        let written = self.written.lock().expect("one thread").front().is_some_and(|w| w.0 == at);
+        let cell = &self.shared.cells[at];
+        let shard = &mut self.shards[at];
+        let happened = shard.step(&mut self.rng, self.now, letter.is_some(), written, cell);
+        match happened {
+            Happened::Nothing => {}
+            Happened::ReadsMail => {
+                let letter = letter.and_then(|queue| self.mail[queue].pop_front());
+                shard.core.mail(&mut shard.net, letter.expect("checked above"));
+            }
+            Happened::ReadsNotice => {
+                let notice = self.written.lock().expect("one thread").pop_front();
+                let (_, ticket) = notice.expect("checked above");
+                shard.core.config_written(&mut shard.net, ticket, Ok(()));
+            }
+            Happened::Fed { conn, client, fed } => {
+                if let Some(link) = link_of(&mut self.clients, client, at, conn) {
+                    link.fed(fed, &mut self.ops, self.step);
+                }
+            }
+            Happened::Delivered { conn, client, bytes } => {
+                if let Some(link) = link_of(&mut self.clients, client, at, conn) {
+                    let raw = link.receive(&bytes, &mut self.ops, self.step);
+                    if self.clients[client].author.is_none() {
+                        self.clients[client].raw.extend(raw);
+                    }
+                }
+            }
+            Happened::Closed { conn, client } => self.closed(at, conn, client),
+        }
+        self.post(at);
+        let slept_us = std::mem::take(&mut self.shards[at].net.slept_us);
+        self.now.wall_us += slept_us as i64;
+        self.now.mono_us += slept_us;
+    }
+
+    /// The server has closed a connection: the client sees it, and it must have had a reason.
+    fn closed(&mut self, shard: usize, conn: ConnId, client: usize) {
+        let Some(link) = link_of(&mut self.clients, client, shard, conn) else { return };
+        let may_be_killed = self.plan.topics.kills > 0;
+        if !link.ended_well() && !may_be_killed {
+            let owed: Vec<&Op> = link.waiting.iter().map(|(op, _)| &self.ops[*op]).collect();
+            panic!("client {client} was cut off; it is owed {owed:#?}");
+        }
+        self.clients[client].link = None;
+    }
+
+    /// What a core wrote goes into the queues, and wakes who sleeps.
+    fn post(&mut self, from: usize) {
+        let n = self.shards.len();
+        for (to, letter) in self.shards[from].core.drain_mail() {
+            assert_ne!(from, to, "a letter to itself");
+            self.mail[from * n + to].push_back(letter);
+            self.board.wake(to);
+        }
+    }
+
+    /// The reply to each of these requests, as text; for looking at the end of a run.
+    pub fn look(&mut self, requests: &[&[&str]]) -> Vec<String> {
+        let requests = requests.iter().map(|words| Request::new(words, false, What::Anything)).collect();
+        self.ask(requests).iter().map(|raw| show(raw)).collect()
+    }
+}
+
+/// The link of a client, if it is still this connection.
+fn link_of(clients: &mut [Client], client: usize, shard: usize, conn: ConnId) -> Option<&mut Link> {
+    clients.get_mut(client)?.link.as_mut().filter(|l| l.shard == shard && l.id == conn)
+}
+
+/// An MSET as two commands with one reply: its first pair as a plain SET whose reply is dropped.
+fn tear(text: &str) -> Vec<u8> {
+    let words: Vec<&str> = text.split(' ').collect();
+    let first = format!("CLIENT REPLY SKIP\r\nSET {} {}\r\n", words[1], words[2]);
+    format!("{first}MSET {}\r\n", words[3..].join(" ")).into_bytes()
+}
