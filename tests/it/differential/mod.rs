@@ -7,7 +7,8 @@
 //! rounds    random batches; the whole dataset compared at the end of a round
 //! cases     fixed scripts, a file a family (cases/*.txt)
 //! bytes     requests no client library sends: inline, broken, cut off
-//! dumps     DUMP here, RESTORE there      known    differences that are meant
+//! dumps     DUMP here, RESTORE there      introspection  COMMAND, INFO, CONFIG
+//! known     differences that are meant
 //! ```
 //! `KRING_SEED=n|random` and `KRING_ROUNDS=n` make long runs. A failure prints the seed, every kind of difference once,
 //! and the requests that led to it.
@@ -17,6 +18,7 @@ mod cases;
 mod compare;
 mod dumps;
 mod grammar;
+mod introspection;
 mod known;
 mod pair;
 mod rounds;
