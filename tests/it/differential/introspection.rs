@@ -80,6 +80,9 @@ fn command_info_states_the_facts_of_redis() {
     assert!(found.is_empty(), "{} differences\n{}", found.len(), found.join("\n"));
 }
 
+/// Commands whose arguments 7.4 describes otherwise: a new filter, another name.
+const NEWER: &[&str] = &["client|kill", "lcs"];
+
 /// Since, group and the tree of arguments. Summaries are kring's own words; `display_text` came with 7.2, `token` and the
 /// rest are as in 7.0.
 #[test]
@@ -92,7 +95,7 @@ fn command_docs_have_the_arguments_of_redis() {
         let (k, r) = (ask(&mut k), ask(&mut r));
         for field in ["since", "group", "arguments"] {
             let of = |docs: &BTreeMap<String, Reply>| docs.get(field).map(|f| format!("{:?}", plain(f)));
-            if of(&k) != of(&r) {
+            if of(&k) != of(&r) && !NEWER.contains(&name.as_str()) {
                 let (k, r) = (of(&k).unwrap_or_default(), of(&r).unwrap_or_default());
                 found.push(format!("{name}, {field}\n    redis: {r}\n    kring: {k}"));
             }
