@@ -1,6 +1,7 @@
 //! A raw connection: sends any bytes, reads replies with their bytes kept.
 
 use crate::reply::{Reply, show};
+use std::collections::BTreeSet;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;
@@ -66,6 +67,13 @@ impl Client {
         assert!(reply.is_ok(), "{words}: {reply:?}");
     }
 
+    /// As `run`, and gives the bytes of the reply.
+    pub fn raw_of(&mut self, words: &str) -> Vec<u8> {
+        let reply = self.send(&request(&words.split_whitespace().collect::<Vec<_>>()));
+        reply.unwrap_or_else(|e| panic!("{e} on sending {words}"));
+        self.raw()
+    }
+
     /// The next reply.
     pub fn reply(&mut self) -> Reply {
         self.take_reply().0
@@ -118,6 +126,23 @@ impl Client {
         };
         self.read.truncate(old + *got.as_ref().unwrap_or(&0));
         got
+    }
+
+    /// All that SCAN finds on its way round.
+    pub fn scan(&mut self, options: &str) -> BTreeSet<Vec<u8>> {
+        /// Calls after which a cursor that does not come home is a failure.
+        const CALLS: usize = 100_000;
+        let mut found = BTreeSet::new();
+        let mut cursor = String::from("0");
+        for _ in 0..CALLS {
+            let reply = self.run(&format!("SCAN {cursor} {options}"));
+            found.extend(reply.array()[1].array().iter().map(|k| k.bytes().to_vec()));
+            cursor = reply.array()[0].text();
+            if cursor == "0" {
+                return found;
+            }
+        }
+        panic!("SCAN does not end");
     }
 
     /// Everything until the server closes. A reset is an end as well: it tells of bytes that the server did not read.

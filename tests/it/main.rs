@@ -2,8 +2,8 @@
 //!
 //! ```text
 //! server   starts and ends a server process       differential/  the same commands to both, bytes compared
-//! client   a raw connection                       protocol, pipelines, sockets, limits, lifecycle  one process
-//! reply    RESP2 and RESP3, raw bytes kept        order, atomic  many clients, many shards
+//! client   a raw connection                       protocol, pipelines, sockets, limits, lifecycle, expiry  one process
+//! reply    RESP2 and RESP3, raw bytes kept        order, atomic, clients  many clients, many shards
 //! rng      seeded choices                         public_client  the `redis` crate
 //! ```
 //! Every test starts its own server on a port of its own in a directory of its own, and ends it when it is done or
@@ -18,7 +18,9 @@ mod rng;
 mod server;
 
 mod atomic;
+mod clients;
 mod differential;
+mod expiry;
 mod lifecycle;
 mod limits;
 mod order;

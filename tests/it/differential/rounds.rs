@@ -4,7 +4,6 @@ use super::compare::{How, sorted};
 use super::grammar::{Node, generate, parse};
 use super::pair::{Pair, Step};
 use super::rows;
-use crate::client::Client;
 use crate::reply::Reply;
 use crate::rng::{Rng, seed};
 use std::collections::BTreeSet;
@@ -126,32 +125,12 @@ fn about(key: &[u8]) -> [Step; 4] {
 
 /// SCAN from 0 back to 0 finds what KEYS finds.
 fn scans_find_all(pair: &mut Pair, keys: &Reply) -> bool {
-    let found = scan(pair.first().0, "COUNT 3");
+    let found = pair.first().0.scan("COUNT 3");
     let all: BTreeSet<Vec<u8>> = keys.array().iter().map(|k| k.bytes().to_vec()).collect();
     if found != all {
         pair.note("SCAN", format!("SCAN found {} keys of {}", found.len(), all.len()));
     }
     found == all
-}
-
-/// All that SCAN finds on its way round.
-pub fn scan(client: &mut Client, options: &str) -> BTreeSet<Vec<u8>> {
-    /// Calls after which a cursor that does not come home is a failure.
-    const CALLS: usize = 100_000;
-    let mut found = BTreeSet::new();
-    let mut cursor = String::from("0");
-    for _ in 0..CALLS {
-        let reply = client.run(&format!("SCAN {cursor} {options}"));
-        if reply.is_error() {
-            return found;
-        }
-        found.extend(reply.array()[1].array().iter().map(|k| k.bytes().to_vec()));
-        cursor = reply.array()[0].text();
-        if cursor == "0" {
-            return found;
-        }
-    }
-    panic!("SCAN does not end");
 }
 
 fn random_key_is_a_key(pair: &mut Pair, keys: &Reply) -> bool {
