@@ -55,6 +55,7 @@ fn request(out: &mut Vec<u8>, key: u64, set: bool) {
 }
 
 /// One batch through the core, with its reply sent and taken back.
+#[inline(never)]
 fn turn(core: &mut Core, world: &mut Sink, conn: ConnId, batch: &[u8], now: Now) {
     core.begin_turn(now);
     core.data(world, conn, batch);
@@ -88,7 +89,7 @@ fn main() {
     let mut state = seeded(1);
     for depth in depths {
         for (name, one_in) in [("GET", u64::MAX), ("SET", 1), ("SET:GET 1:10", 11)] {
-            let batches: Vec<Vec<u8>> = (0..rounds.min(20_000))
+            let batches: Vec<Vec<u8>> = (0..rounds.min(5_000))
                 .map(|_| {
                     let mut batch = Vec::new();
                     for _ in 0..depth {

@@ -6,7 +6,6 @@
 use kring::ds::{Payload, Table, View};
 use std::hint::black_box;
 
-#[cfg(not(feature = "sysalloc"))]
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
@@ -142,7 +141,7 @@ fn main() {
         );
         if done % 1_000_000 == 0 || done == total {
             println!("  distances {:?}", stats.distances.map(|d| (1000 * d / done as usize) as f64 / 10.0));
-            gets(&table, done, if bench { 2_000_000 } else { 1_000 });
+            gets(&table, done, if bench { 2_000_000 } else { 10_000 });
         }
     }
     let mut left = done / 10_000;
@@ -161,7 +160,14 @@ fn main() {
 
     splits.sort_unstable();
     let at = |percent: usize| splits.get(splits.len() * percent / 100).copied().unwrap_or(0);
-    println!("inserts that split, ns: p50 {}, p90 {}, p99 {}", at(50), at(90), at(99));
+    let long = splits.iter().filter(|&&ns| ns > 100_000).count();
+    println!(
+        "{} inserts that split, ns: p50 {}, p90 {}, p99 {}; {long} above 100 us",
+        splits.len(),
+        at(50),
+        at(90),
+        at(99)
+    );
     // What the machine does to a loop that never touches the table, in as much time.
     let mut t = cpu_ns();
     let end = t + 1_000_000_000 * u64::from(bench);
@@ -174,7 +180,7 @@ fn main() {
     }
     println!("an idle loop has {noise} steps above 100 us a second: the machine's noise");
 
-    let upsert = time(done, if bench { 2_000_000 } else { 1_000 }, |n| {
+    let upsert = time(done, if bench { 2_000_000 } else { 10_000 }, |n| {
         let k = key(n);
         let hash = table.hash(&k);
         assert!(table.upsert(hash, &k, Payload::Bytes(&[b'w'; 32]), None).1);
@@ -186,5 +192,11 @@ fn main() {
         let hash = table.hash(&k);
         table.get_mut(hash, &k).expect("it was inserted").delete();
     }
-    println!("delete {:.0} ns, then {} bytes", (cpu_ns() - start) as f64 / done as f64, table.bytes());
+    println!(
+        "delete {:.0} ns, then {} bytes counted, {} KiB resident",
+        (cpu_ns() - start) as f64 / done as f64,
+        table.bytes(),
+        resident().saturating_sub(before) >> 10
+    );
+    assert_eq!((table.len(), table.bytes()), (0, 0));
 }

@@ -10,7 +10,7 @@ pub struct Registry {
     /// For each row, the numbers of its subcommands: `first .. first + len`.
     subs: Vec<(u32, u32)>,
     top: Vec<u32>,
-    slots: Vec<(u64, u32)>,
+    slots: Vec<Slot>,
 }
 
 /// A command that was found: its number and row.
@@ -32,20 +32,42 @@ const EMPTY: u32 = u32::MAX;
 /// The longest name that is looked up; no command's is longer.
 const NAME_MAX: usize = 64;
 
-/// The length and first eight bytes of a name, lower case.
+/// The first eight bytes of a name, and its length.
 #[inline]
-fn fold(name: &[u8]) -> u64 {
-    let mut word = [0u8; 8];
-    let n = name.len().min(8);
-    word[..n].copy_from_slice(&name[..n]);
-    // Setting bit 5 folds ASCII letters; what else it folds together the full comparison tells apart.
-    (u64::from_le_bytes(word) | 0x2020_2020_2020_2020) ^ (name.len() as u64) << 57
+fn word(name: &[u8]) -> u64 {
+    let part = |at: usize| name.get(at..at + 4).and_then(|p| p.first_chunk::<4>()).map_or(0, |p| u32::from_le_bytes(*p));
+    let n = name.len();
+    match n {
+        0 => 0,
+        // Three loads that overlap cover one to three bytes.
+        1..4 => name[0] as u64 | (name[n / 2] as u64) << (n / 2 * 8) | (name[n - 1] as u64) << ((n - 1) * 8),
+        4..8 => part(0) as u64 | (part(n - 4) as u64) << ((n - 4) * 8),
+        _ => part(0) as u64 | (part(4) as u64) << 32,
+    }
+}
+
+/// Lower case, and distinct by length. Setting bit 5 folds more than letters; the comparison after it tells those apart.
+#[inline]
+fn fold(word: u64, len: usize) -> u64 {
+    (word | 0x2020_2020_2020_2020) ^ (len as u64) << 57
 }
 
 #[inline]
 fn spread(folded: u64) -> usize {
     (folded.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40) as usize
 }
+
+/// A place in the table. A name of at most eight bytes in plain upper or lower case needs no further comparison.
+#[derive(Clone, Copy)]
+struct Slot {
+    folded: u64,
+    lower: u64,
+    upper: u64,
+    id: u32,
+    short: bool,
+}
+
+const VACANT: Slot = Slot { folded: 0, lower: 0, upper: 0, id: EMPTY, short: false };
 
 impl Registry {
     /// The registry of these families.
@@ -59,15 +81,23 @@ impl Registry {
             rows.extend(list);
         }
         subs.resize(rows.len(), (0, 0));
-        let mut slots = vec![(0, EMPTY); (commands * 4).next_power_of_two()];
+        let mut slots = vec![VACANT; (commands * 4).next_power_of_two()];
         for (id, row) in rows.iter().enumerate().take(commands) {
-            let folded = fold(row.name.as_bytes());
-            let mut at = spread(folded) & (slots.len() - 1);
-            while slots[at].1 != EMPTY {
-                assert!(rows[slots[at].1 as usize].name != row.name, "two rows of one name: {}", row.name);
+            let name = row.name.as_bytes();
+            let lower = word(name);
+            let slot = Slot {
+                folded: fold(lower, name.len()),
+                lower,
+                upper: word(&name.to_ascii_uppercase()),
+                id: id as u32,
+                short: name.len() <= 8,
+            };
+            let mut at = spread(slot.folded) & (slots.len() - 1);
+            while slots[at].id != EMPTY {
+                assert!(rows[slots[at].id as usize].name != row.name, "two rows of one name: {}", row.name);
                 at = (at + 1) & (slots.len() - 1);
             }
-            slots[at] = (folded, id as u32);
+            slots[at] = slot;
         }
         Registry { rows, subs, top: (0..commands as u32).collect(), slots }
     }
@@ -98,17 +128,19 @@ impl Registry {
         if name.len() > NAME_MAX {
             return None;
         }
-        let folded = fold(name);
+        let word = word(name);
+        let folded = fold(word, name.len());
         let mut at = spread(folded) & (self.slots.len() - 1);
         loop {
-            let (key, id) = self.slots[at];
-            if id == EMPTY {
+            let slot = &self.slots[at];
+            if slot.id == EMPTY {
                 return None;
             }
-            if key == folded {
-                let row = self.rows[id as usize];
-                if row.name.as_bytes().eq_ignore_ascii_case(name) {
-                    return Some(Found { id, row });
+            if slot.folded == folded {
+                let row = self.rows[slot.id as usize];
+                let plain = slot.short && (word == slot.upper || word == slot.lower);
+                if plain || row.name.as_bytes().eq_ignore_ascii_case(name) {
+                    return Some(Found { id: slot.id, row });
                 }
             }
             at = (at + 1) & (self.slots.len() - 1);

@@ -163,6 +163,13 @@ impl Entry {
         prefetch(self.as_ptr().wrapping_add(64));
     }
 
+    /// Fetches header and a short key: often one line.
+    #[inline]
+    pub fn prefetch_key(self) {
+        prefetch(self.as_ptr());
+        prefetch(self.as_ptr().wrapping_add(31));
+    }
+
     /// Takes a block out of `heap` and writes an entry into it.
     #[inline]
     pub fn write<V>(

@@ -421,8 +421,8 @@ mod tests {
     fn classes_fit() {
         for size in 0..=SMALL_MAX {
             let block = Heap::block_size(size);
-            assert!(block >= size && block % 8 == 0);
-            assert!(size < 8 || size > 256 || block < size + 8);
+            assert!(block >= size && block.is_multiple_of(8));
+            assert!(!(1..=256).contains(&size) || block < size + 8);
             assert!(size <= 256 || block * 100 <= size * 114);
         }
     }

@@ -19,8 +19,8 @@
 //! | cost | |
 //! |---|---|
 //! | get | directory (cached), 2 lines of the bucket, 1-2 lines of the entry |
-//! | memory | 16-byte key, 32-byte value: 56 for the entry, about 11 for its place |
-//! | longest insert | a split: some 10 us |
+//! | memory | 16-byte key, 32-byte value: 56 for the entry, 11 for its place; resident 67.7-69.1 a key at any size from 1 M to 10 M |
+//! | longest insert | a split: 14 us (p50), 51 us (p99) while growing to 10 M keys on a busy virtual machine |
 //!
 //! | file | |
 //! |---|---|

@@ -287,22 +287,28 @@ impl Parser {
 }
 
 /// Reads `digits\r\n` at `from`.
-#[inline]
+#[inline(always)]
 fn number_line(buf: &[u8], from: usize) -> Line {
-    // Nearly all counts and lengths have one to three digits.
-    let mut value = 0i64;
-    let mut i = from;
-    while let Some(&b) = buf.get(i) {
-        let digit = b.wrapping_sub(b'0');
-        if digit > 9 || i - from > 9 {
-            break;
+    // Nearly all counts and lengths have one to three digits, and bytes after them: no loop, no more bounds checks.
+    if let Some(&[a, b, c, d, _]) = buf.get(from..from + 5).and_then(|w| w.first_chunk::<5>()) {
+        let digit = |b: u8| b.wrapping_sub(b'0') as i64;
+        if b == b'\r' && digit(a) <= 9 {
+            return Line::Number { value: digit(a), next: from + 3 };
         }
-        value = value * 10 + digit as i64;
-        i += 1;
+        let two = digit(a) * 10 + digit(b);
+        let leads = digit(a).wrapping_sub(1) <= 8 && digit(a) != 0 && digit(b) <= 9;
+        if c == b'\r' && leads {
+            return Line::Number { value: two, next: from + 4 };
+        }
+        if d == b'\r' && leads && digit(c) <= 9 {
+            return Line::Number { value: two * 10 + digit(c), next: from + 5 };
+        }
     }
-    if buf.get(i) == Some(&b'\r') && i > from && (buf[from] != b'0' || i == from + 1) {
-        return if i + 1 < buf.len() { Line::Number { value, next: i + 2 } } else { Line::Missing };
-    }
+    any_number_line(buf, from)
+}
+
+/// The same, for numbers of any length, cut off or not.
+fn any_number_line(buf: &[u8], from: usize) -> Line {
     let Some(cr) = buf.get(from..).and_then(|rest| memchr(b'\r', rest)) else { return Line::Missing };
     if from + cr + 1 >= buf.len() {
         return Line::Missing;

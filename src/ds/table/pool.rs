@@ -7,8 +7,10 @@
 //!
 //! ```text
 //! sizes of 32, 36, ... 64 buckets: | chunk 256 KiB | chunk | chunk ~~~~ |     the last chunk is partly used
-//! smaller (a table's only segment) and larger (floods): blocks of the global allocator
+//! smaller (a table's only segment) and larger (floods): blocks of their own
 //! ```
+//! All come from the system's allocator, for the reasons given in [`heap`](crate::ds::heap).
+//!
 //! SAFETY contract: [`Pool::alloc`] gives a block of `segment::bytes(buckets)` bytes, aligned to 128, until [`Pool::free`].
 //! Dropping the pool frees the stacks; other blocks must have been freed before.
 

@@ -179,8 +179,11 @@ mod tests {
         for len in 0..2_000 {
             let size = size_for(len);
             assert!(len * 100 <= size * PLACES * FILL_PERCENT);
-            assert!(size <= 2 || size % SIZE_STEP == 0);
-            assert!(size_above(size) > size && (size_above(size) == 2 || size_above(size) % SIZE_STEP == 0));
+            assert!(size <= 2 || size.is_multiple_of(SIZE_STEP));
+            assert!(
+                size_above(size) > size
+                    && (size_above(size) == 2 || size_above(size).is_multiple_of(SIZE_STEP))
+            );
         }
     }
 

@@ -8,7 +8,7 @@ use super::segment::{MAX_BUCKETS, Seg};
 
 /// How far ahead buckets, and entries that must be hashed again, are fetched.
 const BUCKETS_AHEAD: usize = 4;
-const ENTRIES_AHEAD: usize = 2;
+const ENTRIES_AHEAD: usize = 1;
 
 /// A segment being filled.
 pub struct Filler {
@@ -84,6 +84,6 @@ fn prefetch_ahead(from: Seg, b: usize, entries: bool) {
     }
     if entries && b + ENTRIES_AHEAD < from.buckets() {
         let at = b + ENTRIES_AHEAD;
-        from.slots(at..at + 1).for_each(|(.., slot)| slot.entry().prefetch());
+        from.slots(at..at + 1).for_each(|(.., slot)| slot.entry().prefetch_key());
     }
 }

@@ -170,7 +170,7 @@ mod tests {
                 for _ in 0..rng(&mut state) % 40 {
                     let n = stay + rng(&mut state) % others;
                     // Even seeds shrink, odd ones grow.
-                    if (rng(&mut state) % 4 == 0) == (seed % 2 == 0) {
+                    if rng(&mut state).is_multiple_of(4) == seed.is_multiple_of(2) {
                         put(&mut table, n);
                     } else {
                         remove(&mut table, n);
