@@ -5,6 +5,7 @@
 
 use kring::ring::net::ConnId;
 use std::collections::VecDeque;
+use std::fmt;
 
 /// What a request is for, as the checks see it.
 #[derive(Clone, Debug)]
@@ -34,7 +35,6 @@ pub enum What {
 }
 
 /// A request and its fate.
-#[derive(Debug)]
 pub struct Op {
     pub text: String,
     pub what: What,
@@ -45,6 +45,13 @@ pub struct Op {
     pub answered: Option<u64>,
     /// The integer or the unique value of the reply; `None`: nil.
     pub number: Option<u64>,
+}
+
+impl fmt::Debug for Op {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Op { text, client, link, invoked, answered, number, .. } = self;
+        write!(f, "`{text}` of client {client}.{link}, steps {invoked:?} to {answered:?}, number {number:?}")
+    }
 }
 
 /// A connection, from the client's side.

@@ -9,6 +9,13 @@
 //! KRING_SIM_SEED=123 cargo test --test sim                  runs this seed only
 //! KRING_SIM_RUNS=20000 cargo test --release --test sim      the long form: so many runs of each kind
 //! ```
+//!
+//! What it catches was tried by planting faults: no wake-up when a wanted store comes back, borrowers that ignore the wish, a loan
+//! put back early, a job's rest behind later input or run twice, a connection that runs on while its job is away, a wait that
+//! nothing lifts, an order's reply ahead of the order, letters out of order, ids of closed connections taken for new ones.
+//!
+//! What it cannot show: memory ordering between real threads (`base/cell.rs` is tested by threads), fairness among jobs of
+//! one owner, keys that expire, and how long anything takes.
 
 mod check;
 mod client;
