@@ -5,6 +5,8 @@
 //! stores it needs is the row's [`Plan`]. A function parses all, looks up and checks the type, changes, replies.
 //! What outlives it, or concerns more than stores, is returned as an [`Outcome`].
 
+#![forbid(unsafe_code)]
+
 pub mod cx;
 pub mod registry;
 pub mod report;

@@ -18,6 +18,8 @@
 //! Invariants: every alias and every knob of Redis 7.0 and 7.4 that `CONFIG GET *` shows has a row; a `Config` holds
 //! effective values only, so a knob that belongs to a later release stays at its default ("off").
 
+#![forbid(unsafe_code)]
+
 mod flags;
 mod knob;
 mod live;

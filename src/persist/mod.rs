@@ -10,6 +10,8 @@
 //! Whatever is read may be hostile: every decoder is bounded by its input and answers [`Corrupt`] instead of panicking or
 //! taking memory that the input cannot fill.
 
+#![forbid(unsafe_code)]
+
 pub mod crc64;
 pub mod dump;
 pub mod lzf;

@@ -1,5 +1,7 @@
 //! Layer 1: RESP2 and RESP3, the two forms of Redis's protocol: requests in, replies out. Bytes only.
 
+#![forbid(unsafe_code)]
+
 mod error;
 mod parse;
 mod write;

@@ -1,5 +1,7 @@
 //! Layer 6: from a configuration to a running process, and back to none.
 
+#![forbid(unsafe_code)]
+
 mod boot;
 mod control;
 mod cores;

@@ -11,6 +11,8 @@
 //! report ([`orders`]). Stores are taken in ascending order and nothing waits with a store in hand, except a job for a
 //! higher store, in its owner's queue ([`jobs`]).
 
+#![forbid(unsafe_code)]
+
 mod batch;
 mod connections;
 mod core;

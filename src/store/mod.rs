@@ -8,6 +8,8 @@
 //! A store is `Send`, holds no `Rc`, reads no clock and knows nothing of rings or sockets. [`Hand`] holds the stores that a
 //! command needs; [`Keys`] is how the command sees them: one keyspace.
 
+#![forbid(unsafe_code)]
+
 pub mod access;
 mod db;
 mod hand;
