@@ -110,7 +110,7 @@ impl Client {
     }
 
     fn ends_whole(&self, have: usize) -> bool {
-        have % CHUNK != 0 && self.read.ends_with(b"\r\n")
+        !have.is_multiple_of(CHUNK) && self.read.ends_with(b"\r\n")
     }
 
     fn fill(&mut self) -> std::io::Result<usize> {

@@ -5,8 +5,18 @@ use crate::reply::Reply;
 use crate::server::{KRING, Scratch, Server, free_port, wait_until};
 use std::io::Write;
 use std::net::{Ipv4Addr, TcpListener};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
+
+/// A process that does not outlive a test that fails.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
 
 /// Runs kring-server to its end; it must end by itself.
 fn run_to_end(args: &[&str], stdin: &str) -> Output {
@@ -157,22 +167,23 @@ fn a_file_flags_and_the_standard_input_make_the_configuration() {
     let file = scratch.path().join("kring.conf");
     let (port, other) = (free_port(), free_port());
     std::fs::write(&file, format!("port {other}\nmaxclients 77\nshards 2\n")).unwrap();
-    let mut child = Command::new(KRING)
+    let child = Command::new(KRING)
         .args([file.to_str().unwrap(), "--maxclients", "78", "-"])
         .current_dir(scratch.path())
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .spawn()
         .unwrap();
+    let mut child = Running(child);
     let text = format!("port {port}\nsave \"\"\nslowlog-max-len 5\n");
-    child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+    child.0.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
     wait_until("it answers on the port of the standard input", || {
         Client::tcp((Ipv4Addr::LOCALHOST, port)).is_ok()
     });
     let mut client = Client::tcp((Ipv4Addr::LOCALHOST, port)).unwrap();
     let replies = ["maxclients", "slowlog-max-len", "shards"].map(|k| client.run(&format!("CONFIG GET {k}")));
-    let stopped = Command::new("kill").arg(child.id().to_string()).status();
-    assert!(stopped.is_ok_and(|s| s.success()) && child.wait().unwrap().success());
+    let stopped = Command::new("kill").arg(child.0.id().to_string()).status();
+    assert!(stopped.is_ok_and(|s| s.success()) && child.0.wait().unwrap().success());
     let values = replies.map(|r| r.array()[1].text());
     assert_eq!(values, ["78", "5", "2"]);
 }
@@ -186,6 +197,7 @@ fn config_rewrite_is_read_back() {
     let start = || {
         let child =
             Command::new(KRING).arg(&file).current_dir(scratch.path()).stdout(Stdio::null()).spawn().unwrap();
+        let child = Running(child);
         wait_until("it answers", || Client::tcp((Ipv4Addr::LOCALHOST, port)).is_ok());
         (child, Client::tcp((Ipv4Addr::LOCALHOST, port)).unwrap())
     };
@@ -193,14 +205,14 @@ fn config_rewrite_is_read_back() {
     client.ok("CONFIG SET slowlog-max-len 17 timeout 99");
     client.ok("CONFIG REWRITE");
     client.send(b"SHUTDOWN\r\n").unwrap();
-    assert!(child.wait().unwrap().success());
+    assert!(child.0.wait().unwrap().success());
     let text = std::fs::read_to_string(&file).unwrap();
     assert!(text.starts_with("# mine\n") && text.contains("slowlog-max-len 17"), "{text}");
     let (mut child, mut client) = start();
     assert_eq!(client.run("CONFIG GET slowlog-max-len").array()[1].text(), "17");
     assert_eq!(client.run("CONFIG GET timeout").array()[1].text(), "99");
     client.send(b"SHUTDOWN\r\n").unwrap();
-    assert!(child.wait().unwrap().success());
+    assert!(child.0.wait().unwrap().success());
 }
 
 #[test]

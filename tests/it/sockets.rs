@@ -2,13 +2,14 @@
 
 use crate::client::Client;
 use crate::reply::Reply;
-use crate::server::{Server, wait_until};
+use crate::server::{Scratch, Server, wait_until};
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, Ipv6Addr, TcpListener};
 
 #[test]
 fn a_unix_socket_serves_beside_tcp_and_goes_with_the_server() {
-    let path = std::env::temp_dir().join(format!("kring-it-{}.sock", std::process::id()));
+    let scratch = Scratch::new();
+    let path = scratch.path().join("kring.sock");
     let mut server = Server::kring(2, &["--unixsocket", path.to_str().unwrap(), "--unixsocketperm", "700"]);
     let mut unix = Client::unix(&path).unwrap();
     unix.ok("SET a 1");
@@ -22,7 +23,8 @@ fn a_unix_socket_serves_beside_tcp_and_goes_with_the_server() {
 
 #[test]
 fn a_server_may_listen_on_a_unix_socket_alone() {
-    let path = std::env::temp_dir().join(format!("kring-it-alone-{}.sock", std::process::id()));
+    let scratch = Scratch::new();
+    let path = scratch.path().join("kring.sock");
     // The test's own TCP port only shows when the server is up: it is on 127.0.0.1 alone.
     let server = Server::kring(1, &["--bind", "127.0.0.1", "--unixsocket", path.to_str().unwrap()]);
     let mut clients: Vec<Client> = (0..20).map(|_| Client::unix(&path).unwrap()).collect();
