@@ -49,7 +49,9 @@ impl World for Sink {
 fn request(out: &mut Vec<u8>, key: u64, set: bool) {
     let key = format!("key:{key:012}");
     match set {
-        true => out.extend_from_slice(format!("*3\r\n$3\r\nSET\r\n$16\r\n{key}\r\n$64\r\n{}\r\n", "v".repeat(64)).as_bytes()),
+        true => out.extend_from_slice(
+            format!("*3\r\n$3\r\nSET\r\n$16\r\n{key}\r\n$64\r\n{}\r\n", "v".repeat(64)).as_bytes(),
+        ),
         false => out.extend_from_slice(format!("*2\r\n$3\r\nGET\r\n$16\r\n{key}\r\n").as_bytes()),
     }
 }

@@ -35,7 +35,9 @@ const NAME_MAX: usize = 64;
 /// The first eight bytes of a name, and its length.
 #[inline]
 fn word(name: &[u8]) -> u64 {
-    let part = |at: usize| name.get(at..at + 4).and_then(|p| p.first_chunk::<4>()).map_or(0, |p| u32::from_le_bytes(*p));
+    let part = |at: usize| {
+        name.get(at..at + 4).and_then(|p| p.first_chunk::<4>()).map_or(0, |p| u32::from_le_bytes(*p))
+    };
     let n = name.len();
     match n {
         0 => 0,

@@ -136,6 +136,8 @@ impl Core {
         } else if let Some(spare) = spare {
             self.spare.push(spare);
         }
+        // A job may have left replies here and changed the protocol elsewhere.
+        out.set_proto(session.proto);
         let room = self.room(owed).saturating_add(out.len());
         let mut work = Work {
             session: &mut session,

@@ -126,6 +126,7 @@ impl Core {
             job.need = need;
             return self.dispatch(net, job);
         }
+        job.close = matches!(stop, Stop::Close);
         let home = job.home;
         self.post(net, home, Letter::Home(job));
     }

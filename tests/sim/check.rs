@@ -2,6 +2,9 @@
 //!
 //! *Counter*: replies are 1, 2, 3 ... without gap or repeat, in an order that agrees with real time and with each connection.
 //!
+//! *Knob*: the configuration is applied shard by shard, but for all before the reply to CONFIG SET: a regular register (Lamport
+//! 1986), which may show the old or the new value while it is being set.
+//!
 //! *Register*: a group of keys that only MSET writes, each time to a value never used before. With unique values
 //! every read names its write, so a write and its reads form a cluster, and clusters cannot interleave: the history is
 //! linearizable if and only if "some op of u came before some op of v" has no cycle among clusters, and no read
@@ -10,6 +13,26 @@
 use crate::client::{Op, What};
 use std::collections::HashMap;
 
+/// Checks what was set and read of the knob: a read may see any value that a shard may have then, none that was over.
+pub fn check_knob(ops: &[Op]) -> Result<(), String> {
+    let writes: Vec<&Op> = ops.iter().filter(|o| matches!(o.what, What::Tune { .. })).collect();
+    for read in ops.iter().filter(|o| matches!(o.what, What::Tuned) && o.answered.is_some()) {
+        let seen =
+            writes.iter().find(|w| matches!(w.what, What::Tune { value } if Some(value) == read.number));
+        let seen_answer = seen.map_or(Some(0), |w| w.answered);
+        let between = |w: &&&Op| {
+            seen_answer.is_some()
+                && seen_answer < w.invoked
+                && w.answered.is_some()
+                && w.answered < read.invoked
+        };
+        if let Some(newer) = writes.iter().find(between) {
+            return Err(format!("{read:?}\n  missed {newer:?}"));
+        }
+    }
+    Ok(())
+}
+
 /// Checks every counter and every register of a history. `finals` are the counters' values at the end.
 pub fn history(ops: &[Op], finals: &[u64], groups: usize) {
     for (counter, value) in finals.iter().enumerate() {
@@ -17,6 +40,9 @@ pub fn history(ops: &[Op], finals: &[u64], groups: usize) {
         if let Err(why) = check_counter(&ops.iter().filter(of).collect::<Vec<_>>(), *value) {
             panic!("counter c{counter}: {why}");
         }
+    }
+    if let Err(why) = check_knob(ops) {
+        panic!("the knob: {why}");
     }
     for group in 0..groups {
         let of =

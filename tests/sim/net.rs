@@ -9,8 +9,9 @@
 //! was paused, data that arrives after the close, a send that fails or succeeds while the socket is being closed.
 
 use crate::rng::Rng;
+use crate::thieves::Thieves;
 use kring::ring::net::{Chunk, ConnId, Net, World};
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 /// Linux error numbers that a socket may report.
@@ -20,16 +21,26 @@ const ECANCELED: i32 = 125;
 /// What a call of the fast clock adds to it: enough for any spin to end after a few looks.
 const TICK_NS: u64 = 1_500;
 
-/// Who sleeps in its ring, and who was rung: the flags that the real loop shares.
+/// What shards see of each other: who sleeps in its ring, who was rung (the flags that the real loop shares), and
+/// the thieves.
 pub struct Board {
     pub sleeps: Vec<Cell<bool>>,
     pub rung: Vec<Cell<bool>>,
+    pub thieves: RefCell<Thieves>,
+    /// Whether the thieves take what they find.
+    pub open: Cell<bool>,
 }
 
 impl Board {
-    pub fn new(shards: usize) -> Rc<Board> {
+    pub fn new(shards: usize, thieves: Thieves) -> Rc<Board> {
         let flags = || (0..shards).map(|_| Cell::new(false)).collect();
-        Rc::new(Board { sleeps: flags(), rung: flags() })
+        let (sleeps, rung) = (flags(), flags());
+        Rc::new(Board { sleeps, rung, thieves: RefCell::new(thieves), open: Cell::new(false) })
+    }
+
+    /// A moment of the other cores.
+    pub fn moment(&self) {
+        self.thieves.borrow_mut().moment(self, self.open.get());
     }
 
     /// Rings a shard that sleeps: who takes the flag rings.
@@ -223,6 +234,7 @@ impl Net for SimNet {
 impl World for SimNet {
     fn ticks_ns(&self) -> u64 {
         self.ticks.set(self.ticks.get() + TICK_NS);
+        self.board.moment();
         self.ticks.get()
     }
 

@@ -2,7 +2,7 @@
 //! shard, or no time passing, or a tiny buffer is met by the runs that have it.
 
 use crate::rng::Rng;
-use crate::script::Topics;
+use crate::script::{BULK_MAX, Topics};
 use kring::config::Config;
 
 /// The choices of one run.
@@ -40,6 +40,7 @@ impl Plan {
         let shards = rng.pick(&[1, 2, 2, 3, 3, 4, 5, 7, 8, 12, 16]);
         let frozen = rng.permille(400);
         let mut config = Config { databases: 3, protected_mode: false, ..Config::default() };
+        config.proto_max_bulk_len = BULK_MAX as u64;
         config.prefetch_depth = rng.between(1, 16);
         config.borrow = rng.permille(700);
         config.take_spin_ns = rng.pick(&[0, 0, 0, 1_000, 10_000]);

@@ -13,6 +13,11 @@ const PRIVATE_KEYS: usize = 6;
 const DATABASES: usize = 3;
 /// A value that is handed to the socket without a copy (`resp::SHARE_FROM` is 16 KiB).
 const LARGE: usize = 20_000;
+/// `proto-max-bulk-len` of a run.
+pub const BULK_MAX: usize = 2 * LARGE;
+
+/// A knob whose values change nothing that a client sees.
+const TUNED: &str = "slowlog-max-len";
 
 /// What everybody shares, and how often the rare commands come.
 #[derive(Clone, Debug)]
@@ -175,6 +180,9 @@ impl Author {
         if rng.permille(10) {
             value = value.repeat(LARGE / value.len());
         }
+        if rng.permille(30) {
+            return self.unanswered(&key, value);
+        }
         let inline = rng.permille(100);
         let (words, reply): (Vec<&str>, Vec<u8>) = match rng.below(12) {
             0..=2 => {
@@ -216,6 +224,19 @@ impl Author {
             }
         };
         Request::new(&words, inline, What::Exactly(reply))
+    }
+
+    /// A SET whose reply is skipped, then a GET that tells.
+    fn unanswered(&mut self, key: &str, value: String) -> Request {
+        let skip = Request::new(&["CLIENT", "REPLY", "SKIP"], false, What::Anything);
+        let set = Request::new(&["SET", key, &value], false, What::Anything);
+        let get = Request::new(&["GET", key], false, What::Exactly(bulk(&value)));
+        self.set(key, value);
+        Request {
+            bytes: [skip.bytes, set.bytes, get.bytes].concat(),
+            text: format!("skip; {}", get.text),
+            ..get
+        }
     }
 
     fn shared(&mut self, rng: &mut Rng, topics: &Topics, requests: &mut Vec<Request>) {
@@ -297,7 +318,12 @@ impl Author {
         if at < topics.pauses + topics.kills + topics.configs {
             let depth = number(rng.between(0, 20));
             let spin = number(rng.below(5_000));
-            return match rng.below(5) {
+            let value = self.unique() as u32 as u64 + ((self.client as u64 + 1) << 16);
+            return match rng.below(10) {
+                5..=6 => {
+                    Request::new(&["CONFIG", "SET", TUNED, &value.to_string()], false, What::Tune { value })
+                }
+                7..=9 => Request::new(&["CONFIG", "GET", TUNED], false, What::Tuned),
                 0 => Request::new(&["CONFIG", "SET", "prefetch-depth", &depth], false, ok()),
                 1 => Request::new(&["CONFIG", "SET", "take-spin-ns", &spin], false, ok()),
                 2 => Request::new(&["CONFIG", "SET", "borrow", rng.pick(&["yes", "no"])], false, ok()),
@@ -310,6 +336,23 @@ impl Author {
             1 => Request::new(&["INFO"], false, What::Anything),
             2 => Request::new(&["SLOWLOG", "GET"], false, What::Anything),
             _ => Request::new(&["CLIENT", "INFO"], false, What::Anything),
+        }
+    }
+}
+
+/// The last request of a connection, after which the server closes; `None`: the client closes its half.
+pub fn goodbye(rng: &mut Rng) -> Option<Request> {
+    let raw = |text: &str, reply: &str| {
+        let what = What::Exactly(format!("-ERR Protocol error: {reply}\r\n").into_bytes());
+        Request { bytes: text.as_bytes().to_vec(), text: text.escape_default().take(50).collect(), what }
+    };
+    match rng.below(6) {
+        0..=2 => None,
+        3 => Some(Request::new(&["QUIT"], rng.permille(500), ok())),
+        4 => Some(raw("*2\r\n$3\r\nGET\r\n:1\r\n", "expected '$', got ':'")),
+        _ => {
+            let large = "x".repeat(BULK_MAX + 1);
+            Some(raw(&format!("*2\r\n$4\r\nECHO\r\n${}\r\n{large}\r\n", large.len()), "invalid bulk length"))
         }
     }
 }

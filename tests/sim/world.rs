@@ -3,7 +3,7 @@
 //! ```text
 //!  step ─┬─ a client: connect, write, half-close, vanish
 //!        ├─ a shard: one move of its loop (`shard.rs`): an event, a letter, work, flush, doze off
-//!        ├─ another core takes a store for a while, or puts it back
+//!        ├─ another core takes a store for a while, or puts it back (`thieves.rs`)
 //!        └─ time passes
 //! ```
 //! One call into a core is one step, so schedules differ in the order of such calls; what happens inside of one is
@@ -13,13 +13,15 @@ use crate::client::{Link, Op, What, show};
 use crate::net::Board;
 use crate::plan::Plan;
 use crate::rng::Rng;
-use crate::script::{Author, Request};
+use crate::script::{self, Author, Request};
 use crate::shard::{Happened, Shard};
+use crate::thieves::Thieves;
 use kring::base::time::Now;
 use kring::cmd::{ServerInfo, ShutdownMode};
+use kring::config::Config;
 use kring::ring::net::ConnId;
 use kring::shard::{Control, Letter, Peer, Shared};
-use kring::store::{Garbage, Store};
+use kring::store::Garbage;
 use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex};
@@ -42,7 +44,7 @@ impl Control for Desk {
         drop(garbage);
     }
 
-    fn write_config(&self, shard: usize, ticket: u64, _text: String) {
+    fn write_config(&self, shard: usize, ticket: u64, _config: Arc<Config>) {
         self.written.lock().expect("one thread").push_back((shard, ticket));
     }
 
@@ -61,12 +63,6 @@ struct Client {
     raw: Vec<Vec<u8>>,
 }
 
-/// A store in the hand of a core that is busy.
-struct Theft {
-    store: Box<Store>,
-    until: u64,
-}
-
 /// All of it.
 pub struct World {
     pub plan: Plan,
@@ -80,7 +76,6 @@ pub struct World {
     pub ops: Vec<Op>,
     step: u64,
     now: Now,
-    thefts: Vec<Theft>,
     written: Arc<Mutex<VecDeque<(usize, u64)>>>,
 }
 
@@ -93,27 +88,15 @@ impl World {
         let info = ServerInfo { shards: n, ..ServerInfo::default() };
         let shared = Arc::new(Shared::new(info, plan.config.databases as usize, plan.seed, desk));
         let now = Now { wall_us: EPOCH_SECS * 1_000_000, mono_us: 1_000_000 };
-        let board = Board::new(n);
+        let thieves = Thieves::new(shared.clone(), plan.seed, plan.thefts, plan.hold);
+        let board = Board::new(n, thieves);
         let config = Arc::new(plan.config.clone());
         let shard = |id| Shard::new(id, &shared, &config, &board, now, plan.late_pieces);
         let shards = (0..n).map(shard).collect();
         let mail = (0..n * n).map(|_| VecDeque::new()).collect();
         let clients = Vec::new();
         let rng = Rng::new(plan.seed ^ 0x5eed);
-        World {
-            plan,
-            rng,
-            shared,
-            shards,
-            board,
-            mail,
-            clients,
-            ops: vec![],
-            step: 0,
-            now,
-            thefts: vec![],
-            written,
-        }
+        World { plan, rng, shared, shards, board, mail, clients, ops: vec![], step: 0, now, written }
     }
 
     /// Steps so far.
@@ -166,7 +149,7 @@ impl World {
     }
 
     fn is_quiet(&self) -> bool {
-        self.thefts.is_empty()
+        self.thefts() == 0
             && self.mail.iter().all(VecDeque::is_empty)
             && self.written.lock().expect("one thread").is_empty()
             && self.clients.iter().all(|c| c.link.is_none() && c.budget == 0)
@@ -181,7 +164,7 @@ impl World {
             .collect();
         let mail: usize = self.mail.iter().map(VecDeque::len).sum();
         let shards: Vec<String> = self.shards.iter().filter(|s| !s.is_quiet()).map(Shard::describe).collect();
-        format!("{links:#?}, {mail} letters, {} thefts, {shards:#?}", self.thefts.len())
+        format!("{links:#?}, {mail} letters, {} thefts, {shards:#?}", self.thefts())
     }
 
     /// One step.
@@ -190,11 +173,8 @@ impl World {
         if self.rng.permille(self.plan.ticks) {
             self.pass_time();
         }
-        self.end_thefts();
-        let draining = self.clients.iter().all(|c| c.budget == 0);
-        if self.rng.permille(self.plan.thefts) && !draining {
-            self.steal();
-        }
+        self.board.open.set(self.clients.iter().any(|c| c.link.is_some()));
+        self.board.moment();
         if !self.clients.is_empty() && self.rng.below(100) < self.plan.client_share {
             let client = self.rng.below(self.clients.len());
             return self.client_step(client);
@@ -209,23 +189,8 @@ impl World {
         self.now.mono_us += us as u64;
     }
 
-    /// Another core takes a store, as for a command of its own.
-    fn steal(&mut self) {
-        let shard = self.rng.below(self.shards.len());
-        if let Some(store) = self.shared.cells[shard].take() {
-            let until = self.step + 1 + self.rng.below(self.plan.hold) as u64;
-            self.thefts.push(Theft { store, until });
-        }
-    }
-
-    fn end_thefts(&mut self) {
-        let step = self.step;
-        for theft in self.thefts.extract_if(.., |t| t.until <= step) {
-            let shard = theft.store.shard();
-            if self.shared.cells[shard].put(theft.store) {
-                self.board.wake(shard);
-            }
-        }
+    fn thefts(&self) -> usize {
+        self.board.thieves.borrow().held()
     }
 
     fn client_step(&mut self, at: usize) {
@@ -302,10 +267,8 @@ impl World {
     }
 
     fn say_goodbye(&mut self, at: usize) {
-        if self.rng.permille(500) {
-            return self.half_close(at);
-        }
-        self.write(at, Request::new(&["QUIT"], false, What::Quit));
+        let Some(last) = script::goodbye(&mut self.rng) else { return self.half_close(at) };
+        self.write(at, last);
         if let Some(link) = &mut self.clients[at].link {
             link.ended = true;
         }
@@ -385,6 +348,14 @@ impl World {
             self.mail[from * n + to].push_back(letter);
             self.board.wake(to);
         }
+    }
+
+    /// A counter of INFO, over all shards.
+    pub fn counter(&mut self, field: &str) -> u64 {
+        let raw = self.ask(vec![Request::new(&["INFO", "everything"], false, What::Anything)]).concat();
+        let text = String::from_utf8_lossy(&raw);
+        let value = |line: &str| line.strip_prefix(field)?.strip_prefix(':')?.parse().ok();
+        text.lines().find_map(value).unwrap_or_else(|| panic!("INFO lacks {field}"))
     }
 
     /// The reply to each of these requests, as text; for looking at the end of a run.

@@ -1,0 +1,26 @@
+//! kring and redis-server 7.0 side by side: the same requests to both, the bytes of the replies compared.
+//!
+//! ```text
+//! rows      the commands as data: a weight, a template, how replies compare
+//! grammar   templates to requests      values   keys, numbers and strings that sit on edges
+//! pair      two servers and the connections to both      compare   when two replies are the same
+//! rounds    random batches; the whole dataset compared at the end of a round
+//! cases     fixed scripts, a file a family (cases/*.txt)
+//! bytes     requests no client library sends: inline, broken, cut off
+//! dumps     DUMP here, RESTORE there      introspection  COMMAND, INFO, CONFIG
+//! known     differences that are meant
+//! ```
+//! `KRING_SEED=n|random` and `KRING_ROUNDS=n` make long runs. A failure prints the seed, every kind of difference once,
+//! and the requests that led to it.
+
+mod bytes;
+mod cases;
+mod compare;
+mod dumps;
+mod grammar;
+mod introspection;
+mod known;
+mod pair;
+mod rounds;
+mod rows;
+mod values;

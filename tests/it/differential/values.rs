@@ -1,0 +1,236 @@
+//! What stands in a request where a template has `<name>`: values on the edges, and enough plain ones that commands
+//! meet each other's data.
+
+use crate::rng::Rng;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// Few keys, so that commands meet. Tags keep some on one shard; some are binary, empty or long.
+const KEYS: &[&[u8]] = &[
+    b"a", b"b", b"c", b"key:1", b"key:2", b"key:3", b"{t}1", b"{t}2", b"{t}3", b"x{t}", b"", b"\xff\x00\r\n", b"with space",
+    b"{}", b"a{}b", b"{{x}}",
+    b"long.................................................................................................................key",
+];
+
+const INTEGERS: &[&str] = &[
+    "0",
+    "1",
+    "-1",
+    "2",
+    "7",
+    "10",
+    "100",
+    "-100",
+    "255",
+    "256",
+    "9999",
+    "10000",
+    "65536",
+    "2147483647",
+    "-2147483648",
+    "4294967296",
+    "9223372036854775806",
+    "9223372036854775807",
+    "-9223372036854775807",
+    "-9223372036854775808",
+];
+
+const NOT_INTEGERS: &[&str] = &[
+    "",
+    " 1",
+    "1 ",
+    "+1",
+    "01",
+    "-0",
+    "1.0",
+    "1e3",
+    "abc",
+    "0x10",
+    "9223372036854775808",
+    "-9223372036854775809",
+    "--1",
+];
+
+const FLOATS: &[&str] = &[
+    "0",
+    "1.5",
+    "-1.5",
+    "0.1",
+    "3.0e3",
+    "1e-7",
+    "1e17",
+    "1e300",
+    "-1e300",
+    "5e-324",
+    "1.7976931348623157e308",
+    "3.14159265358979",
+    "0.3",
+    "100",
+    "1e4000",
+    "inf",
+    "-inf",
+    "nan",
+    "0x1p3",
+    " 1",
+    "1 ",
+    "1.",
+    ".5",
+    "",
+    "abc",
+    "1e",
+    "123456789012345678",
+];
+
+/// Around zero, the ends of short strings, and far away.
+const OFFSETS: &[&str] = &[
+    "0",
+    "1",
+    "2",
+    "3",
+    "5",
+    "8",
+    "10",
+    "43",
+    "44",
+    "45",
+    "100",
+    "-1",
+    "-2",
+    "-3",
+    "-5",
+    "-10",
+    "-44",
+    "-100",
+    "1000",
+    "-1000",
+    "9223372036854775807",
+    "-9223372036854775808",
+];
+
+const BIT_OFFSETS: &[&str] = &["0", "1", "7", "8", "9", "15", "31", "63", "64", "100", "1000", "8191"];
+const BAD_BIT_OFFSETS: &[&str] = &["-1", "4294967296", "9223372036854775807", "abc", ""];
+
+const PATTERNS: &[&str] = &[
+    "*", "", "a", "?", "key:*", "key:[12]", "key:[^1]", "[a-c]", "\\{t\\}?", "*t*", "[", "\\", "*{*}*",
+    "[z-a]", "key:[1",
+];
+
+/// A value by the name that stands between `<` and `>` in a template.
+pub fn value(name: &str, rng: &mut Rng) -> Vec<u8> {
+    match name {
+        "key" => rng.pick(KEYS).to_vec(),
+        "val" => string(rng),
+        "int" if rng.one_in(8) => rng.pick(NOT_INTEGERS).as_bytes().to_vec(),
+        "int" => rng.pick(INTEGERS).as_bytes().to_vec(),
+        "float" => rng.pick(FLOATS).as_bytes().to_vec(),
+        "off" if rng.one_in(12) => rng.pick(NOT_INTEGERS).as_bytes().to_vec(),
+        "off" => rng.pick(OFFSETS).as_bytes().to_vec(),
+        // Where a string is made to reach: never so far that it takes megabytes.
+        "reach" => rng
+            .pick(&["0", "1", "3", "10", "44", "100", "2000", "-1", "536870912", "9223372036854775807", "x"])
+            .as_bytes()
+            .to_vec(),
+        "bitoff" if rng.one_in(10) => rng.pick(BAD_BIT_OFFSETS).as_bytes().to_vec(),
+        "bitoff" => rng.pick(BIT_OFFSETS).as_bytes().to_vec(),
+        "fieldoff" => rng
+            .pick(&["0", "1", "7", "8", "63", "100", "#0", "#1", "#2", "#10", "-1", "#-1", "abc", "#"])
+            .as_bytes()
+            .to_vec(),
+        "bit" if rng.one_in(12) => rng.pick(&["2", "-1", "x", ""]).as_bytes().to_vec(),
+        "bit" => rng.pick(&["0", "1"]).as_bytes().to_vec(),
+        "field" => rng
+            .pick(&[
+                "u8", "i8", "u1", "i1", "u4", "i5", "u16", "i16", "u32", "i32", "u63", "i64", "i63", "u64",
+                "i65", "u0", "i0", "x8", "8", "u", "U8",
+            ])
+            .as_bytes()
+            .to_vec(),
+        "fieldval" => loop {
+            let value = rng.pick(INTEGERS);
+            if !value.starts_with("-92") {
+                return value.as_bytes().to_vec();
+            }
+        },
+        "pat" => rng.pick(PATTERNS).as_bytes().to_vec(),
+        "db" if rng.one_in(12) => rng.pick(&["-1", "16", "abc", ""]).as_bytes().to_vec(),
+        "db" => rng.pick(&["0", "1", "2"]).as_bytes().to_vec(),
+        "ttl" => lifetime(rng, 1),
+        "pttl" => lifetime(rng, 1_000),
+        "future" => moment(rng, 1, false),
+        "future_ms" => moment(rng, 1_000, false),
+        "at" => moment(rng, 1, true),
+        "at_ms" => moment(rng, 1_000, true),
+        other => panic!("no value is called <{other}>"),
+    }
+}
+
+/// A stored string: integers, sizes around the encodings' limits, binary, now and then a large one.
+fn string(rng: &mut Rng) -> Vec<u8> {
+    match rng.below(16) {
+        0..=4 => rng.pick(INTEGERS).as_bytes().to_vec(),
+        5 => rng.pick(NOT_INTEGERS).as_bytes().to_vec(),
+        6..=7 => rng.pick(FLOATS).as_bytes().to_vec(),
+        8 => Vec::new(),
+        9..=11 => (0..1 + rng.below(12)).map(|_| rng.next() as u8).collect(),
+        12 => vec![b'e'; 43 + rng.below(3)],
+        13 => vec![0xff; 1 + rng.below(20)],
+        14 => vec![0; 1 + rng.below(20)],
+        _ => (0..rng.below(3_000)).map(|i| b'a' + (i % 26) as u8).collect(),
+    }
+}
+
+/// A lifetime in units of which `unit` make a second: long, past, or wrong. Nothing that ends during a test.
+fn lifetime(rng: &mut Rng, unit: u64) -> Vec<u8> {
+    let text = match rng.below(20) {
+        0 => "0".into(),
+        1 => "-1".into(),
+        2 => rng
+            .pick(&["9223372036854775807", "-9223372036854775808", "9223372036854775", "99999999999999999"])
+            .to_string(),
+        3 => rng.pick(NOT_INTEGERS).replace("01", "0x1").replace("+1", "+x"),
+        _ => ((100_000 + rng.next() % 1_000_000_000) * unit).to_string(),
+    };
+    text.into_bytes()
+}
+
+/// A point in time: far ahead, wrong, or, where a command deletes at once what is past, past. (SET stores what is past, and
+/// when it goes is up to each server's active expiry.)
+fn moment(rng: &mut Rng, unit: u64, past: bool) -> Vec<u8> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
+    // The day, so that a seed gives the same requests for a while.
+    let day = now / 86_400 * 86_400;
+    let text = match rng.below(20) {
+        0 if past => "1".into(),
+        1 => "0".into(),
+        2 => "-5".into(),
+        3 => rng
+            .pick(&["9223372036854775807", "-9223372036854775808", "9223372036854775", "abc", ""])
+            .to_string(),
+        _ => ((day + 200_000 + rng.next() % 1_000_000_000) * unit).to_string(),
+    };
+    text.into_bytes()
+}
+
+/// What a request that is being broken gets in the place of an argument. No small positive number: as a lifetime it
+/// would end during the test.
+pub fn junk(rng: &mut Rng) -> Vec<u8> {
+    const JUNK: &[&str] = &[
+        "",
+        "abc",
+        "-1",
+        "0",
+        "NX",
+        "XX",
+        "GET",
+        "KEEPTTL",
+        "COUNT",
+        "*",
+        "EX",
+        "PX",
+        "9223372036854775807",
+        "9223372036854775808",
+        "-9223372036854775808",
+        "1.5",
+        "\u{e9}",
+    ];
+    rng.pick(JUNK).as_bytes().to_vec()
+}

@@ -1,0 +1,214 @@
+//! Starting and stopping: exit codes, what is said, and that a port is free again.
+
+use crate::client::Client;
+use crate::reply::Reply;
+use crate::server::{KRING, Scratch, Server, free_port, wait_until};
+use std::io::Write;
+use std::net::{Ipv4Addr, TcpListener};
+use std::process::{Command, Output, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Runs kring-server to its end; it must end by itself.
+fn run_to_end(args: &[&str], stdin: &str) -> Output {
+    let mut child = Command::new(KRING)
+        .args(args)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let _ = child.stdin.take().unwrap().write_all(stdin.as_bytes());
+    let started = std::time::Instant::now();
+    while child.try_wait().unwrap().is_none() {
+        if started.elapsed() > crate::client::PATIENCE {
+            let _ = child.kill();
+            panic!("{args:?}: it runs; it should have refused");
+        }
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    child.wait_with_output().unwrap()
+}
+
+/// Standard error of a start that is refused with exit code 1.
+fn refusal(args: &[&str], stdin: &str) -> String {
+    let output = run_to_end(args, stdin);
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{args:?}: {text}");
+    text
+}
+
+fn assert_one_line(text: &str, parts: &[&str]) {
+    assert_eq!(text.trim_end().lines().count(), 1, "not one line:\n{text}");
+    for part in parts {
+        assert!(text.contains(part), "{part:?} is missing in: {text}");
+    }
+}
+
+/// Stops a busy server and starts another on its port at once.
+fn stop_and_start(stop: impl Fn(&Server)) {
+    for shards in [1, 3] {
+        let mut server = Server::kring(shards, &[]);
+        let stopping = AtomicBool::new(false);
+        let status = std::thread::scope(|scope| {
+            for i in 0..3 {
+                let mut client = server.connect();
+                let stopping = &stopping;
+                scope.spawn(move || {
+                    let mut n = 0;
+                    loop {
+                        let sent = client.send(format!("MSET a{i} {n} b{i} {n} c{i} {n}\r\n").as_bytes());
+                        if sent.is_err() || client.try_reply().is_err() {
+                            assert!(stopping.load(Ordering::Relaxed), "closed too early");
+                            return;
+                        }
+                        n += 1;
+                    }
+                });
+            }
+            wait_until("traffic flows", || server.connect().run("EXISTS a0 a1 a2") == Reply::Int(3));
+            stopping.store(true, Ordering::Relaxed);
+            stop(&server);
+            server.wait()
+        });
+        assert_eq!(status.code(), Some(0), "{}", server.log());
+        let again = Server::kring_on(server.port, shards, &[]).expect("the port is free at once");
+        assert_eq!(again.connect().run("DBSIZE"), Reply::Int(0));
+    }
+}
+
+#[test]
+fn sigterm_stops_cleanly_and_frees_the_port() {
+    stop_and_start(|server| server.signal("TERM"));
+}
+
+#[test]
+fn sigint_stops_cleanly_and_frees_the_port() {
+    stop_and_start(|server| server.signal("INT"));
+}
+
+#[test]
+fn shutdown_stops_cleanly_and_frees_the_port() {
+    stop_and_start(|server| {
+        let mut client = server.connect();
+        client.send(b"SHUTDOWN NOSAVE\r\n").unwrap();
+        assert_eq!(client.until_closed(), b"");
+    });
+}
+
+#[test]
+fn a_taken_port_is_told_in_one_line() {
+    let port = free_port();
+    let _taken = TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).unwrap();
+    let text = refusal(&["--port", &port.to_string(), "--bind", "127.0.0.1"], "");
+    assert_one_line(&text, &[&port.to_string(), "in use"]);
+}
+
+#[test]
+fn a_core_that_does_not_exist_is_told_in_one_line() {
+    let text = refusal(&["--port", &free_port().to_string(), "--cpu-list", "0,900"], "");
+    assert_one_line(&text, &["cpu-list", "900"]);
+}
+
+#[test]
+fn an_address_of_nobody_is_told_in_one_line() {
+    // From the range for documentation: no host has it.
+    let text = refusal(&["--port", &free_port().to_string(), "--bind", "192.0.2.1"], "");
+    assert_one_line(&text, &["192.0.2.1", "bind"]);
+}
+
+#[test]
+fn a_missing_directory_is_told() {
+    let text = refusal(&["--port", &free_port().to_string(), "--dir", "/no/such/directory"], "");
+    assert!(text.contains("No such file or directory"), "{text}");
+}
+
+#[test]
+fn bad_configuration_gives_the_text_of_redis() {
+    let scratch = Scratch::new();
+    let file = scratch.path().join("kring.conf");
+    let lines = [
+        ("nosuch 1", "Bad directive or wrong number of arguments"),
+        ("port", "wrong number of arguments"),
+        ("port abc", "argument couldn't be parsed into an integer"),
+        ("port 70000", "argument must be between 0 and 65535 inclusive"),
+        ("appendonly maybe", "argument must be 'yes' or 'no'"),
+        ("maxmemory-policy nosuch", "argument(s) must be one of the following"),
+        ("bind \"unbalanced", "Unbalanced quotes in configuration line"),
+    ];
+    for (line, error) in lines {
+        std::fs::write(&file, format!("# first\n\n{line}\n")).unwrap();
+        let text = refusal(&[file.to_str().unwrap()], "");
+        assert!(text.contains("FATAL CONFIG FILE ERROR"), "{text}");
+        assert!(text.contains("at line 3\n") && text.contains(&format!(">>> '{line}'")), "{text}");
+        assert!(text.contains(error), "{line}: {text}");
+    }
+    let text = refusal(&["--nosuch", "1"], "");
+    assert!(text.contains(">>> 'nosuch \"1\"'\nBad directive or wrong number of arguments"), "{text}");
+    let text = refusal(&["/no/such/file.conf"], "");
+    assert!(
+        text.contains("Fatal error, can't open config file '/no/such/file.conf': No such file or directory"),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_file_flags_and_the_standard_input_make_the_configuration() {
+    let scratch = Scratch::new();
+    let file = scratch.path().join("kring.conf");
+    let (port, other) = (free_port(), free_port());
+    std::fs::write(&file, format!("port {other}\nmaxclients 77\nshards 2\n")).unwrap();
+    let mut child = Command::new(KRING)
+        .args([file.to_str().unwrap(), "--maxclients", "78", "-"])
+        .current_dir(scratch.path())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let text = format!("port {port}\nsave \"\"\nslowlog-max-len 5\n");
+    child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+    wait_until("it answers on the port of the standard input", || {
+        Client::tcp((Ipv4Addr::LOCALHOST, port)).is_ok()
+    });
+    let mut client = Client::tcp((Ipv4Addr::LOCALHOST, port)).unwrap();
+    let replies = ["maxclients", "slowlog-max-len", "shards"].map(|k| client.run(&format!("CONFIG GET {k}")));
+    let stopped = Command::new("kill").arg(child.id().to_string()).status();
+    assert!(stopped.is_ok_and(|s| s.success()) && child.wait().unwrap().success());
+    let values = replies.map(|r| r.array()[1].text());
+    assert_eq!(values, ["78", "5", "2"]);
+}
+
+#[test]
+fn config_rewrite_is_read_back() {
+    let scratch = Scratch::new();
+    let file = scratch.path().join("kring.conf");
+    let port = free_port();
+    std::fs::write(&file, format!("# mine\nport {port}\nshards 2\n")).unwrap();
+    let start = || {
+        let child =
+            Command::new(KRING).arg(&file).current_dir(scratch.path()).stdout(Stdio::null()).spawn().unwrap();
+        wait_until("it answers", || Client::tcp((Ipv4Addr::LOCALHOST, port)).is_ok());
+        (child, Client::tcp((Ipv4Addr::LOCALHOST, port)).unwrap())
+    };
+    let (mut child, mut client) = start();
+    client.ok("CONFIG SET slowlog-max-len 17 timeout 99");
+    client.ok("CONFIG REWRITE");
+    client.send(b"SHUTDOWN\r\n").unwrap();
+    assert!(child.wait().unwrap().success());
+    let text = std::fs::read_to_string(&file).unwrap();
+    assert!(text.starts_with("# mine\n") && text.contains("slowlog-max-len 17"), "{text}");
+    let (mut child, mut client) = start();
+    assert_eq!(client.run("CONFIG GET slowlog-max-len").array()[1].text(), "17");
+    assert_eq!(client.run("CONFIG GET timeout").array()[1].text(), "99");
+    client.send(b"SHUTDOWN\r\n").unwrap();
+    assert!(child.wait().unwrap().success());
+}
+
+#[test]
+fn version_and_help_are_printed() {
+    let version = run_to_end(&["--version"], "");
+    assert_eq!(version.status.code(), Some(0));
+    assert!(String::from_utf8_lossy(&version.stdout).to_lowercase().contains("kring"));
+    let help = run_to_end(&["--help"], "");
+    assert_eq!(help.status.code(), Some(0));
+    assert!(String::from_utf8_lossy(&help.stdout).contains("--maxclients"));
+}

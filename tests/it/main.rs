@@ -1,0 +1,30 @@
+//! The integration tests: real processes, raw sockets, a public client, and redis-server beside kring as the oracle.
+//!
+//! ```text
+//! server   starts and ends a server process       differential/  the same commands to both, bytes compared
+//! client   a raw connection                       protocol, pipelines, sockets, limits, lifecycle, expiry  one process
+//! reply    RESP2 and RESP3, raw bytes kept        order, atomic, clients  many clients, many shards
+//! rng      seeded choices                         public_client  the `redis` crate
+//! ```
+//! Every test starts its own server on a port of its own in a directory of its own, and ends it when it is done or
+//! panics. Nothing sleeps to wait for something: a wait is a loop with a deadline (`wait_until`).
+
+#![forbid(unsafe_code)]
+#![allow(clippy::unwrap_used)] // a failed test panics
+
+mod client;
+mod reply;
+mod rng;
+mod server;
+
+mod atomic;
+mod clients;
+mod differential;
+mod expiry;
+mod lifecycle;
+mod limits;
+mod order;
+mod pipelines;
+mod protocol;
+mod public_client;
+mod sockets;
