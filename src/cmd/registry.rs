@@ -28,7 +28,6 @@ pub enum Missing {
     Subcommand(&'static str),
 }
 
-const EMPTY: u32 = u32::MAX;
 /// The longest name that is looked up; no command's is longer.
 const NAME_MAX: usize = 64;
 
@@ -65,11 +64,11 @@ struct Slot {
     folded: u64,
     lower: u64,
     upper: u64,
-    id: u32,
+    found: Option<Found>,
     short: bool,
 }
 
-const VACANT: Slot = Slot { folded: 0, lower: 0, upper: 0, id: EMPTY, short: false };
+const VACANT: Slot = Slot { folded: 0, lower: 0, upper: 0, found: None, short: false };
 
 impl Registry {
     /// The registry of these families.
@@ -91,12 +90,12 @@ impl Registry {
                 folded: fold(lower, name.len()),
                 lower,
                 upper: word(&name.to_ascii_uppercase()),
-                id: id as u32,
+                found: Some(Found { id: id as u32, row }),
                 short: name.len() <= 8,
             };
             let mut at = spread(slot.folded) & (slots.len() - 1);
-            while slots[at].id != EMPTY {
-                assert!(rows[slots[at].id as usize].name != row.name, "two rows of one name: {}", row.name);
+            while let Some(other) = slots[at].found {
+                assert!(other.row.name != row.name, "two rows of one name: {}", row.name);
                 at = (at + 1) & (slots.len() - 1);
             }
             slots[at] = slot;
@@ -135,14 +134,11 @@ impl Registry {
         let mut at = spread(folded) & (self.slots.len() - 1);
         loop {
             let slot = &self.slots[at];
-            if slot.id == EMPTY {
-                return None;
-            }
+            let found = slot.found?;
             if slot.folded == folded {
-                let row = self.rows[slot.id as usize];
                 let plain = slot.short && (word == slot.upper || word == slot.lower);
-                if plain || row.name.as_bytes().eq_ignore_ascii_case(name) {
-                    return Some(Found { id: slot.id, row });
+                if plain || found.row.name.as_bytes().eq_ignore_ascii_case(name) {
+                    return Some(found);
                 }
             }
             at = (at + 1) & (self.slots.len() - 1);
@@ -165,6 +161,10 @@ impl Registry {
         if found.row.subcommands.is_empty() || args.len() < 2 {
             return Ok(found);
         }
+        self.within(found, args)
+    }
+
+    fn within(&self, found: Found, args: Args<'_>) -> Result<Found, Missing> {
         match self.subcommand(found, args.at(1)) {
             Some(sub) if !found.row.is(flag::HIDE_SUBCOMMANDS) || sub.row.takes(args.len()) => Ok(sub),
             _ if found.row.is(flag::HIDE_SUBCOMMANDS) => Ok(found),

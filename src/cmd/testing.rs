@@ -42,7 +42,7 @@ impl World {
             session,
             now,
             reports: (0..shards).map(|shard| Report { shard, ..Report::default() }).collect(),
-            policy: Policy { lfu: None },
+            policy: Policy { lfu: None, clock: 0 },
             outcome: None,
             random: 1,
         }
@@ -141,7 +141,7 @@ impl World {
                     hand: &mut self.hand,
                     db: self.session.db,
                     now: self.now,
-                    policy: self.policy,
+                    policy: Policy { clock: crate::store::access::lru_clock(self.now.secs()), ..self.policy },
                     touch: true,
                     ahead: None,
                     random: &mut self.random,

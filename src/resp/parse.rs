@@ -115,8 +115,8 @@ pub enum ProtocolError {
 }
 
 impl ProtocolError {
-    /// The reply's text, without the `-ERR ` before it.
-    pub fn text(self) -> String {
+    /// The reply's text, code first.
+    pub fn text(self) -> Vec<u8> {
         let what = match self {
             ProtocolError::BigInline => "too big inline request",
             ProtocolError::BigCountLine => "too big mbulk count string",
@@ -127,11 +127,15 @@ impl ProtocolError {
             ProtocolError::UnauthenticatedLength => "unauthenticated bulk length",
             ProtocolError::Quotes => "unbalanced quotes in request",
             ProtocolError::ExpectedBulk(got) => {
-                let got = if got.is_ascii_graphic() || got == b' ' { got as char } else { '?' };
-                return format!("Protocol error: expected '$', got '{got}'");
+                let mut text = b"ERR Protocol error: expected '$', got '".to_vec();
+                // As in Redis, a NUL ends the text.
+                if got != 0 {
+                    text.extend_from_slice(&[got, b'\'']);
+                }
+                return text;
             }
         };
-        format!("Protocol error: {what}")
+        format!("ERR Protocol error: {what}").into_bytes()
     }
 }
 
@@ -173,7 +177,55 @@ enum Line {
     Missing,
 }
 
+/// The most arguments that [`whole`] reads.
+const WHOLE_ARGS: i64 = 32;
+
+/// The plain case: a multibulk command that starts at `pos`, is here as a whole, and has few and short arguments. Appends their
+/// spans and gives its end; else leaves everything to [`Parser::step`]. For clients that have authenticated.
+#[inline]
+pub fn whole(buf: &[u8], pos: usize, spans: &mut Vec<Span>) -> Option<usize> {
+    if buf.get(pos) != Some(&b'*') {
+        return None;
+    }
+    let Line::Number { value, next } = short_number_line(buf, pos + 1)? else { return None };
+    if !(1..=WHOLE_ARGS).contains(&value) {
+        return None;
+    }
+    let first = spans.len();
+    let mut at = next;
+    for _ in 0..value {
+        let span = whole_argument(buf, at);
+        let Some(span) = span else {
+            spans.truncate(first);
+            return None;
+        };
+        spans.push(span);
+        at = span.end as usize + 2;
+    }
+    Some(at)
+}
+
+#[inline(always)]
+fn whole_argument(buf: &[u8], at: usize) -> Option<Span> {
+    if buf.get(at) != Some(&b'$') {
+        return None;
+    }
+    let Line::Number { value, next } = short_number_line(buf, at + 1)? else { return None };
+    let end = next + value as usize;
+    (end + 2 <= buf.len()).then(|| Span::new(next, end))
+}
+
 impl Parser {
+    /// Whether no command has been begun.
+    pub fn is_fresh(&self) -> bool {
+        self.left == 0
+    }
+
+    /// Where it goes on.
+    pub fn position(&self) -> usize {
+        self.pos
+    }
+
     /// A parser for a command that starts at `pos` of its buffer.
     pub fn at(pos: usize) -> Parser {
         Parser { pos, ..Parser::default() }
@@ -289,22 +341,26 @@ impl Parser {
 /// Reads `digits\r\n` at `from`.
 #[inline(always)]
 fn number_line(buf: &[u8], from: usize) -> Line {
-    // Nearly all counts and lengths have one to three digits, and bytes after them: no loop, no more bounds checks.
-    if let Some(&[a, b, c, d, _]) = buf.get(from..from + 5).and_then(|w| w.first_chunk::<5>()) {
-        let digit = |b: u8| b.wrapping_sub(b'0') as i64;
-        if b == b'\r' && digit(a) <= 9 {
-            return Line::Number { value: digit(a), next: from + 3 };
-        }
-        let two = digit(a) * 10 + digit(b);
-        let leads = digit(a).wrapping_sub(1) <= 8 && digit(a) != 0 && digit(b) <= 9;
-        if c == b'\r' && leads {
-            return Line::Number { value: two, next: from + 4 };
-        }
-        if d == b'\r' && leads && digit(c) <= 9 {
-            return Line::Number { value: two * 10 + digit(c), next: from + 5 };
-        }
+    short_number_line(buf, from).unwrap_or_else(|| any_number_line(buf, from))
+}
+
+/// Nearly all counts and lengths have one to three digits, and bytes after them: no loop, and one bounds check.
+#[inline(always)]
+fn short_number_line(buf: &[u8], from: usize) -> Option<Line> {
+    let &[a, b, c, d, _] = buf.get(from..)?.first_chunk::<5>()?;
+    let digit = |b: u8| b.wrapping_sub(b'0');
+    let (a, second, third) = (digit(a), digit(b), digit(c));
+    if b == b'\r' && a <= 9 {
+        return Some(Line::Number { value: a.into(), next: from + 3 });
     }
-    any_number_line(buf, from)
+    if a == 0 || a > 9 || second > 9 {
+        return None;
+    }
+    let two = i64::from(a) * 10 + i64::from(second);
+    if c == b'\r' {
+        return Some(Line::Number { value: two, next: from + 4 });
+    }
+    (d == b'\r' && third <= 9).then(|| Line::Number { value: two * 10 + i64::from(third), next: from + 5 })
 }
 
 /// The same, for numbers of any length, cut off or not.

@@ -3,14 +3,16 @@
 use crate::cmd::registry::{Found, Missing, Registry};
 use crate::cmd::row::Begin;
 use crate::cmd::{Plan, Where};
-use crate::resp::{Args, Limits, Parser, ProtocolError, Span, Step};
+use crate::resp::{Args, Limits, Parser, ProtocolError, Span, Step, whole};
 use crate::store::Route;
 
 /// A command of a batch.
 pub(super) struct Parsed {
     pub found: Result<Found, Missing>,
-    /// Its stores; `None` when it does not go by a plan of stores (errors, Home, Gather).
-    pub place: Where,
+    /// Whether the number of its arguments fits the row.
+    pub fits: bool,
+    /// Whose stores it needs, in short.
+    pub place: Place,
     /// Where it starts and ends in the input.
     pub start: usize,
     pub end: usize,
@@ -18,6 +20,15 @@ pub(super) struct Parsed {
     inline: bool,
     /// The hash of its first key, once the key's store was in hand; else 0.
     pub hash: u64,
+}
+
+/// Where a command has to run, in short: most need one store or none.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Place {
+    Anywhere,
+    Shard(u32),
+    /// More than one: [`place_of`] tells which.
+    Several,
 }
 
 /// What ended a batch.
@@ -61,6 +72,17 @@ impl Batch {
         let mut first = 0;
         self.rest = start;
         while self.commands.len() < depth {
+            if limits.authenticated
+                && parser.is_fresh()
+                && let Some(end) = whole(input, parser.position(), &mut self.spans)
+            {
+                *parser = Parser::at(end);
+                self.add(input, (start, end), first, false, registry, route);
+                first = self.spans.len();
+                start = end;
+                self.rest = end;
+                continue;
+            }
             match parser.step(input, limits, &mut self.spans, &mut self.inline) {
                 Step::Incomplete { .. } => {
                     partial.extend_from_slice(&self.spans[first..]);
@@ -68,22 +90,41 @@ impl Batch {
                 }
                 Step::Error(e) => return End::Error(e),
                 Step::Command { end, inline } => {
-                    let spans = (first as u32, self.spans.len() as u32);
-                    first = self.spans.len();
                     *parser = Parser::at(end);
-                    if spans.0 < spans.1 {
-                        let buf = if inline { &self.inline } else { input };
-                        let args = Args::new(buf, &self.spans[spans.0 as usize..]);
-                        let found = registry.find(args);
-                        let place = place_of(&found, args, route);
-                        self.commands.push(Parsed { found, place, start, end, spans, inline, hash: 0 });
-                    }
+                    self.add(input, (start, end), first, inline, registry, route);
+                    first = self.spans.len();
                     start = end;
                     self.rest = end;
                 }
             }
         }
         End::More
+    }
+
+    /// Adds the command whose spans begin at `first`, unless it is empty.
+    #[inline]
+    fn add(
+        &mut self,
+        input: &[u8],
+        (start, end): (usize, usize),
+        first: usize,
+        inline: bool,
+        registry: &Registry,
+        route: Route,
+    ) {
+        let spans = (first as u32, self.spans.len() as u32);
+        if spans.0 == spans.1 {
+            return;
+        }
+        let buf = if inline { &self.inline } else { input };
+        let args = Args::new(buf, &self.spans[first..]);
+        let found = registry.find(args);
+        let fits = found.is_ok_and(|f| f.row.takes(args.len()));
+        let place = match found {
+            Ok(found) if fits => short_place(found, args, route),
+            _ => Place::Anywhere,
+        };
+        self.commands.push(Parsed { found, fits, place, start, end, spans, inline, hash: 0 });
     }
 
     /// The first key of command `i`, which goes by `Plan::Owner`.
@@ -105,13 +146,22 @@ impl Batch {
     }
 }
 
-/// The stores that a call needs. Calls that are in error anyway need none.
 #[inline]
-fn place_of(found: &Result<Found, Missing>, args: Args<'_>, route: Route) -> Where {
-    let Ok(found) = found else { return Where::Anywhere };
-    if !found.row.takes(args.len()) {
-        return Where::Anywhere;
+fn short_place(found: Found, args: Args<'_>, route: Route) -> Place {
+    if let Plan::Owner = found.row.plan
+        && route.shards() == 1
+    {
+        return Place::Shard(0);
     }
+    match place_of(found, args, route) {
+        Where::Anywhere => Place::Anywhere,
+        Where::Shard(s) => Place::Shard(s as u32),
+        Where::Shards(_) | Where::All => Place::Several,
+    }
+}
+
+/// The stores that a call of the right number of arguments needs.
+pub(super) fn place_of(found: Found, args: Args<'_>, route: Route) -> Where {
     match found.row.plan {
         Plan::Anywhere | Plan::Gather(_) | Plan::Home => Where::Anywhere,
         Plan::Owner => {

@@ -38,6 +38,8 @@ pub struct Core {
     pub(super) shared: Arc<Shared>,
     pub(super) config: Arc<Config>,
     pub(super) policy: Policy,
+    /// How uses of keys are noted, with this turn's clock.
+    pub(super) access: crate::store::Policy,
     pub(super) now: Now,
     pub(super) conns: Vec<Option<Box<Conn>>>,
     pub(super) hand: Hand,
@@ -70,10 +72,11 @@ impl Core {
     /// Shard `id` of those that share `shared`.
     pub fn new(id: usize, shared: Arc<Shared>, config: Arc<Config>, now: Now) -> Core {
         let route = shared.route;
-        let tallies = Tallies::new(shared.registry.len(), now);
+        let tallies = Tallies::new(shared.registry.len(), &config, now);
         Core {
             id,
             policy: Policy::new(&config, route.shards()),
+            access: super::tallies::access_policy(&config, now),
             config,
             now,
             conns: Vec::new(),
@@ -107,6 +110,7 @@ impl Core {
     /// A turn begins at this time.
     pub fn begin_turn(&mut self, now: Now) {
         self.now = now;
+        self.access.clock = crate::store::access::lru_clock(now.secs());
         self.tallies.counters.turns += 1;
     }
 

@@ -1,6 +1,6 @@
 //! The life of a command: parse a batch, fetch its memory, take the stores, run, count.
 
-use super::batch::{Batch, End};
+use super::batch::{Batch, End, Parsed, Place, place_of};
 use super::connections::{Conn, Waits};
 use super::{Core, Job};
 use crate::cmd::cx::MemoryNow;
@@ -8,9 +8,9 @@ use crate::cmd::registry::{Found, Missing};
 use crate::cmd::row::flag;
 use crate::cmd::session::ReplyMode;
 use crate::cmd::{Cx, Env, Order, Outcome, PauseMode, Plan, Report, Session, Where, unknown};
-use crate::resp::{Args, Error, Limits, Out, Parser, Span};
+use crate::resp::{Args, Error, Limits, Mark, Out, Parser, Span};
 use crate::ring::net::{ConnId, World};
-use crate::store::{Keys, Policy as AccessPolicy, ShardSet};
+use crate::store::{Keys, ShardSet};
 
 /// Bytes of requests that one connection runs before others have their turn.
 const BYTES_PER_TURN: usize = 64 * 1024;
@@ -247,6 +247,7 @@ impl Core {
     /// Runs commands until something stops them. The stores it took stay in hand.
     pub(super) fn drive(&mut self, net: &mut dyn World, work: &mut Work<'_>) -> Stop {
         let began = work.at;
+        work.session.last_secs = self.now.secs();
         loop {
             if work.at - began >= BYTES_PER_TURN && work.home {
                 return Stop::Yield;
@@ -272,26 +273,25 @@ impl Core {
                 work.at,
             );
             let mut stop = None;
-            let mut prefetched = ShardSet::EMPTY;
+            let mut current = u32::MAX;
             let mut ticks = net.ticks_ns();
             for i in 0..batch.commands.len() {
                 let command = &batch.commands[i];
                 work.at = command.start;
-                if let Where::Shard(s) = command.place
-                    && !prefetched.contains(s)
-                    && (self.hand.has(s) || i > 0 || batch.commands.len() > 1)
-                    && self.have(net, command.place, &command.found)
+                if let Place::Shard(s) = command.place
+                    && s != current
                 {
-                    prefetched.insert(s);
-                    self.prefetch(&mut batch, i, s, work);
+                    if self.have_one(net, s as usize, command.found.ok()) {
+                        self.prefetch(&mut batch, i, s, work);
+                        current = s;
+                    }
+                } else {
+                    self.prefetch_entry(&batch, i + ENTRIES_AHEAD, current, work);
                 }
-                self.prefetch_entry(&batch, i + ENTRIES_AHEAD, work);
-                let command = &batch.commands[i];
-                let (found, place, hash, end) = (command.found, command.place, command.hash, command.end);
                 let args = batch.args(i, work.input);
-                stop = self.one(net, work, found, place, hash, args, &mut ticks);
+                stop = self.one(net, work, &batch.commands[i], args, &mut ticks);
                 match stop {
-                    None | Some(Stop::Order(_) | Stop::Close) => work.at = end,
+                    None | Some(Stop::Order(_) | Stop::Close) => work.at = batch.commands[i].end,
                     Some(_) => {}
                 }
                 if stop.is_some() {
@@ -310,7 +310,7 @@ impl Core {
                     return Stop::Empty;
                 }
                 End::Error(error) => {
-                    work.out.error_text(&format!("ERR {}", error.text()));
+                    work.out.error_bytes(&error.text());
                     work.out.take_errors();
                     self.tallies.counters.error_replies += 1;
                     work.at = work.input.len();
@@ -320,15 +320,16 @@ impl Core {
         }
     }
 
-    /// Hashes the first keys of the batch's commands that live in store `s`, and sends for their buckets.
-    fn prefetch(&mut self, batch: &mut Batch, from: usize, s: usize, work: &Work<'_>) {
+    /// Hashes the first keys of the batch's commands that live in store `s`, which is in hand, and sends for their buckets.
+    fn prefetch(&mut self, batch: &mut Batch, from: usize, s: u32, work: &Work<'_>) {
         let count = batch.commands.len();
         if count - from < 2 {
             return;
         }
-        let table = self.hand.peek(s).db(work.session.db).table();
+        let table = self.hand.peek(s as usize).db(work.session.db).table();
         for i in from..count {
-            if batch.commands[i].place == Where::Shard(s)
+            if batch.commands[i].place == Place::Shard(s)
+                && batch.commands[i].hash == 0
                 && let Some(key) = batch.first_key(i, work.input)
             {
                 let hash = table.hash(key);
@@ -336,51 +337,47 @@ impl Core {
                 batch.commands[i].hash = hash;
             }
         }
-        for i in from + 1..count.min(from + ENTRIES_AHEAD) {
-            self.prefetch_entry(batch, i, work);
+        for i in from + 1..count.min(from + ENTRIES_AHEAD + 1) {
+            self.prefetch_entry(batch, i, s, work);
         }
     }
 
-    /// Sends for the entry of command `i`, whose bucket has been sent for.
+    /// Sends for the entry of command `i` if it lives in store `s`, which is in hand, and its bucket has been sent for.
     #[inline]
-    fn prefetch_entry(&self, batch: &Batch, i: usize, work: &Work<'_>) {
+    fn prefetch_entry(&self, batch: &Batch, i: usize, s: u32, work: &Work<'_>) {
         if let Some(command) = batch.commands.get(i)
-            && let Where::Shard(s) = command.place
+            && command.place == Place::Shard(s)
             && command.hash != 0
-            && self.hand.has(s)
+            && self.hand.has(s as usize)
         {
-            self.hand.peek(s).db(work.session.db).table().prefetch_entry(command.hash);
+            self.hand.peek(s as usize).db(work.session.db).table().prefetch_entry(command.hash);
         }
+    }
+
+    /// Whether the store of shard `s` is in hand, or could be taken.
+    #[inline]
+    fn have_one(&mut self, net: &mut dyn World, s: usize, found: Option<Found>) -> bool {
+        if self.hand.has(s) {
+            return true;
+        }
+        let may = found.is_some_and(|f| self.policy.may_borrow(self.id, s, f.row));
+        self.put_back(net);
+        may && self.take(net, s)
     }
 
     /// Whether the stores of `place` are in hand, or could be taken.
-    fn have(&mut self, net: &mut dyn World, place: Where, found: &Result<Found, Missing>) -> bool {
-        match place {
-            Where::Anywhere => true,
-            Where::Shard(s) => {
-                if self.hand.has(s) {
-                    return true;
-                }
-                let may = found.as_ref().is_ok_and(|f| self.policy.may_borrow(self.id, s, f.row));
-                self.put_back(net);
-                may && self.take(net, s)
-            }
-            Where::Shards(set) => {
-                if self.hand.held() >= set.len() && set.iter().all(|s| self.hand.has(s)) {
-                    return true;
-                }
-                self.put_back(net);
-                self.take_all(net, set)
-            }
-            Where::All => {
-                let n = self.shared.route.shards();
-                if self.hand.held() == n {
-                    return true;
-                }
-                self.put_back(net);
-                self.take_all(net, ShardSet::all(n))
-            }
+    fn have(&mut self, net: &mut dyn World, place: Where, found: Found) -> bool {
+        let set = match place {
+            Where::Anywhere => return true,
+            Where::Shard(s) => return self.have_one(net, s, Some(found)),
+            Where::Shards(set) => set,
+            Where::All => ShardSet::all(self.shared.route.shards()),
+        };
+        if self.hand.held() >= set.len() && set.iter().all(|s| self.hand.has(s)) {
+            return true;
         }
+        self.put_back(net);
+        self.take_all(net, set)
     }
 
     fn need(&self, place: Where) -> ShardSet {
@@ -398,20 +395,15 @@ impl Core {
         &mut self,
         net: &mut dyn World,
         work: &mut Work<'_>,
-        found: Result<Found, Missing>,
-        place: Where,
-        hash: u64,
+        command: &Parsed,
         args: Args<'_>,
         ticks: &mut u64,
     ) -> Option<Stop> {
         let mark = work.out.mark();
-        let found = match self.admit(work, found, args) {
-            Ok(found) => found,
-            Err(text) => {
-                work.out.error_bytes(&text);
-                self.tallies.rejected(&text, found.ok().map(|f| f.id));
-                work.out.take_errors();
-                self.reply_mode(work, mark);
+        let found = match command.found {
+            Ok(found) if command.fits && (work.session.authenticated || found.row.is(flag::NO_AUTH)) => found,
+            refused => {
+                self.refuse(work, refused, args, mark);
                 return None;
             }
         };
@@ -420,20 +412,32 @@ impl Core {
         {
             return Some(if work.home { Stop::Pause } else { Stop::Home });
         }
-        match found.row.plan {
-            Plan::Gather(_) | Plan::Home if !work.home => return Some(Stop::Home),
-            Plan::Gather(parts) if work.reports.is_none() => return Some(Stop::Gather(parts)),
-            _ => {}
+        match command.place {
+            Place::Shard(s) => {
+                if !self.have_one(net, s as usize, Some(found)) {
+                    return Some(Stop::Mail(ShardSet::one(s as usize)));
+                }
+            }
+            Place::Several => {
+                let place = place_of(found, args, self.shared.route);
+                if !self.have(net, place, found) {
+                    return Some(Stop::Mail(self.need(place)));
+                }
+            }
+            Place::Anywhere => match found.row.plan {
+                Plan::Gather(_) | Plan::Home if !work.home => return Some(Stop::Home),
+                Plan::Gather(parts) if work.reports.is_none() => return Some(Stop::Gather(parts)),
+                _ => {}
+            },
         }
-        if !self.have(net, place, &Ok(found)) {
-            return Some(Stop::Mail(self.need(place)));
-        }
-        let outcome = self.call(work, found, hash, args);
+        let outcome = self.call(work, found, command.hash, args);
         let done = net.ticks_ns();
         let ns = done.saturating_sub(*ticks);
         *ticks = done;
         self.account(work, found, args, mark, ns);
-        self.reply_mode(work, mark);
+        if work.session.reply != ReplyMode::On {
+            self.reply_mode(work, mark);
+        }
         match outcome {
             Outcome::Done => None,
             Outcome::Close => Some(Stop::Close),
@@ -441,32 +445,30 @@ impl Core {
         }
     }
 
-    /// Whether a command may run, in Redis's order of refusals.
-    #[inline]
-    fn admit(
-        &self,
-        work: &Work<'_>,
-        found: Result<Found, Missing>,
-        args: Args<'_>,
-    ) -> Result<Found, Vec<u8>> {
-        let found = match found {
-            Ok(found) => found,
-            Err(Missing::Command) => return Err(unknown::unknown_command(args)),
-            Err(Missing::Subcommand(parent)) => return Err(unknown::unknown_subcommand(parent, args)),
+    /// Says why a command may not run, in Redis's order of refusals.
+    #[cold]
+    fn refuse(&mut self, work: &mut Work<'_>, found: Result<Found, Missing>, args: Args<'_>, mark: Mark) {
+        let text = match found {
+            Err(Missing::Command) => unknown::unknown_command(args),
+            Err(Missing::Subcommand(parent)) => unknown::unknown_subcommand(parent, args),
+            Ok(found) if !found.row.takes(args.len()) => {
+                Error::Arity(found.row.full_name).text().into_owned().into_bytes()
+            }
+            Ok(_) => Error::NoAuth.text().into_owned().into_bytes(),
         };
-        if !found.row.takes(args.len()) {
-            return Err(Error::Arity(found.row.full_name).text().into_owned().into_bytes());
-        }
-        if !work.session.authenticated && !found.row.is(flag::NO_AUTH) {
-            return Err(Error::NoAuth.text().into_owned().into_bytes());
-        }
-        Ok(found)
+        work.out.error_bytes(&text);
+        work.out.take_errors();
+        self.tallies.rejected(&text, found.ok().map(|f| f.id));
+        self.reply_mode(work, mark);
     }
 
     #[inline]
     fn call(&mut self, work: &mut Work<'_>, found: Found, hash: u64, args: Args<'_>) -> Outcome {
         let shared = &*self.shared;
-        let reports = work.reports.take();
+        let reports = match found.row.plan {
+            Plan::Gather(_) => work.reports.take(),
+            _ => None,
+        };
         let memory = if reports.is_some() { shared.memory.read() } else { MemoryNow::default() };
         let env = Env {
             now: self.now,
@@ -480,14 +482,13 @@ impl Core {
             Plan::Owner if hash != 0 => Some((args.at(1).as_ptr(), args.at(1).len(), hash)),
             _ => None,
         };
-        let lfu = self.tallies.lfu(&self.config);
         work.session.last_command = Some(found.id);
         let mut cx = Cx {
             keys: Keys {
                 hand: &mut self.hand,
                 db: work.session.db,
                 now: self.now,
-                policy: AccessPolicy { lfu },
+                policy: self.access,
                 touch: !work.session.no_touch,
                 ahead,
                 random: &mut self.random,
@@ -508,33 +509,21 @@ impl Core {
     }
 
     #[inline]
-    fn account(
-        &mut self,
-        work: &mut Work<'_>,
-        found: Found,
-        args: Args<'_>,
-        mark: crate::resp::Mark,
-        ns: u64,
-    ) {
-        let session = &mut *work.session;
-        session.commands += 1;
-        session.last_secs = self.now.secs();
+    fn account(&mut self, work: &mut Work<'_>, found: Found, args: Args<'_>, mark: Mark, ns: u64) {
+        work.session.commands += 1;
         let failed = work.out.take_errors() > 0;
-        self.tallies.ran(found.id, ns, self.config.latency_tracking, failed);
+        self.tallies.ran(found.id, ns, failed);
         if failed {
             self.tallies.failed(work.out.error_since(mark).unwrap_or(b"ERR"));
         }
-        let slow_us = self.config.slowlog_log_slower_than;
-        if slow_us >= 0 && ns / 1_000 >= slow_us as u64 && !found.row.is(flag::SKIP_SLOWLOG) {
-            self.note_slow(session, args, ns / 1_000);
+        if ns >= self.tallies.watch_ns {
+            self.note_slow(work.session, found, args, ns);
         }
-        let event = if found.row.is(flag::FAST) { "fast-command" } else { "command" };
-        self.tallies.note_latency(event, self.now, ns, self.config.latency_monitor_threshold as u64);
     }
 
     /// Drops the reply when CLIENT REPLY says so.
     #[inline]
-    fn reply_mode(&self, work: &mut Work<'_>, mark: crate::resp::Mark) {
+    fn reply_mode(&self, work: &mut Work<'_>, mark: Mark) {
         match work.session.reply {
             ReplyMode::On => {}
             ReplyMode::Off => work.out.cut(mark),

@@ -151,7 +151,8 @@ impl Core {
         let pairs: Vec<(&str, &str)> = pairs.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
         if config.set_all(&pairs, true).is_ok() {
             self.policy = super::policy::Policy::new(&config, self.shared.route.shards());
-            self.tallies.slowlog_limit(config.slowlog_max_len as usize);
+            self.tallies.configure(&config);
+            self.access = super::tallies::access_policy(&config, self.now);
             self.config = Arc::new(config);
         }
     }

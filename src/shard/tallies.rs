@@ -2,12 +2,15 @@
 
 use super::Core;
 use crate::base::time::Now;
+use crate::cmd::registry::Found;
+use crate::cmd::row::flag;
 use crate::cmd::server::slowlog::trim;
 use crate::cmd::{Report, Sections, Session, SlowEntry};
 use crate::config::Config;
 use crate::metrics::{CommandStats, Counters, ErrorCounts, LatencyEvents, RateSampler};
 use crate::resp::Args;
-use crate::store::access::Lfu;
+use crate::store::Policy;
+use crate::store::access::{self, Lfu};
 use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
 
@@ -19,18 +22,34 @@ pub(super) struct Tallies {
     pub latency: LatencyEvents,
     errors: ErrorCounts,
     rates: RateSampler,
+    track: bool,
+    /// Commands that take this long are looked at closely: for SLOWLOG, for LATENCY.
+    pub watch_ns: u64,
+}
+
+/// How uses of keys are noted under a configuration.
+pub(super) fn access_policy(config: &Config, now: Now) -> Policy {
+    let lfu = config
+        .maxmemory_policy
+        .is_lfu()
+        .then_some(Lfu { log_factor: config.lfu_log_factor, decay_minutes: config.lfu_decay_time });
+    Policy { lfu, clock: access::lru_clock(now.secs()) }
 }
 
 impl Tallies {
-    pub fn new(commands: usize, now: Now) -> Tallies {
-        Tallies {
+    pub fn new(commands: usize, config: &Config, now: Now) -> Tallies {
+        let mut tallies = Tallies {
             counters: Counters::default(),
             commands: vec![CommandStats::default(); commands],
             slowlog: VecDeque::new(),
             latency: LatencyEvents::default(),
             errors: ErrorCounts::default(),
             rates: RateSampler::new(now.mono_us),
-        }
+            track: true,
+            watch_ns: 0,
+        };
+        tallies.configure(config);
+        tallies
     }
 
     /// CONFIG RESETSTAT.
@@ -40,21 +59,25 @@ impl Tallies {
         self.commands.iter_mut().for_each(|c| *c = CommandStats::default());
     }
 
-    /// How uses of keys are noted under this configuration.
-    #[inline]
-    pub fn lfu(&self, config: &Config) -> Option<Lfu> {
-        config
-            .maxmemory_policy
-            .is_lfu()
-            .then(|| Lfu { log_factor: config.lfu_log_factor, decay_minutes: config.lfu_decay_time })
+    /// A configuration is in force.
+    pub fn configure(&mut self, config: &Config) {
+        self.track = config.latency_tracking;
+        let slow_ns =
+            u64::try_from(config.slowlog_log_slower_than).map_or(u64::MAX, |us| us.saturating_mul(1_000));
+        let latency_ns = match config.latency_monitor_threshold {
+            0 => u64::MAX,
+            ms => (ms as u64).saturating_mul(1_000_000),
+        };
+        self.watch_ns = slow_ns.min(latency_ns);
+        self.slowlog_limit(config.slowlog_max_len as usize);
     }
 
     /// A command ran.
     #[inline]
-    pub fn ran(&mut self, id: u32, ns: u64, track: bool, failed: bool) {
+    pub fn ran(&mut self, id: u32, ns: u64, failed: bool) {
         self.counters.commands += 1;
         let stats = &mut self.commands[id as usize];
-        stats.record(ns, track);
+        stats.record(ns, self.track);
         stats.failed += failed as u64;
     }
 
@@ -113,18 +136,23 @@ impl Tallies {
 }
 
 impl Core {
-    /// A row for SLOWLOG.
+    /// Notes a command that took long, where it is asked for.
     #[cold]
-    pub(super) fn note_slow(&mut self, session: &Session, args: Args<'_>, took_us: u64) {
-        let max = self.config.slowlog_max_len as usize;
+    pub(super) fn note_slow(&mut self, session: &Session, found: Found, args: Args<'_>, ns: u64) {
+        let event = if found.row.is(flag::FAST) { "fast-command" } else { "command" };
+        self.tallies.note_latency(event, self.now, ns, self.config.latency_monitor_threshold as u64);
+        let slow_us = self.config.slowlog_log_slower_than;
+        if slow_us < 0 || ns / 1_000 < slow_us as u64 || found.row.is(flag::SKIP_SLOWLOG) {
+            return;
+        }
         self.tallies.slowlog.push_front(SlowEntry {
             id: self.shared.next_slow.fetch_add(1, Ordering::Relaxed),
             at_secs: self.now.secs(),
-            took_us,
+            took_us: ns / 1_000,
             args: trim(args),
             addr: session.addr.clone(),
             name: session.name.clone(),
         });
-        self.tallies.slowlog_limit(max);
+        self.tallies.slowlog_limit(self.config.slowlog_max_len as usize);
     }
 }

@@ -14,6 +14,8 @@ use crate::ds::{Mut, Owned, Payload, Ref, View};
 pub struct Policy {
     /// Whether keys count uses (an LFU `maxmemory-policy`) or note the last one.
     pub lfu: Option<Lfu>,
+    /// The LRU clock of this turn: `access::lru_clock` of the time.
+    pub clock: u32,
 }
 
 /// The keyspace that a command sees.
@@ -169,7 +171,7 @@ impl Keys<'_> {
     /// The access bits that a new key starts with.
     pub fn new_access(&self) -> u32 {
         match self.policy.lfu {
-            None => access::lru_clock(self.now.secs()),
+            None => self.policy.clock,
             Some(_) => access::lfu_new(self.now.secs()),
         }
     }
@@ -307,7 +309,7 @@ impl Keys<'_> {
 #[inline]
 fn note_use(entry: &Ref<'_, Value>, now: Now, policy: Policy, random: &mut u64) {
     let access = match policy.lfu {
-        None => access::lru_clock(now.secs()),
+        None => policy.clock,
         Some(lfu) => {
             access::lfu_used(entry.access(), now.secs(), lfu, crate::base::prng::xorshift(random) as u32)
         }
