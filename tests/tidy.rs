@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 /// The layers: a module imports lower numbers only; modules that share a number do not see each other.
 const LAYERS: &[(&str, u32)] = &[
     ("base", 0),
-    ("config", 0),
+    ("config", 1),
     ("metrics", 0),
     ("ds", 1),
     ("resp", 1),

@@ -4,10 +4,14 @@
 //! not reach further than the latest does. So the cost is O(pattern x text) at worst, also for `a*a*a*a*b`.
 //!
 //! Oddities kept from Redis: a class that is never closed ends with the pattern; `[z-a]` means `[a-z]`; a `\` at the
-//! pattern's end stands for itself; in a class `\` makes the next byte literal.
+//! pattern's end stands for itself; in a class `\` makes the next byte literal; the empty text matches the empty pattern only,
+//! not `*` (KEYS and SCAN take a plain `*` for no pattern at all).
 
 /// Whether all of `text` matches `pattern`; `nocase` ignores the case of ASCII letters.
 pub fn matches(pattern: &[u8], text: &[u8], nocase: bool) -> bool {
+    if text.is_empty() {
+        return pattern.is_empty();
+    }
     let (mut p, mut t) = (0, 0);
     // Where to go on after the latest star, and the first byte of text that it does not yet cover.
     let mut star: Option<(usize, usize)> = None;

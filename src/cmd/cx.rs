@@ -1,6 +1,7 @@
 //! What a command is given, and what it may give back.
 
 use super::{Registry, Report, Session};
+use crate::base::number::parse_i64;
 use crate::base::time::Now;
 use crate::config::Config;
 use crate::resp::{Error, Out};
@@ -56,6 +57,20 @@ pub struct Cx<'a> {
     pub reports: &'a [Report],
     /// The name of the command that runs, for errors that quote it.
     pub row: &'static super::Command,
+}
+
+impl Cx<'_> {
+    /// The database that an argument names.
+    pub fn database(&self, text: &[u8]) -> Result<usize, Error> {
+        let index = parse_i64(text).ok_or(Error::NotInteger)?;
+        if i32::try_from(index).is_err() {
+            return Err(Error::text_of(
+                "ERR value is out of range, value must between -2147483648 and 2147483647",
+            ));
+        }
+        let databases = self.env.config.databases as usize;
+        usize::try_from(index).ok().filter(|index| *index < databases).ok_or(Error::DbIndex)
+    }
 }
 
 /// What a function returns: an outcome, or a client's mistake that becomes the reply.

@@ -12,6 +12,11 @@ pub(crate) fn c_text(bytes: &[u8], max: usize) -> &[u8] {
     &bytes[..end.min(max)]
 }
 
+/// Whether a command's name is a line of an HTTP request: a web page made somebody's browser send it, across protocols.
+pub fn is_http(name: &[u8]) -> bool {
+    name.eq_ignore_ascii_case(b"post") || name.eq_ignore_ascii_case(b"host:")
+}
+
 /// The error for a name that no command has. It may hold line breaks, which a reply must not.
 pub fn unknown_command(args: Args<'_>) -> Vec<u8> {
     let mut quoted = Vec::new();

@@ -54,12 +54,15 @@ impl Config {
 
     /// CONFIG GET: the knobs that any pattern names, each spelling once. An alias counts as a name of its own, as in
     /// Redis, so `*` gives a knob with an alias twice. Order: by pattern, then by row (Redis's is that of a hash).
-    pub fn matching(&self, patterns: &[&str]) -> Vec<(&'static str, String)> {
-        let mut found: Vec<(&'static str, String)> = Vec::new();
+    pub fn matching(&self, patterns: &[&str]) -> Vec<(String, String)> {
+        let mut found: Vec<(String, String)> = Vec::new();
         for pattern in patterns {
             for (knob, spelling) in spellings(pattern) {
-                if !found.iter().any(|(name, _)| *name == spelling) {
-                    found.push((spelling, (knob.get)(self)));
+                if !found.iter().any(|(name, _)| name.eq_ignore_ascii_case(spelling)) {
+                    // An exact name comes back as it was asked for, whatever its case.
+                    let asked = pattern.eq_ignore_ascii_case(spelling);
+                    let shown = if asked { *pattern } else { spelling };
+                    found.push((shown.to_string(), (knob.get)(self)));
                 }
             }
         }
@@ -86,9 +89,12 @@ impl Config {
             EnableCommand::Yes => true,
             EnableCommand::Local => local,
         };
-        let mut chosen = Vec::with_capacity(pairs.len());
-        for (place, (name, _)) in pairs.iter().enumerate() {
-            let (knob, _) = find(name).ok_or_else(|| SetError::Unknown { name: (*name).into() })?;
+        // As in Redis, all names are looked up before any is judged.
+        let known = |(name, _): &(&str, &str)| {
+            find(name).map(|(knob, _)| knob).ok_or_else(|| SetError::Unknown { name: (*name).into() })
+        };
+        let chosen = pairs.iter().map(known).collect::<Result<Vec<_>, _>>()?;
+        for (place, (knob, (name, _))) in chosen.iter().zip(pairs).enumerate() {
             let refusal = match knob.when {
                 When::Boot => Some("can't set immutable config"),
                 When::Protected if !protected_allowed => Some("can't set protected config"),
@@ -100,7 +106,6 @@ impl Config {
             if let Some(why) = refusal {
                 return Err(SetError::failed(name, why));
             }
-            chosen.push(knob);
         }
         Ok(chosen)
     }

@@ -12,11 +12,10 @@
 
 #![forbid(unsafe_code)]
 
+mod corrupt;
 pub mod crc64;
 pub mod dump;
 pub mod lzf;
 pub mod rdb_string;
 
-/// The bytes are not what they claim to be.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Corrupt;
+pub use corrupt::Corrupt;

@@ -302,6 +302,9 @@ impl Parser {
     #[inline]
     fn length(&mut self, buf: &[u8], limits: &Limits) -> Result<usize, Step> {
         let Some(&mark) = buf.get(self.pos) else { return Err(Step::Incomplete { want: self.pos + 1 }) };
+        if mark == b'\r' && self.pos + 1 < buf.len() {
+            return Err(Step::Error(ProtocolError::ExpectedBulk(mark)));
+        }
         match number_line(buf, self.pos + 1) {
             Line::Missing if buf.len() - self.pos > LINE_MAX => {
                 Err(Step::Error(ProtocolError::BigLengthLine))

@@ -99,6 +99,13 @@ impl Out {
         self.buf.truncate(mark.buf);
     }
 
+    /// Forgets all that waits.
+    pub fn clear(&mut self) {
+        self.parts.clear();
+        self.parts_len = 0;
+        self.buf.clear();
+    }
+
     /// The first error text written since `mark`, without its `-`.
     pub fn error_since(&self, mark: Mark) -> Option<&[u8]> {
         if self.parts.len() > mark.parts {

@@ -65,8 +65,12 @@ impl Input {
             self.at = 0;
         }
         // A large argument's room is made at once: growing by doubling would copy it many times.
-        let missing = self.want.saturating_sub(self.buf.len()).min(RESERVE_MAX);
-        self.buf.reserve(missing.max(bytes.len()));
+        let missing = self.want.saturating_sub(self.buf.len()).min(RESERVE_MAX).max(bytes.len());
+        if self.buf.len() < RESERVE_MAX {
+            self.buf.reserve(missing);
+        } else if self.buf.capacity() - self.buf.len() < missing {
+            self.buf.reserve_exact(missing.max(self.buf.len() / 4));
+        }
         self.buf.extend_from_slice(bytes);
     }
 
@@ -85,7 +89,7 @@ impl Input {
     }
 }
 
-/// The most room that is made for an argument before it arrives.
+/// The most room that is made for an argument before it arrives; buffers above this grow by a quarter, not to the double.
 const RESERVE_MAX: usize = 1 << 20;
 
 /// A connection.

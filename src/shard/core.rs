@@ -375,11 +375,13 @@ impl Core {
         let backlog = self.config.input_backlog as usize;
         let Some(conn) = self.conn(id) else { return };
         let unread = conn.unread();
-        if conn.may_run() && unread > query_limit {
+        // What waits for its turn only is a backlog, not one request that is too long.
+        let runs = conn.may_run() && !conn.in_ready;
+        if runs && unread > query_limit {
             self.tallies.counters.query_buffer_closed += 1;
             return self.close(net, id);
         }
-        let stop = !conn.may_run() && unread > backlog;
+        let stop = !runs && unread > backlog;
         if stop != conn.recv_paused && !conn.closed && !conn.eof {
             conn.recv_paused = stop;
             if stop { net.pause_recv(id) } else { net.resume_recv(id) }

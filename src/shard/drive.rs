@@ -127,7 +127,7 @@ impl Core {
         reports: Option<Vec<Report>>,
     ) -> Option<(Stop, usize, Parser)> {
         let spare = self.spare.pop();
-        let Some(conn) = self.conn(id) else { return None };
+        let conn = self.conn(id)?;
         let mut session = conn.session.take()?;
         let owed = conn.owed();
         let mut out = std::mem::take(&mut conn.out);
@@ -153,7 +153,7 @@ impl Core {
         let stop = if owed > 0 && room <= work.out.len() { Stop::Full } else { self.drive(net, &mut work) };
         let (at, parser) = (work.at, work.parser);
         self.put_back(net);
-        let Some(conn) = self.conn(id) else { return None };
+        let conn = self.conn(id)?;
         conn.session = Some(session);
         conn.out = out;
         if conn.out.is_empty() {
@@ -402,10 +402,7 @@ impl Core {
         let mark = work.out.mark();
         let found = match command.found {
             Ok(found) if command.fits && (work.session.authenticated || found.row.is(flag::NO_AUTH)) => found,
-            refused => {
-                self.refuse(work, refused, args, mark);
-                return None;
-            }
+            refused => return self.refuse(work, refused, args, mark),
         };
         if let Some((_, mode)) = self.pause
             && (mode == PauseMode::All || found.row.flags & (flag::WRITE | flag::MAY_REPLICATE) != 0)
@@ -447,7 +444,18 @@ impl Core {
 
     /// Says why a command may not run, in Redis's order of refusals.
     #[cold]
-    fn refuse(&mut self, work: &mut Work<'_>, found: Result<Found, Missing>, args: Args<'_>, mark: Mark) {
+    fn refuse(
+        &mut self,
+        work: &mut Work<'_>,
+        found: Result<Found, Missing>,
+        args: Args<'_>,
+        mark: Mark,
+    ) -> Option<Stop> {
+        if found.is_err() && unknown::is_http(args.at(0)) {
+            // A browser was tricked into speaking to us: it learns nothing, not even what came before.
+            work.out.clear();
+            return Some(Stop::Close);
+        }
         let text = match found {
             Err(Missing::Command) => unknown::unknown_command(args),
             Err(Missing::Subcommand(parent)) => unknown::unknown_subcommand(parent, args),
@@ -460,6 +468,7 @@ impl Core {
         work.out.take_errors();
         self.tallies.rejected(&text, found.ok().map(|f| f.id));
         self.reply_mode(work, mark);
+        None
     }
 
     #[inline]

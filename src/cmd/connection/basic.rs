@@ -1,6 +1,5 @@
 //! PING, ECHO, SELECT, QUIT, RESET.
 
-use crate::base::number::parse_i64;
 use crate::cmd::row::{Deprecated, category, flag};
 use crate::cmd::{Command, Cx, Done, Outcome, Plan};
 use crate::resp::{Args, Error};
@@ -86,12 +85,7 @@ fn echo(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
 }
 
 fn select(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
-    let index = parse_i64(args.at(1)).filter(|i| i32::try_from(*i).is_ok()).ok_or(Error::NotInteger)?;
-    let databases = cx.env.config.databases as i64;
-    if !(0..databases).contains(&index) {
-        return Err(Error::DbIndex);
-    }
-    cx.session.db = index as usize;
+    cx.session.db = cx.database(args.at(1))?;
     cx.out.ok();
     Ok(Outcome::Done)
 }

@@ -3,7 +3,6 @@
 //! What moves keeps its TTL and its access clock; what is copied keeps its TTL and starts a new clock. A long string is
 //! shared by its copies.
 
-use crate::base::number::parse_i64;
 use crate::cmd::row::{category, flag, key};
 use crate::cmd::{Command, Cx, Done, KeySpec, Outcome, Plan};
 use crate::ds::{Owned, View};
@@ -103,18 +102,6 @@ fn carry(keys: &mut Keys<'_>, key: &[u8], newkey: &[u8], db: Option<usize>) {
     there.changed(newkey);
 }
 
-/// Reads the number of a database.
-fn database(cx: &Cx<'_>, text: &[u8]) -> Result<usize, Error> {
-    let index = parse_i64(text).ok_or(Error::NotInteger)?;
-    if i32::try_from(index).is_err() {
-        return Err(Error::text_of(
-            "ERR value is out of range, value must between -2147483648 and 2147483647",
-        ));
-    }
-    let databases = cx.env.config.databases as usize;
-    usize::try_from(index).ok().filter(|index| *index < databases).ok_or(Error::DbIndex)
-}
-
 fn copy(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
     let (source, destination) = (args.at(1), args.at(2));
     let (mut db, mut replace) = (cx.keys.db, false);
@@ -124,7 +111,7 @@ fn copy(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
             replace = true;
         } else if args.is(i, "db") && i + 1 < args.len() {
             i += 1;
-            db = database(cx, args.at(i))?;
+            db = cx.database(args.at(i))?;
         } else {
             return Err(Error::Syntax);
         }
@@ -161,7 +148,7 @@ fn twin(keys: &mut Keys<'_>, key: &[u8]) -> Option<Taken> {
 
 fn r#move(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
     let key = args.at(1);
-    let db = database(cx, args.at(2))?;
+    let db = cx.database(args.at(2))?;
     if db == cx.keys.db {
         return Err(Error::SameObject);
     }

@@ -1,0 +1,147 @@
+//! One shard's data as a value, and what it leaves for the shard to carry away.
+
+use super::{Db, Expired, Value};
+use crate::ds::Table;
+
+/// What a store has counted since it was made or reset.
+#[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
+pub struct Tally {
+    /// Lookups for reading that found their key.
+    pub hits: u64,
+    /// Lookups for reading that did not.
+    pub misses: u64,
+    /// Keys that expired.
+    pub expired: u64,
+    /// Keys removed to make room.
+    pub evicted: u64,
+}
+
+impl Tally {
+    /// Adds another store's.
+    pub fn add(&mut self, other: &Tally) {
+        self.hits += other.hits;
+        self.misses += other.misses;
+        self.expired += other.expired;
+        self.evicted += other.evicted;
+    }
+}
+
+/// Memory on its way to be freed where it delays nobody.
+pub enum Garbage {
+    /// A large value.
+    Value(Value),
+    /// A whole database.
+    Table(Box<Table<Value>>),
+}
+
+/// A value at least this long is freed off the hot path, in bytes.
+pub const LAZY_FREE_FROM: usize = 64 * 1024;
+
+/// The most garbage that waits for the shard to take it away; what comes then is freed on the spot.
+const GARBAGE_MAX: usize = 4_096;
+
+/// One shard's data.
+pub struct Store {
+    shard: usize,
+    seed: u64,
+    pub(super) dbs: Vec<Db>,
+    /// Counters of INFO.
+    pub tally: Tally,
+    /// Writes since the start (`rdb_changes_since_last_save`).
+    pub dirty: u64,
+    garbage: Vec<Garbage>,
+}
+
+impl Store {
+    /// An empty store of `databases` databases. The seed decides how keys are hashed, alike in all shards.
+    pub fn new(shard: usize, databases: usize, seed: u64) -> Store {
+        let dbs = (0..databases).map(|_| Db::new(seed)).collect();
+        Store { shard, seed, dbs, tally: Tally::default(), dirty: 0, garbage: Vec::new() }
+    }
+
+    /// Whose store this is.
+    pub fn shard(&self) -> usize {
+        self.shard
+    }
+
+    /// A database by its number, which the session has checked.
+    pub fn db(&self, index: usize) -> &Db {
+        &self.dbs[index]
+    }
+
+    /// A database by its number, for writing.
+    pub fn db_mut(&mut self, index: usize) -> &mut Db {
+        &mut self.dbs[index]
+    }
+
+    /// How many databases.
+    pub fn databases(&self) -> usize {
+        self.dbs.len()
+    }
+
+    /// Exchanges two databases.
+    pub fn swap(&mut self, a: usize, b: usize) {
+        self.dbs.swap(a, b);
+        self.dirty += 1;
+    }
+
+    /// Empties a database; the old content becomes garbage. How many keys there were.
+    pub fn flush(&mut self, db: usize) -> usize {
+        let old = std::mem::replace(&mut self.dbs[db], Db::new(self.seed));
+        let keys = old.len();
+        if keys > 0 {
+            self.dirty += keys as u64;
+            self.discard(Garbage::Table(Box::new(old.into_table())));
+        }
+        keys
+    }
+
+    /// Leaves garbage for the shard to carry away.
+    pub fn discard(&mut self, garbage: Garbage) {
+        if self.garbage.len() < GARBAGE_MAX {
+            self.garbage.push(garbage);
+        }
+    }
+
+    /// Leaves a value for the shard to free when it is large, else frees it here.
+    pub fn discard_value(&mut self, value: Value) {
+        if value.heap_bytes() >= LAZY_FREE_FROM {
+            self.discard(Garbage::Value(value));
+        }
+    }
+
+    /// The garbage that waits.
+    pub fn take_garbage(&mut self) -> Option<Vec<Garbage>> {
+        (!self.garbage.is_empty()).then(|| std::mem::take(&mut self.garbage))
+    }
+
+    /// Bytes that the data takes: blocks, tables and large values, as allocated.
+    pub fn bytes(&self) -> usize {
+        self.dbs.iter().map(Db::bytes).sum()
+    }
+
+    /// Removes expired keys, at most `budget` entries looked at; how many were. Removals are counted.
+    pub fn expire_slice(&mut self, now_ms: i64, budget: usize) -> Expired {
+        let mut total = Expired::default();
+        for db in &mut self.dbs {
+            if total.looked_at >= budget {
+                break;
+            }
+            total.add(db.expire_slice(now_ms, budget - total.looked_at, &mut self.garbage));
+        }
+        self.tally.expired += total.removed as u64;
+        total
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_store_can_cross_threads() {
+        fn is_send<T: Send>() {}
+        is_send::<Store>();
+        is_send::<Garbage>();
+    }
+}
