@@ -168,7 +168,7 @@ mod tests {
     #[test]
     fn names_are_told_once_and_in_any_case() {
         let config = Config::default();
-        assert_eq!(config.matching(&["HZ", "hz", "h?"]), [("hz", "10".to_string())]);
+        assert_eq!(config.matching(&["HZ", "hz", "h?"]), [("HZ".to_string(), "10".to_string())]);
         assert_eq!(config.matching(&["nosuch"]), []);
         let names: Vec<_> = config.matching(&["*-TIME-LIMIT", "busy*"]).into_iter().map(|(n, _)| n).collect();
         assert_eq!(names, ["lua-time-limit", "busy-reply-threshold"]);

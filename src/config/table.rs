@@ -77,6 +77,8 @@ const TRACKING: &str = "client tracking belongs to a later release";
 const NO_FORK: &str = "kring never forks";
 const NO_JEMALLOC: &str = "kring has no jemalloc";
 const OWN_THREADS: &str = "kring runs one thread per shard: use shards and cpu-list";
+const ALWAYS_LAZY: &str = "large values and flushed databases are always freed off the hot path";
+const NO_TITLE: &str = "kring keeps the process title that it was started with";
 const NO_SYSLOG: &str = "kring logs to logfile or the standard output; a service manager forwards that";
 
 knobs! {
@@ -187,10 +189,10 @@ knobs! {
         /// Shows a banner in the log when the log is not a terminal.
         "always-show-logo" => always_show_logo: bool = false, Any, Boot, Inert("kring has no logo");
         /// Whether the process title tells what the server does.
-        "set-proc-title" => set_proc_title: bool = true, Any, Boot, Works;
+        "set-proc-title" => set_proc_title: bool = true, Any, Boot, Inert(NO_TITLE);
         /// The process title, with {title}, {listen-addr}, {server-mode}, {port}, {tls-port}, {unixsocket}, {config-file}.
         "proc-title-template" => proc_title_template: String = "{title} {listen-addr} {server-mode}".into(),
-            TitleTemplate, Live, Works;
+            TitleTemplate, Live, Inert(NO_TITLE);
         /// Logs a report when the server crashes.
         "crash-log-enabled" => crash_log_enabled: bool = true, Any, Live, Inert("a panic prints its place and stops");
         /// Tests memory when the server crashes.
@@ -234,15 +236,15 @@ knobs! {
         /// How hard active expiry works, 1 to 10.
         "active-expire-effort" => active_expire_effort: u32 = 1, Int(1, 10), Live, Works;
         /// Frees expired values off the hot path.
-        "lazyfree-lazy-expire" => lazyfree_lazy_expire: bool = false, Any, Live, Works;
+        "lazyfree-lazy-expire" => lazyfree_lazy_expire: bool = false, Any, Live, Inert(ALWAYS_LAZY);
         /// Frees evicted values off the hot path.
-        "lazyfree-lazy-eviction" => lazyfree_lazy_eviction: bool = false, Any, Live, Works;
+        "lazyfree-lazy-eviction" => lazyfree_lazy_eviction: bool = false, Any, Live, Inert(ALWAYS_LAZY);
         /// Frees values that a command replaces (RENAME, say) off the hot path.
-        "lazyfree-lazy-server-del" => lazyfree_lazy_server_del: bool = false, Any, Live, Works;
+        "lazyfree-lazy-server-del" => lazyfree_lazy_server_del: bool = false, Any, Live, Inert(ALWAYS_LAZY);
         /// DEL frees as UNLINK does.
-        "lazyfree-lazy-user-del" => lazyfree_lazy_user_del: bool = false, Any, Live, Works;
+        "lazyfree-lazy-user-del" => lazyfree_lazy_user_del: bool = false, Any, Live, Inert(ALWAYS_LAZY);
         /// FLUSHALL and FLUSHDB without an argument free as ASYNC does.
-        "lazyfree-lazy-user-flush" => lazyfree_lazy_user_flush: bool = false, Any, Live, Works;
+        "lazyfree-lazy-user-flush" => lazyfree_lazy_user_flush: bool = false, Any, Live, Inert(ALWAYS_LAZY);
         /// Rehashes in idle time.
         "activerehashing" => activerehashing: bool = true, Any, Live, Inert("tables grow a segment at a time");
     }

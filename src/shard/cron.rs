@@ -5,8 +5,8 @@ use super::connections::Waits;
 use crate::base::time::Now;
 use crate::ring::net::{ConnId, World};
 
-/// How often the slow round comes, in microseconds.
-const ROUND_US: u64 = 100_000;
+/// How often active expiry looks for what is due, in microseconds.
+const EXPIRE_US: u64 = 100_000;
 /// Connections looked at in one round; all are within a second or, with very many, a few.
 const CONNS_PER_ROUND: usize = 1_000;
 
@@ -40,7 +40,7 @@ impl Cron {
     /// A slice took `took_ns`. With more to do the next one comes soon: the share of the time is 1/4 at effort 1, up to 1/2 at 10.
     pub fn expire_done(&mut self, now: Now, took_ns: u64, more: bool, effort: u64) {
         let took_us = took_ns / 1_000 + 1;
-        let pause = if more { took_us * (13 - effort.clamp(1, 10)) / 4 } else { ROUND_US };
+        let pause = if more { took_us * (13 - effort.clamp(1, 10)) / 4 } else { EXPIRE_US };
         self.busy = more;
         self.next_expire_us = now.mono_us + took_us + pause;
     }
@@ -54,7 +54,7 @@ impl Core {
         if self.now.mono_us < self.cron.next_round_us {
             return;
         }
-        self.cron.next_round_us = self.now.mono_us + ROUND_US;
+        self.cron.next_round_us = self.now.mono_us + 1_000_000 / u64::from(self.config.hz.max(1));
         self.tallies.sample(self.now);
         self.look_after_connections(net);
     }

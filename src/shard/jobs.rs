@@ -54,11 +54,13 @@ impl Core {
     pub(super) fn put_back(&mut self, net: &mut dyn World) {
         while let Some(shard) = self.hand.first() {
             let Some(mut store) = self.hand.remove(shard) else { break };
-            if let Some(garbage) = store.take_garbage() {
-                self.shared.control.free(garbage);
-            }
+            let garbage = store.take_garbage();
             if self.shared.cells[shard].put(store) && shard != self.id {
                 net.wake(shard);
+            }
+            // With no store in hand: handing over may enter the kernel.
+            if let Some(garbage) = garbage {
+                self.shared.control.free(garbage);
             }
         }
     }

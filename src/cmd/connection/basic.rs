@@ -120,7 +120,10 @@ mod tests {
             ("SELECT 15", "+OK\r\n"),
             ("SELECT 16", "-ERR DB index is out of range\r\n"),
             ("SELECT -1", "-ERR DB index is out of range\r\n"),
-            ("SELECT 2147483648", "-ERR value is not an integer or out of range\r\n"),
+            (
+                "SELECT 2147483648",
+                "-ERR value is out of range, value must between -2147483648 and 2147483647\r\n",
+            ),
             ("SELECT x", "-ERR value is not an integer or out of range\r\n"),
         ] {
             assert_eq!(world.run(line), expected, "{line}");

@@ -82,7 +82,7 @@ mod tests {
         for (line, reply) in [
             ("DEBUG STRINGMATCH-LEN 3 a?a", ":1\r\n"),
             ("DEBUG STRINGMATCH-LEN 100000 a*a*a*a*a*a*a*b", ":0\r\n"),
-            ("DEBUG STRINGMATCH-LEN 0 *", ":1\r\n"),
+            ("DEBUG STRINGMATCH-LEN 0 *", ":0\r\n"),
             ("DEBUG STRINGMATCH-LEN x *", "-ERR value is out of range, must be positive\r\n"),
         ] {
             assert_eq!(world.run(line), reply, "{line}");
