@@ -58,6 +58,13 @@ impl ShardSet {
         set
     }
 
+    /// The shards from `first` on, below `end`.
+    pub fn range(first: usize, end: usize) -> ShardSet {
+        let mut set = ShardSet::EMPTY;
+        (first..end).for_each(|s| set.insert(s));
+        set
+    }
+
     /// Adds a shard.
     pub fn insert(&mut self, shard: usize) {
         self.bits[shard / 64] |= 1 << (shard % 64);

@@ -13,7 +13,7 @@ use crate::cmd::row::{category, flag};
 use crate::cmd::{Command, Cx, Done, Outcome, Plan, Where};
 use crate::ds::Ref;
 use crate::resp::{Args, Error, Out};
-use crate::store::{Keys, Route, Value, kind};
+use crate::store::{Keys, Route, ShardSet, Value, kind};
 
 /// This file's rows.
 pub const COMMANDS: &[Command] = &[
@@ -38,7 +38,7 @@ pub const COMMANDS: &[Command] = &[
         arity: -2,
         flags: flag::READONLY,
         categories: category::KEYSPACE,
-        plan: Plan::By(shard_of_cursor),
+        plan: Plan::By(shards_from_cursor),
         run: scan,
         summary: "Walks over the keys of the database in small steps.",
         since: "2.8.0",
@@ -158,11 +158,14 @@ impl<'a> Wish<'a> {
     }
 }
 
-/// SCAN's plan. A bad cursor needs no store to be refused.
-fn shard_of_cursor(args: Args<'_>, route: Route) -> Where {
-    match args.get(1).and_then(parse_u64) {
-        Some(cursor) => Where::Shard((cursor % route.shards() as u64) as usize),
+/// SCAN's plan: the cursor's shard and those after it, so that a small keyspace is over in one call, as in Redis. A bad
+/// cursor needs no store to be refused.
+fn shards_from_cursor(args: Args<'_>, route: Route) -> Where {
+    let shards = route.shards();
+    match args.get(1).and_then(parse_u64).map(|cursor| (cursor % shards as u64) as usize) {
         None => Where::Anywhere,
+        Some(last) if last + 1 == shards => Where::Shard(last),
+        Some(first) => Where::Shards(ShardSet::range(first, shards)),
     }
 }
 
@@ -180,12 +183,12 @@ fn scan(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
 /// Looks at about as many keys as are wished for from a cursor on, and gives the next cursor.
 fn scan_step(keys: &mut Keys<'_>, cursor: u64, wish: &Wish<'_>, found: &mut Found) -> u64 {
     let shards = keys.hand.route().shards() as u64;
-    let (shard, mut position) = (cursor % shards, cursor / shards);
+    let (mut shard, mut position) = (cursor % shards, cursor / shards);
     let now_ms = keys.now.ms();
-    let table = keys.hand.peek(shard as usize).db(keys.db).table();
     let (mut seen, mut places) = (0, wish.count.saturating_mul(SCAN_PLACES));
     let mut gone: Vec<Vec<u8>> = Vec::new();
     loop {
+        let table = keys.hand.peek(shard as usize).db(keys.db).table();
         position = table.scan(position, &mut |entry| {
             seen += 1;
             if expired(&entry, now_ms) {
@@ -195,7 +198,10 @@ fn scan_step(keys: &mut Keys<'_>, cursor: u64, wish: &Wish<'_>, found: &mut Foun
             }
         });
         places -= 1;
-        if position == 0 || seen >= wish.count || places == 0 {
+        if position == 0 {
+            shard += 1;
+        }
+        if shard == shards || seen >= wish.count || places == 0 {
             break;
         }
     }
@@ -203,11 +209,7 @@ fn scan_step(keys: &mut Keys<'_>, cursor: u64, wish: &Wish<'_>, found: &mut Foun
         // Looking an expired key up removes it.
         keys.peek(key);
     }
-    match position {
-        0 if shard + 1 < shards => shard + 1,
-        0 => 0,
-        _ => position * shards + shard,
-    }
+    if shard == shards { 0 } else { position * shards + shard }
 }
 
 fn randomkey(cx: &mut Cx<'_>, _args: Args<'_>) -> Done {
