@@ -31,6 +31,22 @@ pub(super) enum Place {
     Several,
 }
 
+/// What a batch is parsed by.
+pub(super) struct Rules<'a> {
+    pub limits: Limits,
+    /// The most commands.
+    pub depth: usize,
+    pub registry: &'a Registry,
+    pub route: Route,
+}
+
+/// How far the input was read: the state of the command that was begun at `start`, and its spans so far.
+pub(super) struct Reading<'a> {
+    pub parser: &'a mut Parser,
+    pub partial: &'a mut Vec<Span>,
+    pub start: usize,
+}
+
 /// What ended a batch.
 pub(super) enum End {
     /// It is full, or all was read.
@@ -51,47 +67,37 @@ pub(super) struct Batch {
 }
 
 impl Batch {
-    /// Parses up to `depth` commands of `input` with `parser`, which is left where it stopped. `partial` holds the spans of a
-    /// command that was begun before, and afterwards those of the one that is not complete.
-    pub fn fill(
-        &mut self,
-        input: &[u8],
-        parser: &mut Parser,
-        partial: &mut Vec<Span>,
-        limits: &Limits,
-        depth: usize,
-        registry: &Registry,
-        route: Route,
-        start: usize,
-    ) -> End {
+    /// Parses up to `rules.depth` commands of `input` from where `place` says, and leaves there where it stopped.
+    pub fn fill(&mut self, input: &[u8], place: &mut Reading<'_>, rules: &Rules<'_>) -> End {
+        let Reading { parser, partial, start } = place;
         self.commands.clear();
         self.spans.clear();
         self.inline.clear();
         self.spans.append(partial);
-        let mut start = start;
+        let mut start = *start;
         let mut first = 0;
         self.rest = start;
-        while self.commands.len() < depth {
-            if limits.authenticated
+        while self.commands.len() < rules.depth {
+            if rules.limits.authenticated
                 && parser.is_fresh()
                 && let Some(end) = whole(input, parser.position(), &mut self.spans)
             {
-                *parser = Parser::at(end);
-                self.add(input, (start, end), first, false, registry, route);
+                **parser = Parser::at(end);
+                self.add(input, (start, end), first, false, rules);
                 first = self.spans.len();
                 start = end;
                 self.rest = end;
                 continue;
             }
-            match parser.step(input, limits, &mut self.spans, &mut self.inline) {
+            match parser.step(input, &rules.limits, &mut self.spans, &mut self.inline) {
                 Step::Incomplete { .. } => {
                     partial.extend_from_slice(&self.spans[first..]);
                     return End::Partial;
                 }
                 Step::Error(e) => return End::Error(e),
                 Step::Command { end, inline } => {
-                    *parser = Parser::at(end);
-                    self.add(input, (start, end), first, inline, registry, route);
+                    **parser = Parser::at(end);
+                    self.add(input, (start, end), first, inline, rules);
                     first = self.spans.len();
                     start = end;
                     self.rest = end;
@@ -109,8 +115,7 @@ impl Batch {
         (start, end): (usize, usize),
         first: usize,
         inline: bool,
-        registry: &Registry,
-        route: Route,
+        rules: &Rules<'_>,
     ) {
         let spans = (first as u32, self.spans.len() as u32);
         if spans.0 == spans.1 {
@@ -118,10 +123,10 @@ impl Batch {
         }
         let buf = if inline { &self.inline } else { input };
         let args = Args::new(buf, &self.spans[first..]);
-        let found = registry.find(args);
+        let found = rules.registry.find(args);
         let fits = found.is_ok_and(|f| f.row.takes(args.len()));
         let place = match found {
-            Ok(found) if fits => short_place(found, args, route),
+            Ok(found) if fits => short_place(found, args, rules.route),
             _ => Place::Anywhere,
         };
         self.commands.push(Parsed { found, fits, place, start, end, spans, inline, hash: 0 });

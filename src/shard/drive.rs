@@ -1,6 +1,6 @@
 //! The life of a command: parse a batch, fetch its memory, take the stores, run, count.
 
-use super::batch::{Batch, End, Parsed, Place, place_of};
+use super::batch::{Batch, End, Parsed, Place, Reading, Rules, place_of};
 use super::connections::{Conn, Waits};
 use super::{Core, Job};
 use crate::cmd::cx::MemoryNow;
@@ -218,19 +218,15 @@ impl Core {
 
     /// How many bytes the next commands take, at most a batch of them.
     fn mailable(&mut self, rest: &[u8]) -> usize {
-        let limits = Limits { bulk_max: i64::MAX, authenticated: true };
+        let rules = Rules {
+            limits: Limits { bulk_max: i64::MAX, authenticated: true },
+            depth: self.policy.depth,
+            registry: &self.shared.registry,
+            route: self.shared.route,
+        };
         let (mut parser, mut partial) = (Parser::default(), Vec::new());
-        let shared = &self.shared;
-        self.batch.fill(
-            rest,
-            &mut parser,
-            &mut partial,
-            &limits,
-            self.policy.depth,
-            &shared.registry,
-            shared.route,
-            0,
-        );
+        let mut reading = Reading { parser: &mut parser, partial: &mut partial, start: 0 };
+        self.batch.fill(rest, &mut reading, &rules);
         self.batch.commands.last().map_or(rest.len(), |c| c.end)
     }
 
@@ -256,22 +252,17 @@ impl Core {
                 return Stop::Full;
             }
             let mut batch = std::mem::take(&mut self.batch);
-            let limits = Limits {
-                bulk_max: self.config.proto_max_bulk_len as i64,
-                authenticated: work.session.authenticated,
+            let rules = Rules {
+                limits: Limits {
+                    bulk_max: self.config.proto_max_bulk_len as i64,
+                    authenticated: work.session.authenticated,
+                },
+                depth: if work.reports.is_some() { 1 } else { self.policy.depth },
+                registry: &self.shared.registry,
+                route: self.shared.route,
             };
-            let depth = if work.reports.is_some() { 1 } else { self.policy.depth };
-            let (registry, route) = (&self.shared.registry, self.shared.route);
-            let end = batch.fill(
-                work.input,
-                &mut work.parser,
-                work.partial,
-                &limits,
-                depth,
-                registry,
-                route,
-                work.at,
-            );
+            let mut reading = Reading { parser: &mut work.parser, partial: work.partial, start: work.at };
+            let end = batch.fill(work.input, &mut reading, &rules);
             let mut stop = None;
             let mut prefetched = 0u64;
             let mut ticks = net.ticks_ns();
