@@ -1,6 +1,7 @@
 //! Layer 0: what every other layer stands on, and nothing that knows of Redis's data.
 
 pub mod cell;
+pub mod cpu;
 pub mod crc16;
 pub mod glob;
 pub mod heap;

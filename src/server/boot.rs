@@ -3,7 +3,7 @@
 use super::control::{Line, Message};
 use super::log::Log;
 use super::{cores, sockets};
-use crate::base::prng;
+use crate::base::{cpu, prng};
 use crate::cmd::ServerInfo;
 use crate::cmd::version::{KRING_VERSION, REDIS_VERSION};
 use crate::config::{Config, Loaded};
@@ -30,6 +30,7 @@ pub enum BootError {
     Listen(String, std::io::Error),
     BadAddress(String),
     NoListener,
+    Processor(&'static str),
     Io { what: String, error: std::io::Error },
     Shard { shard: usize, error: String },
 }
@@ -56,6 +57,10 @@ impl fmt::Display for BootError {
             BootError::BadAddress(name) => {
                 write!(f, "bind names {name}, which is no address of any host known here: correct bind")
             }
+            BootError::Processor(lacks) => write!(
+                f,
+                "this processor lacks {lacks}: build for it by changing .cargo/config.toml, or run on x86-64 of 2013 or newer"
+            ),
             BootError::NoListener => write!(f, "nothing to listen on: set a port or a unixsocket"),
             BootError::Io { what, error } => write!(f, "{what}: {error}"),
             BootError::Shard { shard, error } => write!(f, "shard {shard} stopped: {error}"),
@@ -71,6 +76,9 @@ fn io(what: impl Into<String>) -> impl FnOnce(std::io::Error) -> BootError {
 /// Runs the server until a signal or SHUTDOWN ends it.
 pub fn serve(loaded: Loaded) -> Result<(), BootError> {
     let Loaded { mut config, warnings, path } = loaded;
+    if let Some(lacks) = cpu::missing() {
+        return Err(BootError::Processor(lacks));
+    }
     let cores = cores::assign(&config)?;
     let shards = cores.len();
     let granted = probe::check(config.maxclients as usize, shards).map_err(BootError::Ring)?;
