@@ -1,0 +1,24 @@
+//! Whether this processor has what the build asks for (`.cargo/config.toml`).
+
+use std::arch::x86_64::{__cpuid, __cpuid_count};
+
+/// What the processor lacks, by name: AES and PCLMULQDQ, and AVX2 and BMI2, which stand for x86-64-v3.
+pub fn missing() -> Option<&'static str> {
+    let (leaf1, leaf7) = (__cpuid(1), __cpuid_count(7, 0));
+    [
+        ("AES", leaf1.ecx & 1 << 25),
+        ("PCLMULQDQ", leaf1.ecx & 1 << 1),
+        ("AVX2", leaf7.ebx & 1 << 5),
+        ("BMI2", leaf7.ebx & 1 << 8),
+    ]
+    .into_iter()
+    .find_map(|(name, bit)| (bit == 0).then_some(name))
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn what_runs_this_test_lacks_nothing() {
+        assert_eq!(super::missing(), None);
+    }
+}
