@@ -40,6 +40,8 @@ pub struct Env<'a> {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct MemoryNow {
     pub rss: u64,
+    /// Resident when the server had started: code, stacks, rings, tables.
+    pub startup: u64,
     pub rss_peak: u64,
     pub used_peak: u64,
     pub cpu_user_us: u64,

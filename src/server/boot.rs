@@ -3,6 +3,7 @@
 use super::control::{Line, Message};
 use super::log::Log;
 use super::{cores, sockets};
+use crate::base::heap::give_back_free_memory;
 use crate::base::{cpu, prng};
 use crate::cmd::ServerInfo;
 use crate::cmd::version::{KRING_VERSION, REDIS_VERSION};
@@ -83,9 +84,9 @@ pub fn serve(loaded: Loaded) -> Result<(), BootError> {
     let shards = cores.len();
     let granted = probe::check(config.maxclients as usize, shards).map_err(BootError::Ring)?;
     std::env::set_current_dir(&config.dir).map_err(io(format!("cannot change to dir {}", config.dir)))?;
-    let listeners = sockets::open(&config)?;
     let log = Log::open(&config.logfile, config.loglevel)
         .map_err(io(format!("cannot open logfile {}", config.logfile)))?;
+    let listeners = sockets::open(&config).inspect_err(|e| log.warning(&e.to_string()))?;
     if config.daemonize {
         nix::unistd::daemon(true, false)
             .map_err(|e| BootError::Io { what: "cannot daemonize".into(), error: e.into() })?;
@@ -173,8 +174,13 @@ fn start(
     main: &Sender<Message>,
 ) -> Result<Process, BootError> {
     let shards = cores.len();
-    let (garbage, heap) = channel();
-    spawn("kring-free", move || heap.into_iter().for_each(drop))?;
+    let (garbage, heap) = channel::<Vec<crate::store::Garbage>>();
+    spawn("kring-free", move || {
+        for garbage in heap {
+            drop(garbage);
+            give_back_free_memory();
+        }
+    })?;
     let mut bells = Vec::new();
     let mut notices = Vec::new();
     let mut lines = Vec::new();
@@ -234,12 +240,15 @@ fn run_shard(plan: Plan, report: &Sender<Result<(), ring::Error>>) -> Result<(),
         cores::pin(core);
     }
     let config = &plan.config;
+    let defaults = Options::default();
     let options = Options {
         entries: config.ring_entries,
+        // The kernel wants room for at least as many completions as submissions.
+        cq_entries: defaults.cq_entries.max(2 * config.ring_entries),
         recv_buffers: config.recv_buffers,
         recv_buffer_bytes: config.recv_buffer_bytes,
         zero_copy_from: if config.zero_copy_from == 0 { usize::MAX } else { config.zero_copy_from as usize },
-        ..Options::default()
+        ..defaults
     };
     let (mut ring, pool) = match ring::open(&options) {
         Ok(opened) => opened,
@@ -297,6 +306,8 @@ fn look_at_memory(shared: &Shared) {
     let pages = pages.and_then(|t| t.split(' ').nth(1)?.parse::<u64>().ok()).unwrap_or(0);
     let rss = pages * 4_096;
     board.rss.store(rss, Ordering::Relaxed);
+    // The first look comes before the first client.
+    let _ = board.startup.compare_exchange(0, rss, Ordering::Relaxed, Ordering::Relaxed);
     board.rss_peak.fetch_max(rss, Ordering::Relaxed);
 }
 

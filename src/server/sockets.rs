@@ -6,6 +6,11 @@ use crate::ring::socket::{listen_tcp, listen_unix};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::path::Path;
+use std::time::Duration;
+
+/// How often, and how far apart, a port that is in use is tried: one second in all.
+const LISTEN_TRIES: u32 = 20;
+const LISTEN_PAUSE: Duration = Duration::from_millis(50);
 
 /// Opens them all: TCP on each bound address, and the Unix socket.
 pub(super) fn open(config: &Config) -> Result<Vec<OwnedFd>, BootError> {
@@ -16,7 +21,7 @@ pub(super) fn open(config: &Config) -> Result<Vec<OwnedFd>, BootError> {
             // As in Redis, a leading `-` lets an address be missing on this host.
             let (optional, name) = word.strip_prefix('-').map_or((false, word.as_str()), |rest| (true, rest));
             let addr = SocketAddr::new(address(name)?, config.port);
-            match listen_tcp(addr, config.tcp_backlog, addr.is_ipv6()) {
+            match listen_patiently(addr, config.tcp_backlog) {
                 Ok(fd) => open.push(fd),
                 Err(e) if optional && is_absent(&e) => missing = Some((addr, e)),
                 Err(e) => return Err(BootError::Listen(addr.to_string(), e)),
@@ -35,6 +40,18 @@ pub(super) fn open(config: &Config) -> Result<Vec<OwnedFd>, BootError> {
         return Err(BootError::NoListener);
     }
     Ok(open)
+}
+
+/// Listens; a port in use is tried again for a moment. The kernel takes a killed process's ring apart after its exit, and the
+/// ring holds the port until then.
+fn listen_patiently(addr: SocketAddr, backlog: u32) -> std::io::Result<OwnedFd> {
+    for _ in 1..LISTEN_TRIES {
+        match listen_tcp(addr, backlog, addr.is_ipv6()) {
+            Err(e) if e.kind() == std::io::ErrorKind::AddrInUse => std::thread::sleep(LISTEN_PAUSE),
+            done => return done,
+        }
+    }
+    listen_tcp(addr, backlog, addr.is_ipv6())
 }
 
 fn address(name: &str) -> Result<IpAddr, BootError> {

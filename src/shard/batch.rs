@@ -64,6 +64,8 @@ pub(super) struct Batch {
     pub inline: Vec<u8>,
     /// Where the first command starts that is not in the batch.
     pub rest: usize,
+    /// How long the input has to be for the command that is not complete, as far as it has said.
+    pub want: usize,
 }
 
 impl Batch {
@@ -90,7 +92,8 @@ impl Batch {
                 continue;
             }
             match parser.step(input, &rules.limits, &mut self.spans, &mut self.inline) {
-                Step::Incomplete { .. } => {
+                Step::Incomplete { want } => {
+                    self.want = want;
                     partial.extend_from_slice(&self.spans[first..]);
                     return End::Partial;
                 }

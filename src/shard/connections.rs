@@ -64,12 +64,12 @@ impl Input {
             self.want = self.want.saturating_sub(self.at);
             self.at = 0;
         }
-        // A large argument's room is made at once: growing by doubling would copy it many times.
-        let missing = self.want.saturating_sub(self.buf.len()).min(RESERVE_MAX).max(bytes.len());
-        if self.buf.len() < RESERVE_MAX {
-            self.buf.reserve(missing);
-        } else if self.buf.capacity() - self.buf.len() < missing {
-            self.buf.reserve_exact(missing.max(self.buf.len() / 4));
+        // An argument's room is made at once, as announced: growing step by step would copy a large one many times, and pages
+        // that nothing is written to cost nothing.
+        let missing = self.want.saturating_sub(self.buf.len()).max(bytes.len());
+        if self.buf.capacity() - self.buf.len() < missing {
+            let more = if self.buf.len() < DOUBLE_BELOW { self.buf.len() } else { self.buf.len() / 4 };
+            self.buf.reserve_exact(missing.max(more));
         }
         self.buf.extend_from_slice(bytes);
     }
@@ -89,8 +89,8 @@ impl Input {
     }
 }
 
-/// The most room that is made for an argument before it arrives; buffers above this grow by a quarter, not to the double.
-const RESERVE_MAX: usize = 1 << 20;
+/// Smaller buffers grow to the double, larger ones by a quarter.
+const DOUBLE_BELOW: usize = 1 << 20;
 
 /// A connection.
 pub(super) struct Conn {
@@ -149,6 +149,12 @@ impl Conn {
     /// Request bytes that have not run.
     pub fn unread(&self) -> usize {
         self.input.as_ref().map_or(0, |i| i.len())
+    }
+
+    /// Bytes that it takes itself, and its request buffer.
+    pub fn input_memory(&self) -> usize {
+        let input = self.input.as_ref().map_or(0, |i| size_of::<Input>() + i.buf.capacity());
+        size_of::<Conn>() + size_of::<Session>() + input
     }
 
     /// Whether its requests may run now.

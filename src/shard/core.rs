@@ -3,14 +3,14 @@
 use super::batch::Batch;
 use super::connections::{Conn, Input, Peer, Waits};
 use super::cron::Cron;
-use super::orders::Parked;
+use super::orders::{Nap, Parked};
 use super::policy::Policy;
 use super::shared::Shared;
 use super::tallies::Tallies;
 use super::{Job, Letter};
 use crate::base::prng;
 use crate::base::time::Now;
-use crate::cmd::{PauseMode, Session};
+use crate::cmd::{Order, PauseMode, Session};
 use crate::config::Config;
 use crate::ring::net::{Chunk, ConnId, World};
 use crate::store::Hand;
@@ -22,6 +22,8 @@ use std::sync::atomic::Ordering;
 /// Reply buffers that are kept for reuse, and the largest that is.
 const SPARE_MAX: usize = 512;
 const SPARE_BYTES_MAX: usize = 64 * 1024;
+/// A request buffer at least this large is worth asking the allocator to give memory back.
+const PURGE_FROM: usize = 4 << 20;
 /// How many connections with requests in hand run in one turn, one batch each.
 const READY_PER_TURN: usize = 256;
 
@@ -58,6 +60,7 @@ pub struct Core {
     pub(super) outbox: Vec<(usize, Letter)>,
     pub(super) parked: HashMap<u64, Parked>,
     pub(super) next_ticket: u64,
+    pub(super) naps: VecDeque<Nap>,
     pub(super) spare: Vec<Vec<u8>>,
     pub(super) tallies: Tallies,
     pub(super) cron: Cron,
@@ -91,6 +94,7 @@ impl Core {
             outbox: Vec::new(),
             parked: HashMap::new(),
             next_ticket: 0,
+            naps: VecDeque::new(),
             spare: Vec::new(),
             tallies,
             cron: Cron::new(now),
@@ -221,6 +225,7 @@ impl Core {
 
     /// Runs what is ready: jobs that wait, connections with requests in hand, timers.
     pub fn work(&mut self, net: &mut dyn World) {
+        self.nap(net);
         self.serve_waiting(net);
         for _ in 0..self.ready.len().min(READY_PER_TURN) {
             let Some(id) = self.ready.pop_front() else { break };
@@ -237,7 +242,11 @@ impl Core {
 
     /// Whether there is work that no event announces.
     pub fn is_busy(&self) -> bool {
-        !self.ready.is_empty() || !self.dirty.is_empty() || !self.outbox.is_empty() || self.cron.is_busy()
+        !self.ready.is_empty()
+            || !self.dirty.is_empty()
+            || !self.naps.is_empty()
+            || !self.outbox.is_empty()
+            || self.cron.is_busy()
     }
 
     /// Whether nothing is under way here: no job, report, order, letter or reply.
@@ -315,6 +324,10 @@ impl Core {
             Letter::Answer { ticket, report } => self.answered(net, ticket, *report),
             Letter::Sequence { from, ticket, order } => self.sequence(net, from, ticket, order),
             Letter::Do { from, ticket, order } => {
+                if let Order::Sleep(us) = *order {
+                    let turn = self.tallies.counters.turns;
+                    return self.naps.push_back(Nap { us, from, ticket, turn });
+                }
                 self.carry_out(net, &order);
                 self.post(net, from, Letter::Done { ticket });
             }
@@ -354,7 +367,8 @@ impl Core {
             return;
         }
         conn.closed = true;
-        conn.input = None;
+        let input = conn.input.take();
+        self.drop_input(input);
         net.close(id);
     }
 
@@ -367,6 +381,11 @@ impl Core {
         if conn.closing || conn.waits == Waits::Nothing {
             self.close(net, id);
         }
+    }
+
+    /// Frees a connection's requests; when they were large, what is free goes back to the kernel soon.
+    pub(super) fn drop_input(&mut self, input: Option<Box<Input>>) {
+        self.cron.purge |= input.is_some_and(|input| input.buf.capacity() >= PURGE_FROM);
     }
 
     /// Bounds what a connection has sent and not run.

@@ -15,12 +15,20 @@ pub(super) struct Cron {
     next_round_us: u64,
     next_expire_us: u64,
     busy: bool,
+    /// Much memory was freed here: give it back to the kernel.
+    pub purge: bool,
     conn_cursor: usize,
 }
 
 impl Cron {
     pub fn new(now: Now) -> Cron {
-        Cron { next_round_us: now.mono_us, next_expire_us: now.mono_us, busy: false, conn_cursor: 0 }
+        Cron {
+            next_round_us: now.mono_us,
+            next_expire_us: now.mono_us,
+            busy: false,
+            purge: false,
+            conn_cursor: 0,
+        }
     }
 
     /// Whether expiry wants the next turn.
@@ -56,6 +64,9 @@ impl Core {
         }
         self.cron.next_round_us = self.now.mono_us + 1_000_000 / u64::from(self.config.hz.max(1));
         self.tallies.sample(self.now);
+        if std::mem::take(&mut self.cron.purge) {
+            self.shared.control.purge();
+        }
         self.look_after_connections(net);
     }
 

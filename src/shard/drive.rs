@@ -65,6 +65,7 @@ impl Core {
         else {
             return;
         };
+        let want = self.batch.want.saturating_sub(at);
         let Some(conn) = self.conn(id) else { return };
         if at < bytes.len() && !matches!(stop, Stop::Close) {
             let input = Core::input_of(conn);
@@ -74,7 +75,7 @@ impl Core {
                 // The tail is one command that is not complete: go on where its parser stopped.
                 input.parser = parser.shifted(at);
                 input.spans = partial.iter().map(|s| s.shifted(at)).collect();
-                input.want = 1;
+                input.want = want;
             }
         }
         self.settle(net, id, stop, &bytes[at..]);
@@ -94,8 +95,7 @@ impl Core {
         let (stop, at) = match ran {
             None => return,
             Some((stop @ Stop::Empty, at, parser)) => {
-                (input.at, input.parser, input.spans, input.want) =
-                    (at, parser, partial, input.buf.len() + 1);
+                (input.at, input.parser, input.spans, input.want) = (at, parser, partial, self.batch.want);
                 (stop, at)
             }
             Some((stop, at, _)) => {
@@ -107,11 +107,10 @@ impl Core {
             Stop::Mail(_) => input.buf[at..].to_vec(),
             _ => Vec::new(),
         };
-        if let Some(conn) = self.conn(id)
-            && input.len() > 0
-            && !matches!(stop, Stop::Close)
-        {
-            conn.input = Some(input);
+        let keep = input.len() > 0 && !matches!(stop, Stop::Close);
+        match self.conn(id) {
+            Some(conn) if keep => conn.input = Some(input),
+            _ => self.drop_input(Some(input)),
         }
         self.settle(net, id, stop, &rest);
     }

@@ -8,8 +8,10 @@
 
 use super::connections::Waits;
 use super::{Core, Letter};
+use crate::cmd::registry::Found;
 use crate::cmd::report::DbReport;
 use crate::cmd::{ClientInfo, Order, Report, Sections};
+use crate::resp::{Args, Span};
 use crate::ring::net::{ConnId, World};
 use crate::store::Db;
 use std::sync::Arc;
@@ -19,9 +21,20 @@ const SEQUENCER: usize = 0;
 /// Entries with a TTL that an average is taken over.
 const TTL_SAMPLES: usize = 64;
 
+/// DEBUG SLEEP as one shard owes it.
+pub(super) struct Nap {
+    pub us: u64,
+    pub from: usize,
+    pub ticket: u64,
+    /// The turn in which the order came.
+    pub turn: u64,
+}
+
 /// A connection that waits for other shards.
 pub(super) struct Parked {
     conn: ConnId,
+    /// DEBUG SLEEP, in microseconds.
+    slept_us: Option<u64>,
     left: usize,
     reports: Vec<Report>,
 }
@@ -30,7 +43,7 @@ impl Core {
     fn park(&mut self, conn: ConnId) -> u64 {
         self.next_ticket += 1;
         let left = self.shared.route.shards();
-        self.parked.insert(self.next_ticket, Parked { conn, left, reports: Vec::new() });
+        self.parked.insert(self.next_ticket, Parked { conn, slept_us: None, left, reports: Vec::new() });
         self.wait_for(conn, Waits::Ticket(self.next_ticket));
         self.next_ticket
     }
@@ -67,6 +80,9 @@ impl Core {
             self.shared.control.write_config(self.id, ticket, self.config.clone());
             return;
         }
+        if let (Order::Sleep(us), Some(parked)) = (&order, self.parked.get_mut(&ticket)) {
+            parked.slept_us = Some(*us);
+        }
         self.post(net, SEQUENCER, Letter::Sequence { from: self.id, ticket, order });
     }
 
@@ -89,6 +105,32 @@ impl Core {
         }
     }
 
+    /// Sleeps as ordered, once the order is on its way to all: they sleep at the same time.
+    pub(super) fn nap(&mut self, net: &mut dyn World) {
+        let turn = self.tallies.counters.turns;
+        while let Some(nap) = self.naps.pop_front_if(|nap| nap.turn < turn) {
+            net.sleep_us(nap.us);
+            self.post(net, nap.from, Letter::Done { ticket: nap.ticket });
+        }
+    }
+
+    /// The time that DEBUG SLEEP took, for SLOWLOG, LATENCY and the command's own statistics.
+    fn count_nap(&mut self, conn: ConnId, us: u64) {
+        let Some(session) = self.conn(conn).and_then(|c| c.session.take()) else { return };
+        if let Some(id) = session.last_command {
+            self.tallies.took_longer(id, us * 1_000);
+            let words = format!("debugsleep{}", us as f64 / 1e6);
+            let spans = [Span::new(0, 5), Span::new(5, 10), Span::new(10, words.len())];
+            let found = Found { id, row: self.shared.registry.row(id) };
+            if us * 1_000 >= self.tallies.watch_ns {
+                self.note_slow(&session, found, Args::new(words.as_bytes(), &spans), us * 1_000);
+            }
+        }
+        if let Some(conn) = self.conn(conn) {
+            conn.session = Some(session);
+        }
+    }
+
     pub(super) fn done(&mut self, net: &mut dyn World, ticket: u64) {
         let Some(parked) = self.parked.get_mut(&ticket) else { return };
         parked.left -= 1;
@@ -96,6 +138,9 @@ impl Core {
             return;
         }
         let Some(parked) = self.parked.remove(&ticket) else { return };
+        if let Some(us) = parked.slept_us {
+            self.count_nap(parked.conn, us);
+        }
         if let Some(conn) = self.conn(parked.conn) {
             conn.waits = Waits::Nothing;
         }
@@ -136,7 +181,8 @@ impl Core {
                     self.unpause_conn(id);
                 }
             }
-            Order::Sleep(us) => net.sleep_us(*us),
+            // Who carries it out does so at the end of a turn: see `Core::nap`.
+            Order::Sleep(_) => {}
             Order::ActiveExpire(on) => self.active_expire = *on,
             Order::ReplId(id) => self.repl_id = id.as_str().into(),
             Order::Purge => self.shared.control.purge(),
@@ -191,7 +237,7 @@ impl Core {
         if parts & Sections::CLIENT_TOTALS != 0 {
             for conn in self.conns.iter().flatten().filter(|c| !c.closed) {
                 report.connected += 1;
-                report.input_bytes += conn.unread();
+                report.input_bytes += conn.input_memory();
                 report.output_bytes += conn.owed();
                 report.largest_input = report.largest_input.max(conn.unread());
                 report.largest_output = report.largest_output.max(conn.owed());

@@ -24,6 +24,8 @@ pub trait Control: Send + Sync {
 #[derive(Default)]
 pub struct MemoryBoard {
     pub rss: AtomicU64,
+    /// Resident when the server had started.
+    pub startup: AtomicU64,
     pub rss_peak: AtomicU64,
     pub used_peak: AtomicU64,
     pub cpu_user_us: AtomicU64,
@@ -36,6 +38,7 @@ impl MemoryBoard {
         let get = |cell: &AtomicU64| cell.load(Ordering::Relaxed);
         MemoryNow {
             rss: get(&self.rss),
+            startup: get(&self.startup),
             rss_peak: get(&self.rss_peak),
             used_peak: get(&self.used_peak),
             cpu_user_us: get(&self.cpu_user_us),

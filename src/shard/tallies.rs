@@ -81,6 +81,11 @@ impl Tallies {
         stats.failed += failed as u64;
     }
 
+    /// A command that was counted took this much longer.
+    pub fn took_longer(&mut self, id: u32, ns: u64) {
+        self.commands[id as usize].ns += ns;
+    }
+
     /// A command replied with this error.
     pub fn failed(&mut self, text: &[u8]) {
         self.counters.error_replies += 1;

@@ -1,10 +1,10 @@
 //! The figures that INFO memory and MEMORY share.
 //!
 //! ```text
-//!  used = dataset (tables, entries, large values: as allocated) + clients (their buffers)
+//!  used = startup (resident when the server had started) + dataset (as allocated) + clients (connections and buffers)
 //! ```
-//! The dataset is counted exactly by the stores. Code, stacks, rings and tables of commands belong to the process and
-//! show in `rss` alone.
+//! The dataset is counted exactly by the stores. What the process had before its first client, code included, is one figure,
+//! so that `rss / used` tells fragmentation and nothing else.
 
 use crate::cmd::server::text::ratio;
 use crate::cmd::{Env, Report};
@@ -18,7 +18,7 @@ pub struct Figures {
     pub used: u64,
     pub peak: u64,
     pub rss: u64,
-    /// What was used when the server had started: nothing that `used` counts.
+    /// Resident when the server had started.
     pub startup: u64,
     /// Keys and values.
     pub dataset: u64,
@@ -33,12 +33,13 @@ impl Figures {
     pub fn of(env: &Env<'_>, total: &Report) -> Figures {
         let dataset = total.data_bytes() as u64;
         let clients = (total.input_bytes + total.output_bytes) as u64;
-        let used = dataset + clients;
+        let startup = env.memory.startup;
+        let used = startup + dataset + clients;
         Figures {
             used,
-            peak: env.memory.used_peak.max(used),
+            peak: (env.memory.used_peak + startup).max(used),
             rss: env.memory.rss,
-            startup: 0,
+            startup,
             dataset,
             clients,
             keys: total.dbs.iter().map(|db| db.keys as u64).sum(),
