@@ -251,7 +251,7 @@ mod tests {
             ("loglevel xx", "argument(s) must be one of the following: debug, verbose, notice, warning"),
             ("maxmemory 5%", "argument must be a memory value"),
             ("maxmemory-clients 5x", "argument must be a memory or percent value"),
-            ("proto-max-bulk-len 1k", "argument must be between 1048576 and 9223372036854775807 inclusive"),
+            ("proto-max-bulk-len 1k", "argument must be between 1048576 and 536870912 inclusive"),
             ("unixsocketperm 999", "argument couldn't be parsed as an octal number"),
             ("unixsocketperm 7777", "argument must be between 0 and 777 inclusive"),
             ("save 0 1", "Invalid save parameters"),

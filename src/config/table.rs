@@ -79,6 +79,8 @@ const NO_JEMALLOC: &str = "kring has no jemalloc";
 const OWN_THREADS: &str = "kring runs one thread per shard: use shards and cpu-list";
 const ALWAYS_LAZY: &str = "large values and flushed databases are always freed off the hot path";
 const NO_TITLE: &str = "kring keeps the process title that it was started with";
+/// Requests are addressed by 32-bit offsets, and a buffer may hold as much again that has run.
+const INPUT_MAX: i64 = (1 << 31) - 1;
 const NO_SYSLOG: &str = "kring logs to logfile or the standard output; a service manager forwards that";
 
 knobs! {
@@ -104,9 +106,9 @@ knobs! {
         /// Bytes of unsent replies at which a client's pipeline pauses until they are out.
         "output-high-water" => output_high_water: u64 = MB, Memory(4096, I64), Live, Works;
         /// Bytes of requests not yet run at which kring stops reading from a client.
-        "input-backlog" => input_backlog: u64 = 64 * MB, Memory(65536, I64), Live, Works;
+        "input-backlog" => input_backlog: u64 = 64 * MB, Memory(65536, INPUT_MAX), Live, Works;
         /// Commands of a pipeline whose table buckets are prefetched together; 0 prefetches none.
-        "prefetch-depth" => prefetch_depth: usize = 16, Int(0, 128), Live, Works;
+        "prefetch-depth" => prefetch_depth: usize = 16, Int(1, 64), Live, Works;
     }
     "Network" {
         /// Addresses to listen on; a leading - makes one optional, * stands for all of them.
@@ -145,9 +147,9 @@ knobs! {
         /// Password of the default user; empty for none.
         "requirepass" => requirepass: String = String::new(), Any, Live, Works;
         /// Bytes of one argument at most.
-        "proto-max-bulk-len" => proto_max_bulk_len: u64 = 512 * MB, Memory(MB as i64, I64), Live, Works;
+        "proto-max-bulk-len" => proto_max_bulk_len: u64 = 512 * MB, Memory(MB as i64, (512 * MB) as i64), Live, Works;
         /// Bytes of an unfinished request at which its client is closed.
-        "client-query-buffer-limit" => client_query_buffer_limit: u64 = 1024 * MB, Memory(MB as i64, I64), Live, Works;
+        "client-query-buffer-limit" => client_query_buffer_limit: u64 = 1024 * MB, Memory(MB as i64, INPUT_MAX), Live, Works;
         /// Per class: bytes of unsent replies at which a client is closed (hard), or after so many seconds (soft).
         "client-output-buffer-limit" => client_output_buffer_limit: OutputLimits = OutputLimits::default(), Any, Live, Works;
         /// Memory of all clients together, bytes or percent of maxmemory; 0 for no bound.
@@ -173,7 +175,7 @@ knobs! {
         /// File for the process id; a daemon without one uses /var/run/redis.pid.
         "pidfile" => pidfile: String = String::new(), Any, Boot, Works;
         /// Least level that is logged.
-        "loglevel" => loglevel: LogLevel = LogLevel::Notice, Any, Live, Works;
+        "loglevel" => loglevel: LogLevel = LogLevel::Notice, Any, Boot, Works;
         /// File for the log; empty for the standard output.
         "logfile" => logfile: String = String::new(), Any, Boot, Works;
         /// Directory for files; the server works there.

@@ -65,6 +65,8 @@ counters! {
     sleeps => "kring_sleeps";
     /// Wake-ups sent to sleeping shards.
     wakes => "kring_wakes";
+    /// Large values and databases freed off the hot path.
+    lazy_freed => "lazyfreed_objects";
     /// Slices of active expiry.
     expire_slices => "kring_expire_slices";
 }

@@ -42,7 +42,8 @@ impl Ring {
         }
         let fd = conn.fd.take();
         let pinned = conn.notifications != 0;
-        let over = !pinned && conn.chunk.is_none();
+        let over = !pinned && conn.chunk.is_none() && !conn.gone;
+        conn.gone |= over;
         if let Some(fd) = fd {
             if pinned {
                 let _ = setsockopt(&fd, sockopt::Linger, &libc::linger { l_onoff: 1, l_linger: 0 });
@@ -50,7 +51,6 @@ impl Ring {
             self.push(ops::close(fd.into_raw_fd()));
         }
         if over {
-            self.conns.remove(id);
             self.early.push_back(Event::Closed { conn: id });
         }
     }

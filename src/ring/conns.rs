@@ -50,6 +50,8 @@ pub struct Conn {
     pub plain: bool,
     /// `close` was called; only completions are awaited.
     pub closing: bool,
+    /// Nothing of it is left but the word that it is closed; its place is free once that is told.
+    pub gone: bool,
     /// The slot has a tenant.
     pub open: bool,
 }
@@ -71,6 +73,7 @@ impl Conn {
             sending: false,
             plain: false,
             closing: false,
+            gone: false,
             open: false,
         }
     }

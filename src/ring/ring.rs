@@ -141,6 +141,10 @@ impl Ring {
     pub fn next_event(&mut self) -> Option<Event> {
         loop {
             if let Some(event) = self.early.pop_front() {
+                if let Event::Closed { conn } = event {
+                    // Not before it is told: the core would meet the index's next tenant first.
+                    self.conns.remove(conn);
+                }
                 return Some(event);
             }
             let Some(cqe) = self.io.completion().next() else {

@@ -3,7 +3,7 @@
 //! An idle one costs its struct, its session and two addresses: no buffers (they come from the shard's pool when
 //! there is something to hold).
 
-use crate::cmd::Session;
+use crate::cmd::{Report, Session};
 use crate::resp::{Out, Parser, Span};
 use crate::ring::net::{Chunk, ConnId};
 use std::collections::VecDeque;
@@ -76,8 +76,17 @@ impl Input {
 
     /// Puts commands that were under way before what is here.
     pub fn push_front(&mut self, bytes: &[u8]) {
-        self.buf.splice(..self.at, bytes.iter().copied());
-        self.restart(0);
+        match self.at.checked_sub(bytes.len()) {
+            // They still stand there, or others that have run.
+            Some(at) => {
+                self.buf[at..self.at].copy_from_slice(bytes);
+                self.restart(at);
+            }
+            None => {
+                self.buf.splice(..self.at, bytes.iter().copied());
+                self.restart(0);
+            }
+        }
     }
 
     /// What has run up to `at` is done; the next command is parsed afresh.
@@ -106,6 +115,8 @@ pub(super) struct Conn {
     /// Bytes of the chunk under way; 0: none.
     pub sending: usize,
     pub waits: Waits,
+    /// The reports that its next command asked for.
+    pub reports: Option<Vec<Report>>,
     /// Close when all replies are out.
     pub closing: bool,
     /// The peer sends no more.
@@ -131,6 +142,7 @@ impl Conn {
             chunk_bytes: 0,
             sending: 0,
             waits: Waits::Nothing,
+            reports: None,
             closing: false,
             eof: false,
             closed: false,
@@ -180,7 +192,7 @@ mod tests {
         input.restart(4);
         input.push_front(b"XY");
         assert_eq!((&input.buf[input.at..], input.len()), (&b"XYef"[..], 4));
-        input.restart(1);
+        input.restart(input.at + 1);
         input.push(b"g");
         assert_eq!(&input.buf[input.at..], b"Yefg");
     }

@@ -22,6 +22,8 @@ use std::sync::atomic::Ordering;
 /// Reply buffers that are kept for reuse, and the largest that is.
 const SPARE_MAX: usize = 512;
 const SPARE_BYTES_MAX: usize = 64 * 1024;
+/// Letters to itself that a shard handles in one turn.
+const OWN_LETTERS_PER_TURN: usize = 256;
 /// A request buffer at least this large is worth asking the allocator to give memory back.
 const PURGE_FROM: usize = 4 << 20;
 /// How many connections with requests in hand run in one turn, one batch each.
@@ -58,13 +60,19 @@ pub struct Core {
     pub(super) paused: Vec<ConnId>,
     pub(super) pause: Option<(i64, PauseMode)>,
     pub(super) outbox: Vec<(usize, Letter)>,
+    /// Letters of this shard to itself, for its own turn.
+    pub(super) own_mail: VecDeque<Letter>,
     pub(super) parked: HashMap<u64, Parked>,
     pub(super) next_ticket: u64,
     pub(super) naps: VecDeque<Nap>,
     pub(super) spare: Vec<Vec<u8>>,
+    /// Owners to wake once the hand is empty.
+    pub(super) to_wake: Vec<usize>,
     pub(super) tallies: Tallies,
     pub(super) cron: Cron,
     pub(super) active_expire: bool,
+    /// CONFIG RESETSTAT came: the store's counters start anew.
+    pub(super) reset_tally: bool,
     pub(super) random: u64,
     last_placed: usize,
     /// DEBUG CHANGE-REPL-ID; empty: the run id.
@@ -92,13 +100,16 @@ impl Core {
             paused: Vec::new(),
             pause: None,
             outbox: Vec::new(),
+            own_mail: VecDeque::new(),
             parked: HashMap::new(),
             next_ticket: 0,
             naps: VecDeque::new(),
             spare: Vec::new(),
+            to_wake: Vec::new(),
             tallies,
             cron: Cron::new(now),
             active_expire: true,
+            reset_tally: false,
             random: prng::seeded(now.wall_us as u64 ^ (id as u64) << 32),
             last_placed: route.shards() - 1,
             repl_id: Arc::from(""),
@@ -145,6 +156,7 @@ impl Core {
         if self.conns.len() <= at {
             self.conns.resize_with(at + 1, || None);
         }
+        assert!(self.conns[at].is_none(), "a connection is open at most once");
         self.conns[at] = Some(Box::new(Conn::new(conn, session)));
         self.tallies.counters.connections += 1;
     }
@@ -226,6 +238,10 @@ impl Core {
     /// Runs what is ready: jobs that wait, connections with requests in hand, timers.
     pub fn work(&mut self, net: &mut dyn World) {
         self.nap(net);
+        for _ in 0..OWN_LETTERS_PER_TURN {
+            let Some(letter) = self.own_mail.pop_front() else { break };
+            self.mail(net, letter);
+        }
         self.serve_waiting(net);
         for _ in 0..self.ready.len().min(READY_PER_TURN) {
             let Some(id) = self.ready.pop_front() else { break };
@@ -245,6 +261,7 @@ impl Core {
         !self.ready.is_empty()
             || !self.dirty.is_empty()
             || !self.naps.is_empty()
+            || !self.own_mail.is_empty()
             || !self.outbox.is_empty()
             || self.cron.is_busy()
     }
@@ -298,9 +315,10 @@ impl Core {
         self.outbox.drain(..)
     }
 
-    pub(super) fn post(&mut self, net: &mut dyn World, to: usize, letter: Letter) {
+    pub(super) fn post(&mut self, to: usize, letter: Letter) {
         if to == self.id {
-            return self.mail(net, letter);
+            // Never handled inside of what sends it: commands that mail to their own shard would nest without bound.
+            return self.own_mail.push_back(letter);
         }
         if let Letter::Visit(_) | Letter::Home(_) = letter {
             self.tallies.counters.hops += 1;
@@ -322,14 +340,14 @@ impl Core {
                 self.serve_waiting(net);
             }
             Letter::Answer { ticket, report } => self.answered(net, ticket, *report),
-            Letter::Sequence { from, ticket, order } => self.sequence(net, from, ticket, order),
+            Letter::Sequence { from, ticket, order } => self.sequence(from, ticket, order),
             Letter::Do { from, ticket, order } => {
                 if let Order::Sleep(us) = *order {
                     let turn = self.tallies.counters.turns;
                     return self.naps.push_back(Nap { us, from, ticket, turn });
                 }
                 self.carry_out(net, &order);
-                self.post(net, from, Letter::Done { ticket });
+                self.post(from, Letter::Done { ticket });
             }
             Letter::Done { ticket } => self.done(net, ticket),
         }

@@ -74,8 +74,8 @@ impl Core {
     pub fn deadline_us(&self) -> u64 {
         let mut next = self.cron.next_round_us.min(self.cron.next_expire_us);
         if let Some((until_ms, _)) = self.pause {
-            let left_us = (until_ms - self.now.ms()).max(0) as u64 * 1_000;
-            next = next.min(self.now.mono_us + left_us);
+            let left_us = (until_ms.saturating_sub(self.now.ms()).max(0) as u64).saturating_mul(1_000);
+            next = next.min(self.now.mono_us.saturating_add(left_us));
         }
         next.saturating_sub(self.now.mono_us)
     }
@@ -102,6 +102,11 @@ impl Core {
     }
 
     fn look_after_connections(&mut self, net: &mut dyn World) {
+        if self.paused.len() > self.conns.len() {
+            // Most of these have gone since.
+            let paused = std::mem::take(&mut self.paused);
+            self.paused = paused.into_iter().filter(|id| self.conn(*id).is_some()).collect();
+        }
         let timeout_secs = self.config.timeout as i64;
         let now_secs = self.now.secs();
         for _ in 0..self.conns.len().min(CONNS_PER_ROUND) {
@@ -109,7 +114,9 @@ impl Core {
             let Some(conn) = &self.conns[self.cron.conn_cursor] else { continue };
             let id = conn.id;
             let idle_secs = conn.session.as_ref().map_or(0, |s| now_secs - s.last_secs);
-            let idle = timeout_secs > 0 && conn.waits == Waits::Nothing && idle_secs > timeout_secs;
+            let idle = timeout_secs > 0
+                && matches!(conn.waits, Waits::Nothing | Waits::Reader)
+                && idle_secs > timeout_secs;
             if idle {
                 self.close(net, id);
             } else if conn.owed() > 0 {

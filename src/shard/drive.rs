@@ -1,7 +1,7 @@
 //! The life of a command: parse a batch, fetch its memory, take the stores, run, count.
 
 use super::batch::{Batch, End, Parsed, Place, Reading, Rules, place_of};
-use super::connections::{Conn, Waits};
+use super::connections::Waits;
 use super::{Core, Job};
 use crate::cmd::cx::MemoryNow;
 use crate::cmd::registry::{Found, Missing};
@@ -17,6 +17,9 @@ const BYTES_PER_TURN: usize = 64 * 1024;
 
 /// How many commands ahead of the one that runs entries are sent for: memory takes about as long as so many commands.
 const ENTRIES_AHEAD: usize = 6;
+
+/// The most commands that one job carries.
+const MAILED_COMMANDS: usize = 128;
 
 /// A batch at work: whose it is, and where its requests and replies are.
 pub(super) struct Work<'a> {
@@ -78,41 +81,34 @@ impl Core {
                 input.want = want;
             }
         }
-        self.settle(net, id, stop, &bytes[at..]);
+        self.settle(net, id, stop);
     }
 
     /// Runs requests that wait at the connection.
     pub(super) fn run_input(&mut self, net: &mut dyn World, id: ConnId) {
-        self.run_gathered(net, id, None);
-    }
-
-    /// The same; the first command gets these reports.
-    pub(super) fn run_gathered(&mut self, net: &mut dyn World, id: ConnId, reports: Option<Vec<Report>>) {
-        let Some(mut input) = self.conn(id).and_then(|c| c.input.take()) else { return };
+        let Some(conn) = self.conn(id) else { return };
+        let reports = conn.reports.take();
+        let Some(mut input) = conn.input.take() else { return };
         let mut partial = std::mem::take(&mut input.spans);
         let state = (input.at, input.parser);
         let ran = self.run(net, id, &input.buf, state, &mut partial, reports);
-        let (stop, at) = match ran {
+        let stop = match ran {
             None => return,
             Some((stop @ Stop::Empty, at, parser)) => {
                 (input.at, input.parser, input.spans, input.want) = (at, parser, partial, self.batch.want);
-                (stop, at)
+                stop
             }
             Some((stop, at, _)) => {
                 input.restart(at);
-                (stop, at)
+                stop
             }
-        };
-        let rest = match &stop {
-            Stop::Mail(_) => input.buf[at..].to_vec(),
-            _ => Vec::new(),
         };
         let keep = input.len() > 0 && !matches!(stop, Stop::Close);
         match self.conn(id) {
             Some(conn) if keep => conn.input = Some(input),
             _ => self.drop_input(Some(input)),
         }
-        self.settle(net, id, stop, &rest);
+        self.settle(net, id, stop);
     }
 
     /// Drives a connection's batch: why it stopped, how far it came, and the parser there.
@@ -164,8 +160,8 @@ impl Core {
         Some((stop, at, parser))
     }
 
-    /// Does what a stop calls for, at home. `rest` are the requests that did not run.
-    fn settle(&mut self, net: &mut dyn World, id: ConnId, stop: Stop, rest: &[u8]) {
+    /// Does what a stop calls for, at home. The requests that did not run are the connection's input.
+    fn settle(&mut self, net: &mut dyn World, id: ConnId, stop: Stop) {
         match stop {
             Stop::Empty | Stop::Home => {}
             Stop::Yield => self.mark_ready(id),
@@ -181,9 +177,9 @@ impl Core {
                 }
                 self.close_if_done(net, id);
             }
-            Stop::Gather(parts) => self.gather(net, id, parts),
-            Stop::Order(order) => self.give_order(net, id, order),
-            Stop::Mail(need) => self.mail_batch(net, id, need, rest),
+            Stop::Gather(parts) => self.gather(id, parts),
+            Stop::Order(order) => self.give_order(id, order),
+            Stop::Mail(need) => self.mail_batch(id, need),
         }
     }
 
@@ -193,33 +189,31 @@ impl Core {
         }
     }
 
-    /// Sends the whole commands at the head of `rest` on their way as a job.
-    fn mail_batch(&mut self, net: &mut dyn World, id: ConnId, need: ShardSet, rest: &[u8]) {
-        let len = self.mailable(rest);
+    /// Sends the next whole commands on their way as a job.
+    fn mail_batch(&mut self, id: ConnId, need: ShardSet) {
+        let Some(mut input) = self.conn(id).and_then(|c| c.input.take()) else { return };
+        let len = self.mailable(&input.buf[input.at..]);
+        let batch = input.buf[input.at..input.at + len].to_vec();
         let spare = self.spare.pop().unwrap_or_default();
+        let home = self.id;
         let Some(conn) = self.conn(id) else { return };
         let Some(session) = conn.session.take() else { return };
+        let at = input.at + len;
+        input.restart(at);
+        // Kept also when it is empty: what the job cannot run comes back to its place.
+        conn.input = Some(input);
         conn.shown = Some(session.clone());
         conn.waits = Waits::Job;
-        Core::cut_front(conn, len);
-        let job = Job {
-            home: self.id,
-            conn: id,
-            out: Out::with_buffer(spare, session.proto),
-            session,
-            input: rest[..len].to_vec(),
-            need,
-            loans: Vec::new(),
-            close: false,
-        };
-        self.dispatch(net, Box::new(job));
+        let out = Out::with_buffer(spare, session.proto);
+        let job = Job { home, conn: id, out, session, input: batch, need, loans: Vec::new(), close: false };
+        self.dispatch(Box::new(job));
     }
 
-    /// How many bytes the next commands take, at most a batch of them.
+    /// How many bytes the next commands take, at most so many of them as are mailed at once.
     fn mailable(&mut self, rest: &[u8]) -> usize {
         let rules = Rules {
             limits: Limits { bulk_max: i64::MAX, authenticated: true },
-            depth: self.policy.depth,
+            depth: MAILED_COMMANDS,
             registry: &self.shared.registry,
             route: self.shared.route,
         };
@@ -227,16 +221,6 @@ impl Core {
         let mut reading = Reading { parser: &mut parser, partial: &mut partial, start: 0 };
         self.batch.fill(rest, &mut reading, &rules);
         self.batch.commands.last().map_or(rest.len(), |c| c.end)
-    }
-
-    /// Takes the first `len` bytes of what has not run out of a connection's input.
-    fn cut_front(conn: &mut Conn, len: usize) {
-        let Some(input) = &mut conn.input else { return };
-        let at = input.at + len;
-        input.restart(at);
-        if input.len() == 0 {
-            conn.input = None;
-        }
     }
 
     /// Runs commands until something stops them. The stores it took stay in hand.
@@ -254,7 +238,7 @@ impl Core {
             let rules = Rules {
                 limits: Limits {
                     bulk_max: self.config.proto_max_bulk_len as i64,
-                    authenticated: work.session.authenticated,
+                    authenticated: self.admits(work.session),
                 },
                 depth: if work.reports.is_some() { 1 } else { self.policy.depth },
                 registry: &self.shared.registry,
@@ -302,7 +286,9 @@ impl Core {
                     return Stop::Empty;
                 }
                 End::Error(error) => {
-                    work.out.error_bytes(&error.text());
+                    if work.session.reply == ReplyMode::On {
+                        work.out.error_bytes(&error.text());
+                    }
                     work.out.take_errors();
                     self.tallies.counters.error_replies += 1;
                     work.at = work.input.len();
@@ -375,7 +361,7 @@ impl Core {
             return true;
         }
         self.put_back(net);
-        self.take_all(net, set)
+        set.iter().all(|s| self.policy.may_borrow(self.id, s, found.row)) && self.take_all(net, set)
     }
 
     fn need(&self, place: Where) -> ShardSet {
@@ -385,6 +371,12 @@ impl Core {
             Where::Shards(set) => set,
             Where::All => ShardSet::all(self.shared.route.shards()),
         }
+    }
+
+    /// Whether a client may run commands: it has authenticated, or there is no password any more.
+    #[inline]
+    fn admits(&self, session: &Session) -> bool {
+        session.authenticated || self.config.requirepass.is_empty()
     }
 
     /// One command. `None`: it is done, go on.
@@ -399,7 +391,7 @@ impl Core {
     ) -> Option<Stop> {
         let mark = work.out.mark();
         let found = match command.found {
-            Ok(found) if command.fits && (work.session.authenticated || found.row.is(flag::NO_AUTH)) => found,
+            Ok(found) if command.fits && (self.admits(work.session) || found.row.is(flag::NO_AUTH)) => found,
             refused => return self.refuse(work, refused, args, mark),
         };
         if let Some((_, mode)) = self.pause

@@ -13,13 +13,18 @@ const SLICE_ENTRIES: usize = 2_048;
 impl Core {
     /// One slice, when it is due and the store is at home.
     pub(super) fn expire_slice(&mut self, net: &mut dyn World) {
-        if !self.active_expire || !self.cron.expire_due(self.now) {
+        if !self.cron.expire_due(self.now) {
             return;
+        }
+        // As in Redis, nothing expires by itself while clients are paused.
+        if !self.active_expire || self.pause.is_some() {
+            return self.cron.expire_done(self.now, 0, false, 1);
         }
         if !self.take(net, self.id) {
             return self.cron.expire_again(self.now);
         }
         let began = net.ticks_ns();
+        self.reset_own_tally();
         let store = self.hand.store(self.id);
         let expired = store.expire_slice(self.now.ms(), SLICE_ENTRIES);
         self.shared.store_bytes[self.id].store(store.bytes() as u64, Ordering::Relaxed);

@@ -67,7 +67,8 @@ impl Core {
         } else if conn.soft_since_us == 0 {
             conn.soft_since_us = now_us.max(1);
         }
-        let soft = conn.soft_since_us != 0 && now_us - conn.soft_since_us > limit.soft_seconds * 1_000_000;
+        let soft = conn.soft_since_us != 0
+            && now_us - conn.soft_since_us > limit.soft_seconds.saturating_mul(1_000_000);
         if soft || limit.hard > 0 && owed > limit.hard {
             self.tallies.counters.output_buffer_closed += 1;
             self.close(net, id);

@@ -50,25 +50,32 @@ impl Core {
         true
     }
 
-    /// Puts every store in hand back, and wakes owners that wait for theirs.
+    /// Puts every store in hand back, and then, with empty hands, wakes owners that wait and sends garbage away: both may
+    /// enter the kernel.
     pub(super) fn put_back(&mut self, net: &mut dyn World) {
+        let mut garbage = Vec::new();
         while let Some(shard) = self.hand.first() {
             let Some(mut store) = self.hand.remove(shard) else { break };
-            let garbage = store.take_garbage();
+            if let Some(mut more) = store.take_garbage() {
+                garbage.append(&mut more);
+            }
             if self.shared.cells[shard].put(store) && shard != self.id {
-                net.wake(shard);
+                self.to_wake.push(shard);
             }
-            // With no store in hand: handing over may enter the kernel.
-            if let Some(garbage) = garbage {
-                self.shared.control.free(garbage);
-            }
+        }
+        while let Some(shard) = self.to_wake.pop() {
+            net.wake(shard);
+        }
+        if !garbage.is_empty() {
+            self.tallies.counters.lazy_freed += garbage.len() as u64;
+            self.shared.control.free(garbage);
         }
     }
 
     /// Sends the first job on its way, to the lowest shard that it needs.
-    pub(super) fn dispatch(&mut self, net: &mut dyn World, job: Box<Job>) {
+    pub(super) fn dispatch(&mut self, job: Box<Job>) {
         let first = job.need.next(0).unwrap_or(job.home);
-        self.post(net, first, Letter::Visit(job));
+        self.post(first, Letter::Visit(job));
     }
 
     /// Serves jobs and reports that wait for this shard's store, as long as it can be had.
@@ -86,7 +93,7 @@ impl Core {
                 self.hand.add(store);
                 let report = self.report(parts);
                 self.put_back(net);
-                self.post(net, from, Letter::Answer { ticket, report: Box::new(report) });
+                self.post(from, Letter::Answer { ticket, report: Box::new(report) });
                 continue;
             }
             let Some(mut job) = self.waiting.pop_front() else { break };
@@ -94,7 +101,7 @@ impl Core {
             match job.need.next(self.id + 1) {
                 Some(next) => {
                     self.tallies.counters.loans += 1;
-                    self.post(net, next, Letter::Visit(job));
+                    self.post(next, Letter::Visit(job));
                 }
                 None => self.run_job(net, job),
             }
@@ -126,11 +133,11 @@ impl Core {
         job.input.drain(..at);
         if let Stop::Mail(need) = stop {
             job.need = need;
-            return self.dispatch(net, job);
+            return self.dispatch(job);
         }
         job.close = matches!(stop, Stop::Close);
         let home = job.home;
-        self.post(net, home, Letter::Home(job));
+        self.post(home, Letter::Home(job));
     }
 
     /// A job is back: its replies, its session, and what it could not run elsewhere.
@@ -145,6 +152,7 @@ impl Core {
         if !job.input.is_empty() {
             Core::input_of(conn).push_front(&job.input);
         }
+        conn.input.take_if(|input| input.len() == 0);
         if conn.closed {
             return;
         }

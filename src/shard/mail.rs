@@ -97,11 +97,12 @@ impl Mesh {
         }
     }
 
-    /// Sends what was held back, as far as there is room; whether all is out.
-    pub fn push_on(&mut self) -> bool {
+    /// Sends what was held back, as far as there is room, and names each shard that got something; whether all is out.
+    pub fn push_on(&mut self, mut pushed: impl FnMut(usize)) -> bool {
         let mut out = true;
         for (target, held) in self.held_back.iter_mut().enumerate() {
             let Some(to) = &mut self.to[target] else { continue };
+            let before = held.len();
             while !to.is_full()
                 && let Some(letter) = held.pop_front()
             {
@@ -109,6 +110,9 @@ impl Mesh {
                     held.push_front(letter);
                     break;
                 }
+            }
+            if held.len() < before {
+                pushed(target);
             }
             out &= held.is_empty();
         }
@@ -153,7 +157,7 @@ mod tests {
                 assert!(matches!(letter, Letter::Done { ticket } if ticket == expected));
                 expected += 1;
             }
-            if a.push_on() && b.is_empty() {
+            if a.push_on(|target| assert_eq!(target, 1)) && b.is_empty() {
                 break;
             }
         }

@@ -10,6 +10,7 @@ use super::connections::Waits;
 use super::{Core, Letter};
 use crate::cmd::registry::Found;
 use crate::cmd::report::DbReport;
+use crate::cmd::session::ReplyMode;
 use crate::cmd::{ClientInfo, Order, Report, Sections};
 use crate::resp::{Args, Span};
 use crate::ring::net::{ConnId, World};
@@ -49,10 +50,10 @@ impl Core {
     }
 
     /// Asks every shard for a report, for the command that `conn` waits to run.
-    pub(super) fn gather(&mut self, net: &mut dyn World, conn: ConnId, parts: u32) {
+    pub(super) fn gather(&mut self, conn: ConnId, parts: u32) {
         let ticket = self.park(conn);
         for shard in 0..self.shared.route.shards() {
-            self.post(net, shard, Letter::Ask { from: self.id, ticket, parts });
+            self.post(shard, Letter::Ask { from: self.id, ticket, parts });
         }
     }
 
@@ -67,14 +68,12 @@ impl Core {
         parked.reports.sort_by_key(|r| r.shard);
         let Some(conn) = self.conn(parked.conn) else { return };
         conn.waits = Waits::Nothing;
-        if conn.may_run() {
-            self.run_gathered(net, parked.conn, Some(parked.reports));
-        }
+        conn.reports = Some(parked.reports);
         self.unparked(net, parked.conn);
     }
 
     /// Gives an order to all shards; the connection waits until it is carried out.
-    pub(super) fn give_order(&mut self, net: &mut dyn World, conn: ConnId, order: Order) {
+    pub(super) fn give_order(&mut self, conn: ConnId, order: Order) {
         let ticket = self.park(conn);
         if let Order::WriteConfig = order {
             self.shared.control.write_config(self.id, ticket, self.config.clone());
@@ -83,14 +82,16 @@ impl Core {
         if let (Order::Sleep(us), Some(parked)) = (&order, self.parked.get_mut(&ticket)) {
             parked.slept_us = Some(*us);
         }
-        self.post(net, SEQUENCER, Letter::Sequence { from: self.id, ticket, order });
+        self.post(SEQUENCER, Letter::Sequence { from: self.id, ticket, order });
     }
 
     /// The configuration file was written, or could not be.
     pub fn config_written(&mut self, net: &mut dyn World, ticket: u64, result: Result<(), String>) {
         let Some(parked) = self.parked.remove(&ticket) else { return };
         let Some(conn) = self.conn(parked.conn) else { return };
+        let silent = conn.session.as_ref().is_some_and(|s| s.reply != ReplyMode::On);
         match result {
+            _ if silent => {}
             Ok(()) => conn.out.ok(),
             Err(why) => conn.out.error_text(&format!("ERR Rewriting config file: {why}")),
         }
@@ -98,10 +99,10 @@ impl Core {
         self.unparked(net, parked.conn);
     }
 
-    pub(super) fn sequence(&mut self, net: &mut dyn World, from: usize, ticket: u64, order: Order) {
+    pub(super) fn sequence(&mut self, from: usize, ticket: u64, order: Order) {
         let order = Arc::new(order);
         for shard in 0..self.shared.route.shards() {
-            self.post(net, shard, Letter::Do { from, ticket, order: order.clone() });
+            self.post(shard, Letter::Do { from, ticket, order: order.clone() });
         }
     }
 
@@ -110,7 +111,7 @@ impl Core {
         let turn = self.tallies.counters.turns;
         while let Some(nap) = self.naps.pop_front_if(|nap| nap.turn < turn) {
             net.sleep_us(nap.us);
-            self.post(net, nap.from, Letter::Done { ticket: nap.ticket });
+            self.post(nap.from, Letter::Done { ticket: nap.ticket });
         }
     }
 
@@ -161,7 +162,12 @@ impl Core {
             Order::WriteConfig => {}
             Order::ResetStats => {
                 self.tallies.reset();
-                self.with_own_store(net, |store| store.tally = Default::default());
+                self.reset_tally = true;
+                // When the store is away, its counters go as soon as it is back.
+                if self.take(net, self.id) {
+                    self.reset_own_tally();
+                    self.put_back(net);
+                }
             }
             Order::ResetSlowlog => self.tallies.slowlog.clear(),
             Order::ResetLatency(events) => {
@@ -220,11 +226,10 @@ impl Core {
         }
     }
 
-    /// Runs `f` on this shard's store when it is at home.
-    fn with_own_store(&mut self, net: &mut dyn World, f: impl FnOnce(&mut crate::store::Store)) {
-        if self.take(net, self.id) {
-            f(self.hand.store(self.id));
-            self.put_back(net);
+    /// Carries out what CONFIG RESETSTAT left to do. This shard's store is in hand.
+    pub(super) fn reset_own_tally(&mut self) {
+        if std::mem::take(&mut self.reset_tally) {
+            self.hand.store(self.id).tally = Default::default();
         }
     }
 
@@ -245,6 +250,7 @@ impl Core {
         }
         self.tallies.report(parts, self.now, &mut report);
         report.repl_id = self.repl_id.clone();
+        self.reset_own_tally();
         let store = self.hand.store(self.id);
         report.tally = store.tally;
         report.dirty = store.dirty;

@@ -99,7 +99,7 @@ pub fn run(setup: Setup) -> Result<(), Error> {
         core.work(&mut port);
         core.flush(&mut port);
         post_mail(&mut core, &mut port, &mut mesh);
-        let idle = mesh.push_on() && !core.is_busy() && mesh.is_empty();
+        let idle = mesh.push_on(|target| port.wake(target)) && !core.is_busy() && mesh.is_empty();
         core.count_wakes(std::mem::take(&mut port.wakes));
         if !idle || spin.found_work(core.config().spin_us, &mut port, &mesh) {
             port.ring.turn(Wait::No)?;

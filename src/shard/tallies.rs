@@ -90,6 +90,7 @@ impl Tallies {
     pub fn failed(&mut self, text: &[u8]) {
         self.counters.error_replies += 1;
         self.errors.note(text);
+        self.counters.auth_failures += text.starts_with(b"WRONGPASS") as u64;
     }
 
     /// A command was refused with this error.

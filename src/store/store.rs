@@ -82,7 +82,8 @@ impl Store {
     /// Exchanges two databases.
     pub fn swap(&mut self, a: usize, b: usize) {
         self.dbs.swap(a, b);
-        self.dirty += 1;
+        // One change of the keyspace, in however many shards.
+        self.dirty += (self.shard == 0) as u64;
     }
 
     /// Empties a database; the old content becomes garbage. How many keys there were.

@@ -116,7 +116,7 @@ pub fn memory(text: &mut Text, view: &View<'_>) {
     text.field("mem_overhead_db_hashtable_rehashing", 0);
     text.field("active_defrag_running", 0);
     text.field("lazyfree_pending_objects", 0);
-    text.field("lazyfreed_objects", 0);
+    text.field("lazyfreed_objects", view.total.counters.lazy_freed);
 }
 
 /// There are no scripts and functions in this release.
