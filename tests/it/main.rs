@@ -27,4 +27,5 @@ mod order;
 mod pipelines;
 mod protocol;
 mod public_client;
+mod reviewed;
 mod sockets;

@@ -316,7 +316,7 @@ impl Author {
             return Request::new(&["CLIENT", "KILL", "ID", &victim], false, What::Anything);
         }
         if at < topics.pauses + topics.kills + topics.configs {
-            let depth = number(rng.between(0, 20));
+            let depth = number(rng.between(1, 20));
             let spin = number(rng.below(5_000));
             let value = self.unique() as u32 as u64 + ((self.client as u64 + 1) << 16);
             return match rng.below(10) {
