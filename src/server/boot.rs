@@ -107,7 +107,7 @@ pub fn serve(loaded: Loaded) -> Result<(), BootError> {
 
     let info = server_info(&cores, path.as_deref());
     log.notice(&format!(
-        "kring {KRING_VERSION} (speaks Redis {REDIS_VERSION}), pid {}, {shards} shards on cores {}",
+        "kring {KRING_VERSION} (speaks Redis {REDIS_VERSION}), pid {}, {shards} shard{} on cores {}",
         info.pid,
         cores.iter().map(|c| c.map_or("any".into(), |c| c.to_string())).collect::<Vec<_>>().join(",")
     ));
@@ -240,15 +240,13 @@ fn run_shard(plan: Plan, report: &Sender<Result<(), ring::Error>>) -> Result<(),
         cores::pin(core);
     }
     let config = &plan.config;
-    let defaults = Options::default();
     let options = Options {
         entries: config.ring_entries,
         // The kernel wants room for at least as many completions as submissions.
-        cq_entries: defaults.cq_entries.max(2 * config.ring_entries),
+        cq_entries: Options::default().cq_entries.max(2 * config.ring_entries),
         recv_buffers: config.recv_buffers,
         recv_buffer_bytes: config.recv_buffer_bytes,
         zero_copy_from: if config.zero_copy_from == 0 { usize::MAX } else { config.zero_copy_from as usize },
-        ..defaults
     };
     let (mut ring, pool) = match ring::open(&options) {
         Ok(opened) => opened,
