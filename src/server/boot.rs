@@ -109,6 +109,7 @@ pub fn serve(loaded: Loaded) -> Result<(), BootError> {
     log.notice(&format!(
         "kring {KRING_VERSION} (speaks Redis {REDIS_VERSION}), pid {}, {shards} shard{} on cores {}",
         info.pid,
+        if shards == 1 { "" } else { "s" },
         cores.iter().map(|c| c.map_or("any".into(), |c| c.to_string())).collect::<Vec<_>>().join(",")
     ));
     let (main, inbox) = channel();
