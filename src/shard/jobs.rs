@@ -98,7 +98,8 @@ impl Core {
             }
             let Some(mut job) = self.waiting.pop_front() else { break };
             job.loans.push(store);
-            match job.need.next(self.id + 1) {
+            let next = self.take_for(&mut job);
+            match next {
                 Some(next) => {
                     self.tallies.counters.loans += 1;
                     self.post(next, Letter::Visit(job));
@@ -107,6 +108,18 @@ impl Core {
             }
         }
         self.shared.cells[self.id].set_wanted(false);
+    }
+
+    /// Takes the higher stores that a job needs, as far as they are at home: the shard whose store is not. Without this,
+    /// every such job would travel for each of its stores, and the stores with it.
+    fn take_for(&mut self, job: &mut Job) -> Option<usize> {
+        let mut next = job.need.next(self.id + 1);
+        while let Some(shard) = next {
+            let Some(store) = self.shared.cells[shard].take() else { break };
+            job.loans.push(store);
+            next = job.need.next(shard + 1);
+        }
+        next
     }
 
     /// Runs a job that has all its stores, and sends it on.
