@@ -19,7 +19,7 @@
 //! block lives as long as the handle is used. References handed out cover the key or the value only, never the header, so
 //! that `access` may change while they live.
 
-use super::heap::Heap;
+use super::heap::Blocks;
 use super::table::prefetch;
 use std::marker::PhantomData;
 use std::ptr::NonNull;
@@ -172,8 +172,8 @@ impl Entry {
 
     /// Takes a block out of `heap` and writes an entry into it.
     #[inline]
-    pub fn write<V>(
-        heap: &mut Heap,
+    pub fn write<V, B: Blocks>(
+        heap: &mut B,
         key: &[u8],
         payload: Payload<V>,
         expire: Option<i64>,
@@ -188,7 +188,7 @@ impl Entry {
 
     /// A copy with another TTL in a block of its own. The value is copied bit by bit: the old block is to be freed without
     /// dropping it.
-    pub fn with_expire(self, heap: &mut Heap, expire: Option<i64>) -> Self {
+    pub fn with_expire<B: Blocks>(self, heap: &mut B, expire: Option<i64>) -> Self {
         let h = self.header();
         let (shape, at) = self.value_at();
         let (copy, key_end) = Self::write_key(heap, self.key(), expire, shape, h.access, self.mark());
@@ -202,8 +202,8 @@ impl Entry {
 
     /// A block with all but the value, and the offset of the key's end.
     #[inline]
-    fn write_key(
-        heap: &mut Heap,
+    fn write_key<B: Blocks>(
+        heap: &mut B,
         key: &[u8],
         expire: Option<i64>,
         shape: Shape,
@@ -372,11 +372,11 @@ impl Entry {
     /// Overwrites the value when the new one fits the block's size class; gives the payload back when not. The old value must
     /// have been taken out.
     #[inline]
-    pub fn overwrite<V>(self, payload: Payload<V>) -> Result<(), Payload<V>> {
+    pub fn overwrite<V, B: Blocks>(self, payload: Payload<V>) -> Result<(), Payload<V>> {
         let h = self.header();
         let key_end = h.key_offset() + self.key_len(h);
         let shape = Shape::of(&payload);
-        if Heap::block_size(shape.value_offset(key_end) + shape.vlen) != Heap::block_size(self.size()) {
+        if B::block_size(shape.value_offset(key_end) + shape.vlen) != B::block_size(self.size()) {
             return Err(payload);
         }
         self.put(payload, shape, key_end);
@@ -433,7 +433,7 @@ impl Entry {
     /// # Safety
     /// The block came from `heap` and no copy of the handle is used again.
     #[inline]
-    pub unsafe fn free(self, heap: &mut Heap) {
+    pub unsafe fn free<B: Blocks>(self, heap: &mut B) {
         let size = self.size();
         // SAFETY: the caller's promise; the size is the one that it was allocated with, or of the same class.
         unsafe { heap.free(self.0, size) };
@@ -488,8 +488,13 @@ impl<'a, V> Ref<'a, V> {
         self.entry.mark()
     }
 
-    /// Bytes that the entry takes in the heap, size class included.
+    /// Bytes that the entry takes in the blocks of its table, size class included.
+    pub fn heap_bytes_in<B: Blocks>(&self) -> usize {
+        B::block_size(self.entry.size())
+    }
+
+    /// The same for a table with a heap of its own.
     pub fn heap_bytes(&self) -> usize {
-        Heap::block_size(self.entry.size())
+        self.heap_bytes_in::<super::heap::Heap>()
     }
 }

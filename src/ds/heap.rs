@@ -114,6 +114,60 @@ struct Chunk {
     free: u16,
 }
 
+/// Where a table's entries come from: a [`Heap`] of its own, or the process's allocator ([`Malloc`](super::malloc::Malloc)).
+pub trait Blocks: Default + Send {
+    /// The bytes that a block for `size` bytes takes.
+    fn block_size(size: usize) -> usize;
+
+    /// A block of at least `size` bytes, aligned to 8, at an address below 2^47. Its content is undefined.
+    fn alloc(&mut self, size: usize) -> NonNull<u8>;
+
+    /// Gives a block back.
+    ///
+    /// # Safety
+    /// `block` came from [`Blocks::alloc`] of this value with a size of the same [`Blocks::block_size`], and is not used again.
+    unsafe fn free(&mut self, block: NonNull<u8>, size: usize);
+
+    /// Bytes in live blocks, as [`Blocks::block_size`] gives them.
+    fn live_bytes(&self) -> usize;
+
+    /// Bytes held, used or not.
+    fn reserved_bytes(&self) -> usize;
+
+    /// Live blocks that dropping the allocator would not free.
+    fn large_blocks(&self) -> usize;
+}
+
+impl Blocks for Heap {
+    #[inline]
+    fn block_size(size: usize) -> usize {
+        Heap::block_size(size)
+    }
+
+    #[inline]
+    fn alloc(&mut self, size: usize) -> NonNull<u8> {
+        Heap::alloc(self, size)
+    }
+
+    #[inline]
+    unsafe fn free(&mut self, block: NonNull<u8>, size: usize) {
+        // SAFETY: the caller's promise is the same.
+        unsafe { Heap::free(self, block, size) };
+    }
+
+    fn live_bytes(&self) -> usize {
+        Heap::live_bytes(self)
+    }
+
+    fn reserved_bytes(&self) -> usize {
+        Heap::reserved_bytes(self)
+    }
+
+    fn large_blocks(&self) -> usize {
+        Heap::large_blocks(self)
+    }
+}
+
 /// The heap. See the module's text.
 pub struct Heap {
     /// By class: the first slab with room.

@@ -4,13 +4,15 @@
 //! |---|---|
 //! | [`table`] | the keyspace of one database: extendible hashing, SIMD-probed buckets, stable SCAN cursors, TTLs |
 //! | [`entry`] | the one block of memory that holds a key, its TTL and its value |
-//! | [`heap`] | the slab heap that the blocks come from: one per table, no atomics, exact accounting |
+//! | [`heap`] | the slab heap that the blocks of a database come from: one per table, no atomics, exact accounting |
+//! | [`malloc`] | the blocks of tables that are values: the process's allocator, counted |
 //!
 //! Unsafe code stays inside; each file says what it promises and what it relies on. `naive` is the table's twin in plain
 //! safe code: the oracle of the differential tests.
 
 pub mod entry;
 pub mod heap;
+pub mod malloc;
 #[cfg(test)]
 mod naive;
 pub mod table;

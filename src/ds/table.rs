@@ -52,7 +52,7 @@ pub use super::entry::Ref;
 pub use access::Mut;
 
 use super::entry::{Entry, Payload};
-use super::heap::Heap;
+use super::heap::{Blocks, Heap};
 use ahash::RandomState;
 pub(super) use bucket::prefetch;
 use bucket::{Slot, fingerprint};
@@ -62,11 +62,12 @@ use segment::{PROBES, Seg};
 use std::hash::{BuildHasher, Hasher};
 use std::marker::PhantomData;
 
-/// The keyspace of one database. `V` is what does not fit into an entry. See the module's text.
-pub struct Table<V> {
+/// The keyspace of one database, or the members of one large value. `V` is what does not fit into an entry, `B` where the
+/// entries come from. See the module's text.
+pub struct Table<V, B: Blocks = Heap> {
     dir: Directory,
     pool: Pool,
-    heap: Heap,
+    heap: B,
     hasher: RandomState,
     len: usize,
     /// Entries with a TTL.
@@ -78,7 +79,7 @@ pub struct Table<V> {
 }
 
 // SAFETY: a table owns all that it points to; the V's in it are its own.
-unsafe impl<V: Send> Send for Table<V> {}
+unsafe impl<V: Send, B: Blocks> Send for Table<V, B> {}
 
 /// Where an entry lies.
 #[derive(Clone, Copy)]
@@ -108,7 +109,7 @@ pub struct Stats {
     pub distances: [usize; PROBES],
 }
 
-impl<V> Table<V> {
+impl<V, B: Blocks> Table<V, B> {
     /// An empty table, which holds no memory. The seed is the hash's secret: take it from the system's randomness, or fix it
     /// for a simulation.
     pub fn new(seed: u64) -> Self {
@@ -121,7 +122,7 @@ impl<V> Table<V> {
         Table {
             dir: Directory::new(),
             pool: Pool::default(),
-            heap: Heap::new(),
+            heap: B::default(),
             hasher: RandomState::with_seeds(word(1), word(2), word(3), word(4)),
             len: 0,
             expires: 0,
@@ -219,13 +220,13 @@ impl<V> Table<V> {
     }
 
     #[inline]
-    pub fn get_mut(&mut self, hash: u64, key: &[u8]) -> Option<Mut<'_, V>> {
+    pub fn get_mut(&mut self, hash: u64, key: &[u8]) -> Option<Mut<'_, V, B>> {
         let (at, entry) = self.find(hash, key)?;
         Some(Mut::new(self, at, entry))
     }
 
     /// Adds a key that is absent, with access and mark 0.
-    pub fn insert(&mut self, hash: u64, key: &[u8], payload: Payload<V>, expire: Option<i64>) -> Mut<'_, V> {
+    pub fn insert(&mut self, hash: u64, key: &[u8], payload: Payload<V>, expire: Option<i64>) -> Mut<'_, V, B> {
         debug_assert!(self.find(hash, key).is_none());
         self.boxed += usize::from(matches!(payload, Payload::Boxed(_)));
         let entry = Entry::write(&mut self.heap, key, payload, expire, 0, 0);
@@ -258,7 +259,7 @@ impl<V> Table<V> {
         key: &[u8],
         payload: Payload<V>,
         expire: Option<i64>,
-    ) -> (Mut<'_, V>, Option<V>, bool) {
+    ) -> (Mut<'_, V, B>, Option<V>, bool) {
         let Some((at, entry)) = self.find(hash, key) else {
             return (self.insert(hash, key, payload, expire), None, false);
         };
@@ -333,7 +334,7 @@ impl<V> Table<V> {
     }
 }
 
-impl<V> Drop for Table<V> {
+impl<V, B: Blocks> Drop for Table<V, B> {
     fn drop(&mut self) {
         let values = self.boxed != 0 && std::mem::needs_drop::<V>();
         let segments: Vec<Seg> = self.all_segments().collect();

@@ -1,20 +1,20 @@
 //! An entry being changed.
 
 use super::super::entry::{Entry, Owned, Payload, Ref, View, ViewMut};
-use super::super::heap::Heap;
+use super::super::heap::{Blocks, Heap};
 use super::bucket::Slot;
 use super::{Position, Table};
 
 /// An entry being changed. It knows its place, so nothing here searches.
-pub struct Mut<'a, V> {
-    table: &'a mut Table<V>,
+pub struct Mut<'a, V, B: Blocks = Heap> {
+    table: &'a mut Table<V, B>,
     at: Position,
     entry: Entry,
 }
 
-impl<'a, V> Mut<'a, V> {
+impl<'a, V, B: Blocks> Mut<'a, V, B> {
     #[inline]
-    pub(super) fn new(table: &'a mut Table<V>, at: Position, entry: Entry) -> Self {
+    pub(super) fn new(table: &'a mut Table<V, B>, at: Position, entry: Entry) -> Self {
         debug_assert!(at.slot().entry() == entry);
         Mut { table, at, entry }
     }
@@ -66,7 +66,7 @@ impl<'a, V> Mut<'a, V> {
 
     /// Bytes that the entry takes in the heap, size class included.
     pub fn heap_bytes(&self) -> usize {
-        Heap::block_size(self.entry.size())
+        B::block_size(self.entry.size())
     }
 
     #[inline]
@@ -85,7 +85,7 @@ impl<'a, V> Mut<'a, V> {
     #[inline]
     pub fn set_payload(&mut self, payload: Payload<V>) -> Option<V> {
         let old = self.take_old(&payload);
-        if let Err(payload) = self.entry.overwrite(payload) {
+        if let Err(payload) = self.entry.overwrite::<V, B>(payload) {
             let e = self.entry;
             let moved =
                 Entry::write(&mut self.table.heap, e.key(), payload, e.expire_at(), e.access(), e.mark());

@@ -4,6 +4,7 @@
 //! slice goes round in hash order and enters only what may hold a due entry, so a table where nothing is due costs a look at
 //! some bounds. A segment's bound is found anew by each pass through it; a pass may be cut anywhere and go on in a later slice.
 
+use crate::ds::heap::Blocks;
 use super::super::entry::Owned;
 use super::segment::{NEVER, Seg};
 use super::{Position, Table};
@@ -13,7 +14,7 @@ const CURSOR_SHIFT: u32 = 16;
 /// Looking at a segment's bound costs as much budget as this part of an entry.
 const BOUNDS_PER_ENTRY: usize = 4;
 
-impl<V> Table<V> {
+impl<V, B: Blocks> Table<V, B> {
     /// No entry expires before this, unix ms.
     pub fn min_expire(&self) -> i64 {
         self.dir.min_expire()

@@ -3,6 +3,7 @@
 //! A segment is never changed in place: its slots move to one or two new segments, and the old one is freed. The work is
 //! bounded by a segment's places. Sizes, in buckets: 1, 2, 4, 8, 12, ... 64; then two of about 36. After a step a segment is at most [`FILL_PERCENT`] full.
 
+use crate::ds::heap::Blocks;
 use super::bucket::{PLACES, Slot};
 use super::pool::{Pool, SIZE_STEP, STACKED_MIN};
 use super::segment::{FULL_BUCKETS, MAX_BUCKETS, MAX_DEPTH, NEVER, Seg};
@@ -27,7 +28,7 @@ fn size_for(len: usize) -> usize {
     if buckets <= 2 { buckets } else { buckets.next_multiple_of(SIZE_STEP) }
 }
 
-impl<V> Table<V> {
+impl<V, B: Blocks> Table<V, B> {
     /// The first segment.
     pub(super) fn start(&mut self) {
         let head = self.pool.alloc(1);

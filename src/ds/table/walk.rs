@@ -1,5 +1,6 @@
 //! Walking the table: SCAN, iteration, random entries.
 
+use crate::ds::heap::Blocks;
 use super::bucket::PLACES;
 use super::segment::Seg;
 use super::{Ref, Table};
@@ -11,7 +12,7 @@ const RANDOM_TRIES: usize = 64;
 /// Buckets looked at for each entry that a sample asks for.
 const SAMPLE_BUCKETS: usize = 4;
 
-impl<V> Table<V> {
+impl<V, B: Blocks> Table<V, B> {
     /// Emits the entries of one home bucket and returns the cursor of the next; start with 0, 0 means done. Cursors are below
     /// 2^48, and any number is a valid one. An entry present during a whole scan is emitted at least once.
     pub fn scan(&self, cursor: u64, f: &mut dyn FnMut(Ref<'_, V>)) -> u64 {
