@@ -12,6 +12,7 @@
 
 pub mod entry;
 pub mod heap;
+pub mod listpack;
 pub mod malloc;
 #[cfg(test)]
 mod naive;
