@@ -1,7 +1,9 @@
 //! DUMP payloads cross over to a real redis-server and back. Says so and passes where none is installed.
 
+use kring::config::Config;
 use kring::ds::{Owned, View};
 use kring::persist::dump::{dump, restore};
+use kring::persist::value::Reading;
 use kring::store::{Value, string_of};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -90,6 +92,7 @@ fn bytes_of(value: Owned<Value>) -> Vec<u8> {
         Owned::Int(n) => n.to_string().into_bytes(),
         Owned::Bytes(text) => text.to_vec(),
         Owned::Boxed(Value::Str(text)) => text.to_vec(),
+        Owned::Boxed(other) => panic!("not a string: {other:?}"),
     }
 }
 
@@ -99,6 +102,8 @@ fn payloads_cross_over_to_redis_and_back() {
         eprintln!("skipped: no redis-server here");
         return;
     };
+    let config = Config::default();
+    let reading = Reading { config: &config, seed: 7 };
     for text in texts() {
         let what = || format!("{} bytes from {:?}", text.len(), &text[..text.len().min(20)]);
         for compress in [true, false] {
@@ -108,6 +113,6 @@ fn payloads_cross_over_to_redis_and_back() {
         }
         redis.run(&[b"SET", b"k", &text]);
         let theirs = redis.run(&[b"DUMP", b"k"]);
-        assert_eq!(restore(&theirs).map(bytes_of), Ok(text.clone()), "{}", what());
+        assert_eq!(restore(&theirs, &reading).map(bytes_of), Ok(text.clone()), "{}", what());
     }
 }

@@ -5,7 +5,7 @@ use crate::base::number::parse_i64;
 use crate::base::time::Now;
 use crate::config::Config;
 use crate::resp::{Error, Out};
-use crate::store::Keys;
+use crate::store::{Keys, WrongType};
 
 /// Facts of the process that do not change while it runs.
 #[derive(Clone, Debug, Default)]
@@ -72,6 +72,12 @@ impl Cx<'_> {
         }
         let databases = self.env.config.databases as usize;
         usize::try_from(index).ok().filter(|index| *index < databases).ok_or(Error::DbIndex)
+    }
+}
+
+impl From<WrongType> for Error {
+    fn from(_: WrongType) -> Error {
+        Error::WrongType
     }
 }
 

@@ -599,7 +599,10 @@ mod tests {
             bad[bit / 8] ^= 1 << (bit % 8);
             if let Some(pack) = Listpack::from_bytes(bad) {
                 assert!(pack.len() <= 5 && texts(&pack).len() == pack.iter().count());
-                assert_eq!(std::iter::successors(pack.last(), |at| pack.before(*at)).count(), pack.iter().count());
+                assert_eq!(
+                    std::iter::successors(pack.last(), |at| pack.before(*at)).count(),
+                    pack.iter().count()
+                );
             }
         }
     }

@@ -226,7 +226,13 @@ impl<V, B: Blocks> Table<V, B> {
     }
 
     /// Adds a key that is absent, with access and mark 0.
-    pub fn insert(&mut self, hash: u64, key: &[u8], payload: Payload<V>, expire: Option<i64>) -> Mut<'_, V, B> {
+    pub fn insert(
+        &mut self,
+        hash: u64,
+        key: &[u8],
+        payload: Payload<V>,
+        expire: Option<i64>,
+    ) -> Mut<'_, V, B> {
         debug_assert!(self.find(hash, key).is_none());
         self.boxed += usize::from(matches!(payload, Payload::Boxed(_)));
         let entry = Entry::write(&mut self.heap, key, payload, expire, 0, 0);

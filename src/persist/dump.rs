@@ -4,17 +4,15 @@
 //!  type: 1 byte | the value as in RDB | RDB version: 2 bytes, little-endian | CRC-64 of all before: 8 bytes, little-endian
 //! ```
 
-use super::rdb_string::{Text, decode_string, encode_i64, encode_string};
+use super::value::{self, Reading};
 use super::{Corrupt, crc64::crc64};
 use crate::ds::{Owned, View};
-use crate::store::{Value, string_of};
+use crate::store::Value;
 
 /// The version that payloads carry: Redis 7.0's, so that it and everything later takes them. Strings look alike in all.
 const VERSION: u16 = 10;
 /// The latest version whose payloads are taken: Redis 7.4's.
 const VERSION_MAX: u16 = 12;
-/// RDB's number for a string.
-const TYPE_STRING: u8 = 0;
 /// Version and checksum, in bytes.
 const FOOTER: usize = 10;
 
@@ -35,12 +33,8 @@ impl From<Corrupt> for Refused {
 
 /// The payload of a value; strings are compressed if `compress` (`rdbcompression`).
 pub fn dump(value: View<'_, Value>, compress: bool) -> Vec<u8> {
-    let mut out = vec![TYPE_STRING];
-    match value {
-        View::Int(value) => encode_i64(&mut out, value),
-        View::Bytes(text) => encode_string(&mut out, text, compress),
-        View::Boxed(Value::Str(text)) => encode_string(&mut out, text, compress),
-    }
+    let mut out = vec![0];
+    out[0] = value::encode(&mut out, value, compress);
     seal(&mut out);
     out
 }
@@ -53,18 +47,11 @@ fn seal(out: &mut Vec<u8>) {
 }
 
 /// The value that a payload holds.
-pub fn restore(payload: &[u8]) -> Result<Owned<Value>, Refused> {
-    let mut body = unseal(payload).ok_or(Refused::Footer)?;
-    let (&kind, rest) = body.split_first().ok_or(Refused::Data)?;
-    body = rest;
-    if kind != TYPE_STRING {
-        return Err(Refused::Data);
-    }
-    let value = match decode_string(&mut body)? {
-        Text::Int(value) => Owned::Int(value),
-        text => string_of(text.into_bytes()),
-    };
-    if body.is_empty() { Ok(value) } else { Err(Refused::Data) }
+pub fn restore(payload: &[u8], reading: &Reading<'_>) -> Result<Owned<Value>, Refused> {
+    let body = unseal(payload).ok_or(Refused::Footer)?;
+    let (&kind, mut rest) = body.split_first().ok_or(Refused::Data)?;
+    let value = value::decode(kind, &mut rest, reading)?;
+    if rest.is_empty() { Ok(value) } else { Err(Refused::Data) }
 }
 
 /// What stands before the footer, when the footer is right.
@@ -81,9 +68,14 @@ const _: () = assert!(FOOTER == size_of::<u16>() + size_of::<u64>());
 mod tests {
     use super::*;
     use crate::base::prng::{seeded, xorshift};
+    use crate::config::Config;
 
     fn dumped(value: View<'_, Value>) -> Vec<u8> {
         dump(value, true)
+    }
+
+    fn read(payload: &[u8]) -> Result<Owned<Value>, Refused> {
+        restore(payload, &Reading { config: &Config::default(), seed: 7 })
     }
 
     fn bytes_of(value: Owned<Value>) -> Vec<u8> {
@@ -91,6 +83,7 @@ mod tests {
             Owned::Int(n) => n.to_string().into_bytes(),
             Owned::Bytes(b) => b.to_vec(),
             Owned::Boxed(Value::Str(b)) => b.to_vec(),
+            Owned::Boxed(other) => panic!("{other:?}"),
         }
     }
 
@@ -139,14 +132,14 @@ mod tests {
     fn every_damage_is_refused() {
         let text: Vec<u8> = b"abcabcabcabcabcabcabcabcabcabcabcabcabc, and then some".to_vec();
         let payload = dumped(View::Bytes(&text));
-        assert_eq!(restore(&payload).map(bytes_of), Ok(text));
+        assert_eq!(read(&payload).map(bytes_of), Ok(text));
         for bit in 0..payload.len() * 8 {
             let mut bad = payload.clone();
             bad[bit / 8] ^= 1 << (bit % 8);
-            assert!(matches!(restore(&bad), Err(Refused::Footer)), "bit {bit}");
+            assert!(matches!(read(&bad), Err(Refused::Footer)), "bit {bit}");
         }
         for cut in 0..payload.len() {
-            assert!(matches!(restore(&payload[..cut]), Err(Refused::Footer)), "cut to {cut}");
+            assert!(matches!(read(&payload[..cut]), Err(Refused::Footer)), "cut to {cut}");
         }
     }
 
@@ -164,7 +157,7 @@ mod tests {
             }
             bad.truncate(xorshift(&mut rng) as usize % (bad.len() + 1));
             seal(&mut bad);
-            if let Ok(value) = restore(&bad) {
+            if let Ok(value) = read(&bad) {
                 assert!(bytes_of(value).len() <= 100 * bad.len());
             }
         }
@@ -176,22 +169,22 @@ mod tests {
             let mut all = [body, &version.to_le_bytes()].concat();
             let crc = crc64(0, &all);
             all.extend_from_slice(&crc.to_le_bytes());
-            restore(&all).map(bytes_of)
+            read(&all).map(bytes_of)
         };
         assert_eq!(sealed(VERSION_MAX, b"\x00\x01a"), Ok(b"a".to_vec()));
         assert_eq!(sealed(1, b"\x00\x01a"), Ok(b"a".to_vec()));
         assert_eq!(sealed(VERSION_MAX + 1, b"\x00\x01a"), Err(Refused::Footer));
-        assert_eq!(sealed(VERSION, b"\x01\x01a"), Err(Refused::Data), "a list");
+        assert_eq!(sealed(VERSION, b"\x08\x01a"), Err(Refused::Data), "no such type");
         assert_eq!(sealed(VERSION, b"\x00\x01ab"), Err(Refused::Data));
         assert_eq!(sealed(VERSION, b""), Err(Refused::Data));
     }
 
     #[test]
     fn values_come_back_in_the_form_that_they_would_be_stored_in() {
-        assert!(matches!(restore(&dumped(View::Bytes(b"12345678901"))), Ok(Owned::Int(12_345_678_901))));
+        assert!(matches!(read(&dumped(View::Bytes(b"12345678901"))), Ok(Owned::Int(12_345_678_901))));
         let long = vec![7u8; 100_000];
-        let payload = dumped(View::Boxed(&Value::Str(long.clone().into())));
+        let payload = dumped(View::Boxed(&Value::string(long.clone())));
         assert!(payload.len() < 2_000);
-        assert!(matches!(restore(&payload), Ok(Owned::Boxed(Value::Str(b))) if b == long));
+        assert!(matches!(read(&payload), Ok(Owned::Boxed(Value::Str(b))) if **b == long));
     }
 }

@@ -5,6 +5,7 @@
 //! | [`crc64`] | the checksum of RDB files and DUMP payloads |
 //! | [`lzf`] | the compression of RDB strings |
 //! | [`rdb_string`] | lengths and strings as RDB writes them |
+//! | [`value`] | a value of any type as RDB writes it; one file a type: `rdb_list`, `rdb_set`, `rdb_zset`, `rdb_hash`, `rdb_stream` |
 //! | [`dump`] | DUMP payloads: one value, its format's version, a checksum |
 //!
 //! Whatever is read may be hostile: every decoder is bounded by its input and answers [`Corrupt`] instead of panicking or
@@ -16,6 +17,12 @@ mod corrupt;
 pub mod crc64;
 pub mod dump;
 pub mod lzf;
+mod rdb_hash;
+mod rdb_list;
+mod rdb_set;
+mod rdb_stream;
 pub mod rdb_string;
+mod rdb_zset;
+pub mod value;
 
 pub use corrupt::Corrupt;

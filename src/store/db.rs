@@ -53,6 +53,11 @@ impl Db {
         &mut self.table
     }
 
+    /// The table, and the count of bytes in values.
+    pub(super) fn parts_mut(&mut self) -> (&mut Table<Value>, &mut usize) {
+        (&mut self.table, &mut self.value_bytes)
+    }
+
     pub(super) fn into_table(self) -> Table<Value> {
         self.table
     }

@@ -49,7 +49,7 @@ pub struct Taken {
 
 /// How a lookup counts.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Use {
+pub(super) enum Use {
     Read,
     Write,
     Peek,
@@ -89,7 +89,7 @@ impl Keys<'_> {
     }
 
     #[inline]
-    fn find(&mut self, key: &[u8], how: Use) -> Option<(usize, u64)> {
+    pub(super) fn find(&mut self, key: &[u8], how: Use) -> Option<(usize, u64)> {
         let shard = self.hand.owner(key);
         let hash = self.hash(self.hand.peek(shard).db(self.db), key);
         let (now, policy, touch, index) = (self.now, self.policy, self.touch, self.db);
@@ -147,8 +147,8 @@ impl Keys<'_> {
         self.hand.peek(shard).db(self.db).table().get(hash, key)
     }
 
-    /// Looks a key up to change it in place: notes the use. Large values are changed with [`Keys::set_value`], which
-    /// keeps the weights right.
+    /// Looks a key up to change it in place: notes the use. Long strings are changed with [`Keys::set_value`] and
+    /// collections with [`Keys::edit`], which keep the weights right.
     pub fn write(&mut self, key: &[u8]) -> Option<Mut<'_, Value>> {
         let (shard, hash) = self.find(key, Use::Write)?;
         self.hand.store(shard).db_mut(self.db).table_mut().get_mut(hash, key)

@@ -3,7 +3,7 @@
 //! ```text
 //!  Store ── Db 0 .. Db n (SELECT)          one per logical database, empty ones cost next to nothing
 //!            └─ Table<Value>               key, TTL, access clock and short values in one block per key
-//!                └─ Value                  what does not fit there: large strings, (later) lists, sets, ...
+//!                └─ Value                  what does not fit there: large strings, lists, sets, hashes, ...
 //! ```
 //! A store is `Send`, holds no `Rc`, reads no clock and knows nothing of rings or sockets. [`Hand`] holds the stores that a
 //! command needs; [`Keys`] is how the command sees them: one keyspace.
@@ -12,6 +12,7 @@
 
 pub mod access;
 mod db;
+mod edit;
 mod hand;
 mod keys;
 #[expect(clippy::module_inception, reason = "it holds Store")]
@@ -19,7 +20,8 @@ mod store;
 mod value;
 
 pub use db::{Db, Expired};
+pub use edit::{Edit, WrongType};
 pub use hand::{Hand, Route, ShardSet};
 pub use keys::{Keys, Policy, Taken};
 pub use store::{Garbage, LAZY_FREE_FROM, Store, Tally};
-pub use value::{EMBSTR_MAX, Kind, RAW, Value, encoding, int_of, kind, string_of};
+pub use value::{Collection, EMBSTR_MAX, Kind, RAW, Value, encoding, int_of, kind, string_of};

@@ -64,6 +64,11 @@ impl Store {
         self.shard
     }
 
+    /// The secret that keys and members are hashed with.
+    pub fn seed(&self) -> u64 {
+        self.seed
+    }
+
     /// A database by its number, which the session has checked.
     pub fn db(&self, index: usize) -> &Db {
         &self.dbs[index]

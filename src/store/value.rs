@@ -1,6 +1,12 @@
 //! Values that are more than a few bytes, and the names Redis gives to what they are.
 
 use crate::base::number::parse_i64;
+use crate::ds::hash::Hash;
+use crate::ds::list::List;
+use crate::ds::malloc::malloc_size;
+use crate::ds::set::Set;
+use crate::ds::stream::Stream;
+use crate::ds::zset::Zset;
 use crate::ds::{INLINE_MAX, Owned, Ref, View};
 use bytes::Bytes;
 
@@ -14,6 +20,11 @@ pub const EMBSTR_MAX: usize = 44;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Kind {
     String,
+    List,
+    Set,
+    Zset,
+    Hash,
+    Stream,
 }
 
 impl Kind {
@@ -21,32 +32,112 @@ impl Kind {
     pub fn name(self) -> &'static str {
         match self {
             Kind::String => "string",
+            Kind::List => "list",
+            Kind::Set => "set",
+            Kind::Zset => "zset",
+            Kind::Hash => "hash",
+            Kind::Stream => "stream",
         }
     }
 }
 
-/// A value that does not fit into its entry.
+/// A value that does not fit into its entry. It lies in the entry itself, so it is kept small: two or three words.
 #[derive(Clone, Debug)]
 pub enum Value {
     /// A long string, shared with the sockets that send it.
-    Str(Bytes),
+    Str(Box<Bytes>),
+    List(List),
+    Set(Set),
+    Zset(Zset),
+    Hash(Hash),
+    Stream(Stream),
 }
 
 impl Value {
+    /// A long string.
+    pub fn string(text: impl Into<Bytes>) -> Value {
+        Value::Str(Box::new(text.into()))
+    }
+
     /// Its type.
     pub fn kind(&self) -> Kind {
         match self {
             Value::Str(_) => Kind::String,
+            Value::List(_) => Kind::List,
+            Value::Set(_) => Kind::Set,
+            Value::Zset(_) => Kind::Zset,
+            Value::Hash(_) => Kind::Hash,
+            Value::Stream(_) => Kind::Stream,
         }
     }
 
-    /// Bytes it takes beside its entry.
+    /// Bytes it takes beside its entry. O(1).
     pub fn heap_bytes(&self) -> usize {
         match self {
-            Value::Str(bytes) => bytes.len(),
+            Value::Str(bytes) => bytes.len() + malloc_size(size_of::<Bytes>()),
+            Value::List(list) => list.heap_bytes(),
+            Value::Set(set) => set.heap_bytes(),
+            Value::Zset(zset) => zset.heap_bytes(),
+            Value::Hash(hash) => hash.heap_bytes(),
+            Value::Stream(stream) => stream.heap_bytes(),
+        }
+    }
+
+    fn encoding(&self) -> &'static str {
+        match self {
+            Value::Str(_) => "raw",
+            Value::List(list) => list.encoding(),
+            Value::Set(set) => set.encoding(),
+            Value::Zset(zset) => zset.encoding(),
+            Value::Hash(hash) => hash.encoding(),
+            Value::Stream(stream) => stream.encoding(),
         }
     }
 }
+
+/// A type of value that [`Keys::look`](super::Keys::look) and [`Keys::edit`](super::Keys::edit) find under a key.
+pub trait Collection: Sized {
+    /// The collection that a value is, if it is of this type.
+    fn of(value: &Value) -> Option<&Self>;
+    /// The same, to change it.
+    fn of_mut(value: &mut Value) -> Option<&mut Self>;
+    /// As a value.
+    fn wrap(self) -> Value;
+    /// Bytes it takes beside its entry.
+    fn heap_bytes(&self) -> usize;
+    /// Whether its key is to go.
+    fn is_empty(&self) -> bool;
+}
+
+macro_rules! collections {
+    ($($kind:ident),*) => {$(
+        impl Collection for $kind {
+            #[inline]
+            fn of(value: &Value) -> Option<&Self> {
+                if let Value::$kind(found) = value { Some(found) } else { None }
+            }
+
+            #[inline]
+            fn of_mut(value: &mut Value) -> Option<&mut Self> {
+                if let Value::$kind(found) = value { Some(found) } else { None }
+            }
+
+            fn wrap(self) -> Value {
+                Value::$kind(self)
+            }
+
+            fn heap_bytes(&self) -> usize {
+                $kind::heap_bytes(self)
+            }
+
+            fn is_empty(&self) -> bool {
+                $kind::is_empty(self)
+            }
+        }
+    )*};
+}
+
+collections!(List, Set, Zset, Hash, Stream);
 
 /// The type of an entry's value.
 pub fn kind(entry: &Ref<'_, Value>) -> Kind {
@@ -61,7 +152,7 @@ pub fn string_of(text: Vec<u8>) -> Owned<Value> {
     match int_of(&text) {
         Some(n) => Owned::Int(n),
         None if text.len() <= INLINE_MAX => Owned::Bytes(text),
-        None => Owned::Boxed(Value::Str(Bytes::from(text))),
+        None => Owned::Boxed(Value::string(text)),
     }
 }
 
@@ -71,7 +162,7 @@ pub fn encoding(entry: &Ref<'_, Value>) -> &'static str {
         View::Int(_) => "int",
         View::Bytes(b) if b.len() <= EMBSTR_MAX && entry.mark() & RAW == 0 => "embstr",
         View::Bytes(_) => "raw",
-        View::Boxed(Value::Str(_)) => "raw",
+        View::Boxed(value) => value.encoding(),
     }
 }
 

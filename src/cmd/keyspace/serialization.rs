@@ -4,6 +4,7 @@ use crate::base::number::parse_i64;
 use crate::cmd::row::{category, flag, key};
 use crate::cmd::{Command, Cx, Done, KeySpec, Outcome, Plan};
 use crate::persist::dump::{self, Refused};
+use crate::persist::value::Reading;
 use crate::resp::{Args, Error};
 use crate::store::{Keys, Taken, access};
 use bytes::Bytes;
@@ -125,7 +126,8 @@ fn restore(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
     if ttl < 0 {
         return Err(Error::text_of("ERR Invalid TTL value, must be >= 0"));
     }
-    let value = dump::restore(args.at(3)).map_err(|refused| match refused {
+    let reading = Reading { config: cx.env.config, seed: cx.keys.seed() };
+    let value = dump::restore(args.at(3), &reading).map_err(|refused| match refused {
         Refused::Footer => Error::BadPayload,
         Refused::Data => Error::text_of("ERR Bad data format"),
     })?;

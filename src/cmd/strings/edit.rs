@@ -78,12 +78,12 @@ pub(in crate::cmd) fn patch<R>(
             return result;
         }
         ViewMut::Boxed(Value::Str(shared)) if shared.len() >= len => {
-            let mut text = BytesMut::from(std::mem::take(shared));
+            let mut text = BytesMut::from(std::mem::take(&mut **shared));
             let result = change(&mut text);
-            *shared = text.freeze();
+            **shared = text.freeze();
             return result;
         }
-        ViewMut::Int(_) | ViewMut::Bytes(_) | ViewMut::Boxed(Value::Str(_)) => {}
+        ViewMut::Int(_) | ViewMut::Bytes(_) | ViewMut::Boxed(_) => {}
     }
     let mut text = take_out(keys, name, len);
     text.resize(len.max(text.len()), 0);
@@ -95,7 +95,7 @@ pub(in crate::cmd) fn patch<R>(
 /// Takes the string of a key that is there out of it, with capacity for `len` bytes. [`put_back`] must follow.
 fn take_out(keys: &mut Keys<'_>, name: &[u8], len: usize) -> BytesMut {
     if let Some(Value::Str(bytes)) = keys.lift_value(name) {
-        return with_room(BytesMut::from(bytes), len);
+        return with_room(BytesMut::from(*bytes), len);
     }
     let mut text = BytesMut::with_capacity(roomy(len));
     if let Some(entry) = keys.peek(name)
@@ -109,7 +109,7 @@ fn take_out(keys: &mut Keys<'_>, name: &[u8], len: usize) -> BytesMut {
 fn put_back(keys: &mut Keys<'_>, name: &[u8], text: BytesMut) {
     match text.len() <= INLINE_MAX {
         true => keys.set_value(name, Payload::Bytes(&text), RAW),
-        false => keys.set_value(name, Payload::Boxed(Value::Str(text.freeze())), RAW),
+        false => keys.set_value(name, Payload::Boxed(Value::string(text.freeze())), RAW),
     }
 }
 

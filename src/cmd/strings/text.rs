@@ -22,6 +22,9 @@ impl<'a> Text<'a> {
             View::Int(n) => Text::Int(n),
             View::Bytes(bytes) => Text::Bytes(bytes),
             View::Boxed(Value::Str(bytes)) => Text::Shared(bytes),
+            View::Boxed(
+                Value::List(_) | Value::Set(_) | Value::Zset(_) | Value::Hash(_) | Value::Stream(_),
+            ) => return Err(Error::WrongType),
         })
     }
 
@@ -73,13 +76,12 @@ pub(super) fn stored_as_is(text: &[u8]) -> Payload<'_, Value> {
     if text.len() <= INLINE_MAX {
         Payload::Bytes(text)
     } else {
-        Payload::Boxed(Value::Str(Bytes::copy_from_slice(text)))
+        Payload::Boxed(Value::string(Bytes::copy_from_slice(text)))
     }
 }
 
 /// Sets a key, without a TTL, to a string that Redis would hold as `raw`.
 pub(in crate::cmd) fn put_raw(keys: &mut Keys<'_>, key: &[u8], text: Vec<u8>) {
-    let value =
-        if text.len() <= INLINE_MAX { Owned::Bytes(text) } else { Owned::Boxed(Value::Str(text.into())) };
+    let value = if text.len() <= INLINE_MAX { Owned::Bytes(text) } else { Owned::Boxed(Value::string(text)) };
     keys.put(key, value, None, RAW);
 }

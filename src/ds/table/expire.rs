@@ -4,10 +4,10 @@
 //! slice goes round in hash order and enters only what may hold a due entry, so a table where nothing is due costs a look at
 //! some bounds. A segment's bound is found anew by each pass through it; a pass may be cut anywhere and go on in a later slice.
 
-use crate::ds::heap::Blocks;
 use super::super::entry::Owned;
 use super::segment::{NEVER, Seg};
 use super::{Position, Table};
+use crate::ds::heap::Blocks;
 
 /// Cursors are the top bits of a hash; these are below it.
 const CURSOR_SHIFT: u32 = 16;

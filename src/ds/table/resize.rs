@@ -3,12 +3,12 @@
 //! A segment is never changed in place: its slots move to one or two new segments, and the old one is freed. The work is
 //! bounded by a segment's places. Sizes, in buckets: 1, 2, 4, 8, 12, ... 64; then two of about 36. After a step a segment is at most [`FILL_PERCENT`] full.
 
-use crate::ds::heap::Blocks;
 use super::bucket::{PLACES, Slot};
 use super::pool::{Pool, SIZE_STEP, STACKED_MIN};
 use super::segment::{FULL_BUCKETS, MAX_BUCKETS, MAX_DEPTH, NEVER, Seg};
 use super::transfer::{Filler, transfer};
 use super::{Directory, Table};
+use crate::ds::heap::Blocks;
 
 /// How full a new segment may be.
 const FILL_PERCENT: usize = 86;

@@ -1,9 +1,9 @@
 //! Walking the table: SCAN, iteration, random entries.
 
-use crate::ds::heap::Blocks;
 use super::bucket::PLACES;
 use super::segment::Seg;
 use super::{Ref, Table};
+use crate::ds::heap::Blocks;
 
 /// A cursor is the top bits of a hash; these are below it.
 const CURSOR_SHIFT: u32 = 16;

@@ -42,6 +42,11 @@ impl Digest {
             View::Int(n) => self.mix(itoa::Buffer::new().format(n).as_bytes()),
             View::Bytes(text) => self.mix(text),
             View::Boxed(Value::Str(text)) => self.mix(text),
+            View::Boxed(Value::List(_)) => {}
+            View::Boxed(Value::Set(_)) => {}
+            View::Boxed(Value::Zset(_)) => {}
+            View::Boxed(Value::Hash(_)) => {}
+            View::Boxed(Value::Stream(_)) => {}
         }
         if entry.expire_at().is_some() {
             self.xor(b"!!expire!!");
@@ -57,6 +62,11 @@ impl Digest {
 fn kind_number(kind: Kind) -> u32 {
     match kind {
         Kind::String => 0,
+        Kind::List => 1,
+        Kind::Set => 2,
+        Kind::Zset => 3,
+        Kind::Hash => 4,
+        Kind::Stream => 6,
     }
 }
 

@@ -1,0 +1,113 @@
+//! Collections under their keys: looked at, changed in place, made when they are absent, removed when they are empty.
+
+use super::keys::Use;
+use super::{Collection, Keys, Value};
+use crate::ds::{Mut, Payload, View, ViewMut};
+use std::marker::PhantomData;
+use std::ops::{Deref, DerefMut};
+
+/// The key holds another type.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct WrongType;
+
+/// A collection that is being changed. It looks like the collection; when it is dropped its weight is taken anew.
+///
+/// A command that may have emptied it calls [`Edit::sweep`] at the end. None may leave an empty collection behind, and
+/// every one that changed something says so with [`Keys::changed`].
+pub struct Edit<'a, T: Collection> {
+    entry: Option<Mut<'a, Value>>,
+    /// The database's count of bytes in values.
+    weight: &'a mut usize,
+    before: usize,
+    kind: PhantomData<T>,
+}
+
+impl<T: Collection> Edit<'_, T> {
+    /// Removes the key if nothing is left in it; whether it was removed.
+    pub fn sweep(mut self) -> bool {
+        let empty = self.is_empty();
+        if empty {
+            *self.weight -= self.before;
+            self.entry.take().map(Mut::delete);
+        }
+        empty
+    }
+}
+
+impl<T: Collection> Deref for Edit<'_, T> {
+    type Target = T;
+
+    #[inline]
+    fn deref(&self) -> &T {
+        match self.entry.as_ref().map(Mut::view) {
+            Some(View::Boxed(value)) => T::of(value).expect("the type was checked"),
+            _ => unreachable!("the type was checked"),
+        }
+    }
+}
+
+impl<T: Collection> DerefMut for Edit<'_, T> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut T {
+        match self.entry.as_mut().map(Mut::view_mut) {
+            Some(ViewMut::Boxed(value)) => T::of_mut(value).expect("the type was checked"),
+            _ => unreachable!("the type was checked"),
+        }
+    }
+}
+
+impl<T: Collection> Drop for Edit<'_, T> {
+    #[inline]
+    fn drop(&mut self) {
+        if self.entry.is_some() {
+            *self.weight = *self.weight - self.before + self.heap_bytes();
+        }
+    }
+}
+
+impl Keys<'_> {
+    /// Looks a collection up for reading, as [`Keys::read`] does.
+    #[inline]
+    pub fn look<T: Collection>(&mut self, key: &[u8]) -> Result<Option<&T>, WrongType> {
+        match self.read(key).map(|entry| entry.view()) {
+            None => Ok(None),
+            Some(View::Boxed(value)) => T::of(value).map(Some).ok_or(WrongType),
+            Some(View::Int(_) | View::Bytes(_)) => Err(WrongType),
+        }
+    }
+
+    /// Looks a collection up to change it in place.
+    #[inline]
+    pub fn edit<T: Collection>(&mut self, key: &[u8]) -> Result<Option<Edit<'_, T>>, WrongType> {
+        let Some((shard, hash)) = self.find(key, Use::Write) else { return Ok(None) };
+        let (table, weight) = self.hand.store(shard).db_mut(self.db).parts_mut();
+        let Some(entry) = table.get_mut(hash, key) else { return Ok(None) };
+        let before = match entry.view() {
+            View::Boxed(value) => T::of(value).ok_or(WrongType)?.heap_bytes(),
+            View::Int(_) | View::Bytes(_) => return Err(WrongType),
+        };
+        Ok(Some(Edit { entry: Some(entry), weight, before, kind: PhantomData }))
+    }
+
+    /// Looks a collection up to change it in place; `new` is put there first when the key is absent.
+    #[inline]
+    pub fn edit_or<T: Collection>(
+        &mut self,
+        key: &[u8],
+        new: impl FnOnce() -> T,
+    ) -> Result<Edit<'_, T>, WrongType> {
+        if self.find(key, Use::Write).is_none() {
+            self.set(key, Payload::Boxed(new().wrap()), None);
+        }
+        match self.edit(key) {
+            Ok(Some(edit)) => Ok(edit),
+            Ok(None) => unreachable!("it was put there"),
+            Err(wrong) => Err(wrong),
+        }
+    }
+
+    /// The secret with which members of new collections are hashed.
+    pub fn seed(&self) -> u64 {
+        self.hand.iter().next().map_or(0, |store| store.seed())
+    }
+}
