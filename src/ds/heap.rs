@@ -149,6 +149,8 @@ impl Blocks for Heap {
         Heap::alloc(self, size)
     }
 
+    /// # Safety
+    /// As [`Blocks::free`].
     #[inline]
     unsafe fn free(&mut self, block: NonNull<u8>, size: usize) {
         // SAFETY: the caller's promise is the same.

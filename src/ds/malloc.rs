@@ -50,6 +50,8 @@ impl Blocks for Malloc {
         block
     }
 
+    /// # Safety
+    /// As [`Blocks::free`].
     #[inline]
     unsafe fn free(&mut self, block: NonNull<u8>, size: usize) {
         let layout = layout(size);

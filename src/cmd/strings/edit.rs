@@ -285,6 +285,9 @@ mod tests {
             }
             assert_eq!(w.hold("k"), model);
         }
-        assert_eq!(w.hand.iter().map(|s| s.db(0).value_bytes()).sum::<usize>(), w.hold("k").len());
+        assert_eq!(
+            w.hand.iter().map(|s| s.db(0).value_bytes()).sum::<usize>(),
+            Value::string(w.hold("k")).heap_bytes()
+        );
     }
 }
