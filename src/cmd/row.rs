@@ -348,6 +348,11 @@ impl Command {
         if self.arity >= 0 { n == self.arity } else { n >= -self.arity }
     }
 
+    /// Whether it only holds subcommands.
+    pub fn is_container(&self) -> bool {
+        !self.subcommands.is_empty()
+    }
+
     /// Whether all bits of `flags` are set.
     #[inline]
     pub fn is(&self, flags: u32) -> bool {

@@ -20,18 +20,18 @@ pub struct CommandStats {
 }
 
 impl CommandStats {
-    /// Counts a call; `track` says whether to keep its time in the histogram.
+    /// Counts `n` calls of so long each; `track` says whether to keep the time in the histogram.
     #[inline]
-    pub fn record(&mut self, ns: u64, track: bool) {
-        self.calls += 1;
-        self.ns += ns;
+    pub fn record(&mut self, ns: u64, n: u32, track: bool) {
+        self.calls += u64::from(n);
+        self.ns += ns * u64::from(n);
         if !track {
             return;
         }
         let histogram = self.histogram.get_or_insert_with(|| {
             Box::new(Histogram::new_with_bounds(1, HISTOGRAM_MAX_NS, 2).expect("constant bounds are valid"))
         });
-        histogram.saturating_record(ns.max(1));
+        histogram.saturating_record_n(ns.max(1), n);
     }
 
     /// Adds another shard's.
@@ -55,10 +55,10 @@ mod tests {
     #[test]
     fn calls_add_up_over_shards() {
         let (mut a, mut b) = (CommandStats::default(), CommandStats::default());
-        a.record(100, true);
-        b.record(300, true);
-        b.record(u64::MAX / 2, true);
-        b.record(5, false);
+        a.record(100, 1, true);
+        b.record(300, 1, true);
+        b.record(u64::MAX / 2, 1, true);
+        b.record(5, 1, false);
         a.add(&b);
         assert_eq!(a.calls, 4);
         assert_eq!(a.histogram.expect("recorded").len(), 3);

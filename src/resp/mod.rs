@@ -7,5 +7,5 @@ mod parse;
 mod write;
 
 pub use error::Error;
-pub use parse::{Args, Limits, Parser, ProtocolError, Span, Step, whole};
+pub use parse::{Args, Limits, Parser, ProtocolError, Span, Step, argument, whole};
 pub use write::{Mark, Out, Proto, SHARE_FROM};

@@ -38,7 +38,14 @@ impl Span {
         Span { start: self.start - n as u32, end: self.end - n as u32 }
     }
 
+    /// Where it ends.
+    #[inline]
+    pub fn end(self) -> usize {
+        self.end as usize
+    }
+
     /// How many bytes.
+    #[inline]
     pub fn len(self) -> usize {
         (self.end - self.start) as usize
     }
@@ -195,8 +202,7 @@ pub fn whole(buf: &[u8], pos: usize, spans: &mut Vec<Span>) -> Option<usize> {
     let first = spans.len();
     let mut at = next;
     for _ in 0..value {
-        let span = whole_argument(buf, at);
-        let Some(span) = span else {
+        let Some(span) = argument(buf, at) else {
             spans.truncate(first);
             return None;
         };
@@ -206,8 +212,9 @@ pub fn whole(buf: &[u8], pos: usize, spans: &mut Vec<Span>) -> Option<usize> {
     Some(at)
 }
 
+/// An argument that starts at `at`, is here as a whole and short; none leaves it to [`Parser::step`].
 #[inline(always)]
-fn whole_argument(buf: &[u8], at: usize) -> Option<Span> {
+pub fn argument(buf: &[u8], at: usize) -> Option<Span> {
     if buf.get(at) != Some(&b'$') {
         return None;
     }

@@ -147,8 +147,16 @@ impl Out {
         self.parts.push((std::mem::take(&mut self.buf), value));
     }
 
+    /// A line of a kind and a number. Lengths and counts are short.
     #[inline]
     fn line(&mut self, kind: u8, number: i64) {
+        if (0..100).contains(&number) {
+            let (tens, ones) = ((number / 10) as u8 + b'0', (number % 10) as u8 + b'0');
+            return match tens {
+                b'0' => self.buf.extend_from_slice(&[kind, ones, b'\r', b'\n']),
+                _ => self.buf.extend_from_slice(&[kind, tens, ones, b'\r', b'\n']),
+            };
+        }
         self.buf.push(kind);
         self.buf.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
         self.buf.extend_from_slice(b"\r\n");

@@ -1,7 +1,8 @@
 //! A batch: commands that were parsed ahead of the one that runs, so that their memory is on its way when their turn comes.
 
+use super::heads::Heads;
 use crate::cmd::registry::{Found, Missing, Registry};
-use crate::cmd::row::Begin;
+use crate::cmd::row::{Begin, flag};
 use crate::cmd::{Plan, Where};
 use crate::resp::{Args, Limits, Parser, ProtocolError, Span, Step, whole};
 use crate::store::Route;
@@ -18,7 +19,9 @@ pub(super) struct Parsed {
     pub end: usize,
     spans: (u32, u32),
     inline: bool,
-    /// The hash of its first key, once the key's store was in hand; else 0.
+    /// The argument that is the only key of a brief command, which runs on that key's store alone; else 0.
+    pub key: u32,
+    /// The hash of that key, once its store was in hand; else 0.
     pub hash: u64,
 }
 
@@ -70,7 +73,13 @@ pub(super) struct Batch {
 
 impl Batch {
     /// Parses up to `rules.depth` commands of `input` from where `place` says, and leaves there where it stopped.
-    pub fn fill(&mut self, input: &[u8], place: &mut Reading<'_>, rules: &Rules<'_>) -> End {
+    pub fn fill(
+        &mut self,
+        input: &[u8],
+        place: &mut Reading<'_>,
+        rules: &Rules<'_>,
+        heads: &mut Heads,
+    ) -> End {
         let Reading { parser, partial, start } = place;
         self.commands.clear();
         self.spans.clear();
@@ -82,10 +91,9 @@ impl Batch {
         while self.commands.len() < rules.depth {
             if rules.limits.authenticated
                 && parser.is_fresh()
-                && let Some(end) = whole(input, parser.position(), &mut self.spans)
+                && let Some(end) = self.whole(input, start, parser.position(), rules, heads)
             {
                 **parser = Parser::at(end);
-                self.add(input, (start, end), first, false, rules);
                 first = self.spans.len();
                 start = end;
                 self.rest = end;
@@ -110,6 +118,44 @@ impl Batch {
         End::More
     }
 
+    /// Adds a command that is here as a whole and has few and short arguments: where it ends.
+    #[inline]
+    fn whole(
+        &mut self,
+        input: &[u8],
+        start: usize,
+        pos: usize,
+        rules: &Rules<'_>,
+        heads: &mut Heads,
+    ) -> Option<usize> {
+        let first = self.spans.len();
+        if let Some(known) = heads.read(input, pos, &mut self.spans) {
+            let spans = (first as u32, self.spans.len() as u32);
+            let shard = match rules.route.shards() {
+                1 => 0,
+                _ => rules.route.owner(Args::new(input, &self.spans[first..]).at(known.key)) as u32,
+            };
+            self.commands.push(Parsed {
+                found: Ok(known.found),
+                fits: true,
+                place: Place::Shard(shard),
+                start,
+                end: known.end,
+                spans,
+                inline: false,
+                key: known.key as u32,
+                hash: 0,
+            });
+            return Some(known.end);
+        }
+        let end = whole(input, pos, &mut self.spans)?;
+        self.add(input, (start, end), first, false, rules);
+        if let Some(Parsed { found: Ok(found), fits: true, .. }) = self.commands.last() {
+            heads.learn(input, pos, self.spans[first], self.spans.len() - first, *found);
+        }
+        Some(end)
+    }
+
     /// Adds the command whose spans begin at `first`, unless it is empty.
     #[inline]
     fn add(
@@ -132,25 +178,30 @@ impl Batch {
             Ok(found) if fits => short_place(found, args, rules.route),
             _ => Place::Anywhere,
         };
-        self.commands.push(Parsed { found, fits, place, start, end, spans, inline, hash: 0 });
-    }
-
-    /// The first key of command `i`, which goes by `Plan::Owner`.
-    #[inline]
-    pub fn first_key<'a>(&'a self, i: usize, input: &'a [u8]) -> Option<&'a [u8]> {
-        let row = self.commands[i].found.ok()?.row;
-        match (row.plan, row.keys.first()?.begin) {
-            (Plan::Owner, Begin::Index(at)) => self.args(i, input).get(at),
-            _ => None,
-        }
+        let key = found.ok().filter(|_| fits).and_then(brief_key).map_or(0, |key| key as u32);
+        self.commands.push(Parsed { found, fits, place, start, end, spans, inline, key, hash: 0 });
     }
 
     /// The arguments of command `i`.
     #[inline]
     pub fn args<'a>(&'a self, i: usize, input: &'a [u8]) -> Args<'a> {
-        let c = &self.commands[i];
+        self.args_of(&self.commands[i], input)
+    }
+
+    /// The arguments of a command of this batch.
+    #[inline]
+    pub fn args_of<'a>(&'a self, c: &Parsed, input: &'a [u8]) -> Args<'a> {
         let buf = if c.inline { &self.inline[..] } else { input };
         Args::new(buf, &self.spans[c.spans.0 as usize..c.spans.1 as usize])
+    }
+}
+
+/// Which argument is the key of a brief command: one that runs on a single key's store and does nothing else.
+pub(super) fn brief_key(found: Found) -> Option<usize> {
+    let row = found.row;
+    match (row.plan, row.keys.first()?.begin) {
+        (Plan::Owner, Begin::Index(at)) if row.flags & (flag::HEAVY | flag::BLOCKING) == 0 => Some(at),
+        _ => None,
     }
 }
 

@@ -3,6 +3,7 @@
 use super::batch::Batch;
 use super::connections::{Conn, Input, Peer, Waits};
 use super::cron::Cron;
+use super::heads::Heads;
 use super::orders::{Nap, Parked};
 use super::policy::Policy;
 use super::shared::Shared;
@@ -48,6 +49,7 @@ pub struct Core {
     pub(super) conns: Vec<Option<Box<Conn>>>,
     pub(super) hand: Hand,
     pub(super) batch: Batch,
+    pub(super) heads: Heads,
     /// Jobs at this owner, in order; the first waits for the store.
     pub(super) waiting: VecDeque<Box<Job>>,
     /// Reports that were asked for and need the store.
@@ -93,6 +95,7 @@ impl Core {
             conns: Vec::new(),
             hand: Hand::new(route),
             batch: Batch::default(),
+            heads: Heads::default(),
             waiting: VecDeque::new(),
             asks: VecDeque::new(),
             ready: VecDeque::new(),

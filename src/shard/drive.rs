@@ -3,20 +3,16 @@
 use super::batch::{Batch, End, Parsed, Place, Reading, Rules, place_of};
 use super::connections::Waits;
 use super::{Core, Job};
-use crate::cmd::cx::MemoryNow;
 use crate::cmd::registry::{Found, Missing};
 use crate::cmd::row::flag;
 use crate::cmd::session::ReplyMode;
-use crate::cmd::{Cx, Env, Order, Outcome, PauseMode, Plan, Report, Session, Where, unknown};
+use crate::cmd::{Order, Outcome, PauseMode, Plan, Report, Session, Where, unknown};
 use crate::resp::{Args, Error, Limits, Mark, Out, Parser, Span};
 use crate::ring::net::{ConnId, World};
-use crate::store::{Keys, ShardSet};
+use crate::store::ShardSet;
 
 /// Bytes of requests that one connection runs before others have their turn.
 const BYTES_PER_TURN: usize = 64 * 1024;
-
-/// How many commands ahead of the one that runs entries are sent for: memory takes about as long as so many commands.
-const ENTRIES_AHEAD: usize = 6;
 
 /// The most commands that one job carries.
 const MAILED_COMMANDS: usize = 128;
@@ -58,6 +54,17 @@ pub(super) enum Stop {
     Pause,
     /// The connection closes once its replies are out.
     Close,
+}
+
+impl Stop {
+    /// What an outcome stops for; `None`: go on.
+    pub fn of(outcome: Outcome) -> Option<Stop> {
+        match outcome {
+            Outcome::Done => None,
+            Outcome::Close => Some(Stop::Close),
+            Outcome::Everywhere(order) => Some(Stop::Order(order)),
+        }
+    }
 }
 
 impl Core {
@@ -219,7 +226,7 @@ impl Core {
         };
         let (mut parser, mut partial) = (Parser::default(), Vec::new());
         let mut reading = Reading { parser: &mut parser, partial: &mut partial, start: 0 };
-        self.batch.fill(rest, &mut reading, &rules);
+        self.batch.fill(rest, &mut reading, &rules, &mut self.heads);
         self.batch.commands.last().map_or(rest.len(), |c| c.end)
     }
 
@@ -245,35 +252,8 @@ impl Core {
                 route: self.shared.route,
             };
             let mut reading = Reading { parser: &mut work.parser, partial: work.partial, start: work.at };
-            let end = batch.fill(work.input, &mut reading, &rules);
-            let mut stop = None;
-            let mut prefetched = 0u64;
-            let mut ticks = net.ticks_ns();
-            for i in 0..batch.commands.len() {
-                let command = &batch.commands[i];
-                work.at = command.start;
-                if let Place::Shard(s) = command.place
-                    && self.have_one(net, s as usize, command.found.ok())
-                {
-                    // Shards whose bits collide do without: it is only about speed.
-                    let bit = 1 << (s % 64);
-                    if prefetched & bit == 0 {
-                        prefetched |= bit;
-                        self.prefetch(&mut batch, i, s, work);
-                    } else {
-                        self.prefetch_entry(&batch, i + self.entries_ahead(), s, work);
-                    }
-                }
-                let args = batch.args(i, work.input);
-                stop = self.one(net, work, &batch.commands[i], args, &mut ticks);
-                match stop {
-                    None | Some(Stop::Order(_) | Stop::Close) => work.at = batch.commands[i].end,
-                    Some(_) => {}
-                }
-                if stop.is_some() {
-                    break;
-                }
-            }
+            let end = batch.fill(work.input, &mut reading, &rules, &mut self.heads);
+            let stop = self.run_batch(net, work, &mut batch);
             self.batch = batch;
             if let Some(stop) = stop {
                 work.partial.clear();
@@ -298,44 +278,45 @@ impl Core {
         }
     }
 
-    /// Hashes the first keys of the batch's commands that live in store `s`, which is in hand, and sends for their buckets.
-    fn prefetch(&mut self, batch: &mut Batch, from: usize, s: u32, work: &Work<'_>) {
-        let count = batch.commands.len();
-        if count - from < 2 {
-            return;
-        }
-        let table = self.hand.peek(s as usize).db(work.session.db).table();
-        for i in from..count {
-            if batch.commands[i].place == Place::Shard(s)
-                && batch.commands[i].hash == 0
-                && let Some(key) = batch.first_key(i, work.input)
+    /// Runs the commands of a batch in turn, until something stops them.
+    fn run_batch(&mut self, net: &mut dyn World, work: &mut Work<'_>, batch: &mut Batch) -> Option<Stop> {
+        // Shards whose bits collide do without fetching ahead: it is only about speed.
+        let mut prefetched = 0u64;
+        let mut ticks = net.ticks_ns();
+        let mut i = 0;
+        while let Some(command) = batch.commands.get(i) {
+            work.at = command.start;
+            let mut brief = None;
+            if let Place::Shard(s) = command.place
+                && self.have_one(net, s as usize, command.found.ok())
             {
-                let hash = table.hash(key);
-                table.prefetch(hash);
-                batch.commands[i].hash = hash;
+                brief = (command.key != 0).then_some(s);
+                let bit = 1 << (s % 64);
+                if prefetched & bit == 0 {
+                    prefetched |= bit;
+                    self.prefetch(batch, i, s, work);
+                }
             }
+            let (ran, stop) = match brief {
+                Some(s) if self.may_run_brief(work) => self.run_brief(net, work, batch, (i, s), &mut ticks),
+                _ => {
+                    let args = batch.args(i, work.input);
+                    let stop = self.one(net, work, &batch.commands[i], args, &mut ticks);
+                    (matches!(stop, None | Some(Stop::Order(_) | Stop::Close)) as usize, stop)
+                }
+            };
+            if ran > 0 {
+                work.at = batch.commands[i + ran - 1].end;
+            }
+            if stop.is_some() {
+                return stop;
+            }
+            if ran == 0 {
+                return Some(Stop::Full);
+            }
+            i += ran;
         }
-        for i in from + 1..count.min(from + self.entries_ahead() + 1) {
-            self.prefetch_entry(batch, i, s, work);
-        }
-    }
-
-    /// How many commands ahead entries are sent for: of several shards' commands only one's are near enough to be worth it.
-    #[inline]
-    fn entries_ahead(&self) -> usize {
-        ENTRIES_AHEAD * self.shared.route.shards()
-    }
-
-    /// Sends for the entry of command `i` if it lives in store `s`, which is in hand, and its bucket has been sent for.
-    #[inline]
-    fn prefetch_entry(&self, batch: &Batch, i: usize, s: u32, work: &Work<'_>) {
-        if let Some(command) = batch.commands.get(i)
-            && command.place == Place::Shard(s)
-            && command.hash != 0
-            && self.hand.has(s as usize)
-        {
-            self.hand.peek(s as usize).db(work.session.db).table().prefetch_entry(command.hash);
-        }
+        None
     }
 
     /// Whether the store of shard `s` is in hand, or could be taken.
@@ -375,7 +356,7 @@ impl Core {
 
     /// Whether a client may run commands: it has authenticated, or there is no password any more.
     #[inline]
-    fn admits(&self, session: &Session) -> bool {
+    pub(super) fn admits(&self, session: &Session) -> bool {
         session.authenticated || self.config.requirepass.is_empty()
     }
 
@@ -425,11 +406,7 @@ impl Core {
         if work.session.reply != ReplyMode::On {
             self.reply_mode(work, mark);
         }
-        match outcome {
-            Outcome::Done => None,
-            Outcome::Close => Some(Stop::Close),
-            Outcome::Everywhere(order) => Some(Stop::Order(order)),
-        }
+        Stop::of(outcome)
     }
 
     /// Says why a command may not run, in Redis's order of refusals.
@@ -459,78 +436,5 @@ impl Core {
         self.tallies.rejected(&text, found.ok().map(|f| f.id));
         self.reply_mode(work, mark);
         None
-    }
-
-    #[inline]
-    fn call(&mut self, work: &mut Work<'_>, found: Found, hash: u64, args: Args<'_>) -> Outcome {
-        let shared = &*self.shared;
-        let reports = match found.row.plan {
-            Plan::Gather(_) => work.reports.take(),
-            _ => None,
-        };
-        let memory = if reports.is_some() { shared.memory.read() } else { MemoryNow::default() };
-        let env = Env {
-            now: self.now,
-            config: &self.config,
-            registry: &shared.registry,
-            server: &shared.server,
-            memory,
-            shard: self.id,
-        };
-        let ahead = match found.row.plan {
-            Plan::Owner if hash != 0 => Some((args.at(1).as_ptr(), args.at(1).len(), hash)),
-            _ => None,
-        };
-        work.session.last_command = Some(found.id);
-        let mut cx = Cx {
-            keys: Keys {
-                hand: &mut self.hand,
-                db: work.session.db,
-                now: self.now,
-                policy: self.access,
-                touch: !work.session.no_touch,
-                ahead,
-                random: &mut self.random,
-            },
-            out: work.out,
-            session: work.session,
-            env: &env,
-            reports: reports.as_deref().unwrap_or(&[]),
-            row: found.row,
-        };
-        match (found.row.run)(&mut cx, args) {
-            Ok(outcome) => outcome,
-            Err(error) => {
-                work.out.error(&error);
-                Outcome::Done
-            }
-        }
-    }
-
-    #[inline]
-    fn account(&mut self, work: &mut Work<'_>, found: Found, args: Args<'_>, mark: Mark, ns: u64) {
-        work.session.commands += 1;
-        let failed = work.out.take_errors() > 0;
-        self.tallies.ran(found.id, ns, failed);
-        if failed {
-            self.tallies.failed(work.out.error_since(mark).unwrap_or(b"ERR"));
-        }
-        if ns >= self.tallies.watch_ns {
-            self.note_slow(work.session, found, args, ns);
-        }
-    }
-
-    /// Drops the reply when CLIENT REPLY says so.
-    #[inline]
-    fn reply_mode(&self, work: &mut Work<'_>, mark: Mark) {
-        match work.session.reply {
-            ReplyMode::On => {}
-            ReplyMode::Off => work.out.cut(mark),
-            ReplyMode::SkipNext => work.session.reply = ReplyMode::Skipping,
-            ReplyMode::Skipping => {
-                work.out.cut(mark);
-                work.session.reply = ReplyMode::On;
-            }
-        }
     }
 }

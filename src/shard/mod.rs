@@ -14,12 +14,14 @@
 #![forbid(unsafe_code)]
 
 mod batch;
+mod call;
 mod connections;
 mod core;
 mod cron;
 mod drive;
 mod expire;
 mod flush;
+mod heads;
 mod jobs;
 pub mod mail;
 mod orders;

@@ -72,13 +72,11 @@ impl Tallies {
         self.slowlog_limit(config.slowlog_max_len as usize);
     }
 
-    /// A command ran.
+    /// `n` calls of a command ran, for so long each.
     #[inline]
-    pub fn ran(&mut self, id: u32, ns: u64, failed: bool) {
-        self.counters.commands += 1;
-        let stats = &mut self.commands[id as usize];
-        stats.record(ns, self.track);
-        stats.failed += failed as u64;
+    pub fn ran(&mut self, id: u32, ns: u64, n: u32) {
+        self.counters.commands += u64::from(n);
+        self.commands[id as usize].record(ns, n, self.track);
     }
 
     /// A command that was counted took this much longer.
@@ -87,7 +85,10 @@ impl Tallies {
     }
 
     /// A command replied with this error.
-    pub fn failed(&mut self, text: &[u8]) {
+    pub fn failed(&mut self, id: Option<u32>, text: &[u8]) {
+        if let Some(id) = id {
+            self.commands[id as usize].failed += 1;
+        }
         self.counters.error_replies += 1;
         self.errors.note(text);
         self.counters.auth_failures += text.starts_with(b"WRONGPASS") as u64;
@@ -98,7 +99,7 @@ impl Tallies {
         if let Some(id) = id {
             self.commands[id as usize].rejected += 1;
         }
-        self.failed(text);
+        self.failed(None, text);
     }
 
     /// Notes an event for LATENCY when it took long enough.

@@ -1,0 +1,256 @@
+//! Commands at work: one alone, or a run of brief ones on the same store, and the books that are kept of them.
+//!
+//! Most commands look at one key and are done within a hundred nanoseconds; what surrounds them would cost more than they do.
+//! So a run of them shares it: the context is made once, the clock is read once, and the time taken is divided among them.
+
+use super::Core;
+use super::batch::{Batch, Parsed, Place};
+use super::drive::{Stop, Work};
+use crate::cmd::cx::MemoryNow;
+use crate::cmd::registry::Found;
+use crate::cmd::session::ReplyMode;
+use crate::cmd::{Cx, Env, Outcome, Plan};
+use crate::resp::{Args, Mark};
+use crate::ring::net::World;
+use crate::store::Keys;
+
+/// How many commands ahead of the one that runs entries are sent for: memory takes about as long as so many commands.
+const ENTRIES_AHEAD: usize = 6;
+/// The most kinds of commands in a run: one more ends it.
+const KINDS_MAX: usize = 8;
+/// Where commands are watched that take less than this, none is timed together with others.
+const SHARED_WATCH_NS: u64 = 1_000_000;
+
+/// How often each kind of command came in a run.
+#[derive(Default)]
+struct Kinds {
+    kinds: [(u32, u32); KINDS_MAX],
+    len: usize,
+}
+
+impl Kinds {
+    /// Counts one; false when there is no place for another kind.
+    #[inline]
+    fn count(&mut self, id: u32) -> bool {
+        for kind in &mut self.kinds[..self.len] {
+            if kind.0 == id {
+                kind.1 += 1;
+                return true;
+            }
+        }
+        if self.len == KINDS_MAX {
+            return false;
+        }
+        self.kinds[self.len] = (id, 1);
+        self.len += 1;
+        true
+    }
+}
+
+impl Core {
+    /// Whether commands of this client may run as a run: nothing has to be looked at before or after each.
+    pub(super) fn may_run_brief(&self, work: &Work<'_>) -> bool {
+        self.pause.is_none()
+            && work.session.reply == ReplyMode::On
+            && self.tallies.watch_ns >= SHARED_WATCH_NS
+            && self.admits(work.session)
+    }
+
+    /// Runs brief commands from `from` on while they live in store `s`, which is in hand: how many ran, the first always, and
+    /// what stopped the last.
+    pub(super) fn run_brief(
+        &mut self,
+        net: &mut dyn World,
+        work: &mut Work<'_>,
+        batch: &Batch,
+        (from, s): (usize, u32),
+        ticks: &mut u64,
+    ) -> (usize, Option<Stop>) {
+        let shared = &*self.shared;
+        let env = Env {
+            now: self.now,
+            config: &self.config,
+            registry: &shared.registry,
+            server: &shared.server,
+            memory: MemoryNow::default(),
+            shard: self.id,
+        };
+        let ahead = ENTRIES_AHEAD * shared.route.shards();
+        let db = work.session.db;
+        let Some(first) = batch.commands.get(from).and_then(|c| c.found.ok()) else { return (0, None) };
+        let mut cx = Cx {
+            keys: Keys {
+                hand: &mut self.hand,
+                db,
+                now: self.now,
+                policy: self.access,
+                touch: !work.session.no_touch,
+                ahead: None,
+                random: &mut self.random,
+            },
+            out: &mut *work.out,
+            session: &mut *work.session,
+            env: &env,
+            reports: &[],
+            row: first.row,
+        };
+        let (mut kinds, mut ran, mut stop, mut last) = (Kinds::default(), 0, None, first.id);
+        for command in &batch.commands[from..] {
+            let Parsed { found: Ok(found), key: 1.., .. } = command else { break };
+            if command.place != Place::Shard(s) || cx.out.len() >= work.room || !kinds.count(found.id) {
+                break;
+            }
+            if let Some(next) = batch.commands.get(from + ran + ahead)
+                && next.hash != 0
+                && next.place == Place::Shard(s)
+            {
+                cx.keys.hand.peek(s as usize).db(db).table().prefetch_entry(next.hash);
+            }
+            let args = batch.args_of(command, work.input);
+            if command.hash != 0 {
+                let key = args.at(command.key as usize);
+                cx.keys.ahead = Some((key.as_ptr(), key.len(), command.hash));
+            }
+            cx.row = found.row;
+            last = found.id;
+            let mark = cx.out.mark();
+            let outcome = (found.row.run)(&mut cx, args);
+            ran += 1;
+            match outcome {
+                Ok(Outcome::Done) => {}
+                Ok(other) => stop = Stop::of(other),
+                Err(error) => cx.out.error(&error),
+            }
+            if cx.out.take_errors() > 0 {
+                self.tallies.failed(Some(found.id), cx.out.error_since(mark).unwrap_or(b"ERR"));
+            }
+            if stop.is_some() {
+                break;
+            }
+        }
+        cx.session.last_command = Some(last);
+        cx.session.commands += ran as u64;
+        let done = net.ticks_ns();
+        let ns = done.saturating_sub(*ticks);
+        *ticks = done;
+        for &(id, n) in &kinds.kinds[..kinds.len] {
+            self.tallies.ran(id, ns / (ran as u64).max(1), n);
+        }
+        if ns >= self.tallies.watch_ns {
+            self.note_slow_run(work, batch, from..from + ran, ns);
+        }
+        (ran, stop)
+    }
+
+    /// A run took long: most likely for the sake of its longest request.
+    #[cold]
+    fn note_slow_run(&mut self, work: &Work<'_>, batch: &Batch, run: std::ops::Range<usize>, ns: u64) {
+        if let Some(longest) = batch.commands[run].iter().max_by_key(|c| c.end - c.start)
+            && let Ok(found) = longest.found
+        {
+            self.note_slow(work.session, found, batch.args_of(longest, work.input), ns);
+        }
+    }
+
+    /// Hashes the keys of the batch's brief commands that live in store `s`, which is in hand, and sends for their buckets and for
+    /// the first entries.
+    pub(super) fn prefetch(&mut self, batch: &mut Batch, from: usize, s: u32, work: &Work<'_>) {
+        let count = batch.commands.len();
+        if count - from < 2 {
+            return;
+        }
+        let table = self.hand.peek(s as usize).db(work.session.db).table();
+        for i in from..count {
+            let command = &batch.commands[i];
+            if command.place == Place::Shard(s) && command.key != 0 && command.hash == 0 {
+                let hash = table.hash(batch.args_of(command, work.input).at(command.key as usize));
+                table.prefetch(hash);
+                batch.commands[i].hash = hash;
+            }
+        }
+        let ahead = ENTRIES_AHEAD * self.shared.route.shards();
+        for next in batch.commands[from + 1..].iter().take(ahead) {
+            if next.place == Place::Shard(s) && next.hash != 0 {
+                table.prefetch_entry(next.hash);
+            }
+        }
+    }
+
+    /// Runs one command, whose stores are in hand.
+    pub(super) fn call(&mut self, work: &mut Work<'_>, found: Found, hash: u64, args: Args<'_>) -> Outcome {
+        let shared = &*self.shared;
+        let reports = match found.row.plan {
+            Plan::Gather(_) => work.reports.take(),
+            _ => None,
+        };
+        let memory = if reports.is_some() { shared.memory.read() } else { MemoryNow::default() };
+        let env = Env {
+            now: self.now,
+            config: &self.config,
+            registry: &shared.registry,
+            server: &shared.server,
+            memory,
+            shard: self.id,
+        };
+        let ahead = match found.row.plan {
+            Plan::Owner if hash != 0 => Some((args.at(1).as_ptr(), args.at(1).len(), hash)),
+            _ => None,
+        };
+        work.session.last_command = Some(found.id);
+        let mut cx = Cx {
+            keys: Keys {
+                hand: &mut self.hand,
+                db: work.session.db,
+                now: self.now,
+                policy: self.access,
+                touch: !work.session.no_touch,
+                ahead,
+                random: &mut self.random,
+            },
+            out: work.out,
+            session: work.session,
+            env: &env,
+            reports: reports.as_deref().unwrap_or(&[]),
+            row: found.row,
+        };
+        match (found.row.run)(&mut cx, args) {
+            Ok(outcome) => outcome,
+            Err(error) => {
+                work.out.error(&error);
+                Outcome::Done
+            }
+        }
+    }
+
+    /// Keeps the books of one command.
+    pub(super) fn account(
+        &mut self,
+        work: &mut Work<'_>,
+        found: Found,
+        args: Args<'_>,
+        mark: Mark,
+        ns: u64,
+    ) {
+        work.session.commands += 1;
+        self.tallies.ran(found.id, ns, 1);
+        if work.out.take_errors() > 0 {
+            self.tallies.failed(Some(found.id), work.out.error_since(mark).unwrap_or(b"ERR"));
+        }
+        if ns >= self.tallies.watch_ns {
+            self.note_slow(work.session, found, args, ns);
+        }
+    }
+
+    /// Drops the reply when CLIENT REPLY says so.
+    pub(super) fn reply_mode(&self, work: &mut Work<'_>, mark: Mark) {
+        match work.session.reply {
+            ReplyMode::On => {}
+            ReplyMode::Off => work.out.cut(mark),
+            ReplyMode::SkipNext => work.session.reply = ReplyMode::Skipping,
+            ReplyMode::Skipping => {
+                work.out.cut(mark);
+                work.session.reply = ReplyMode::On;
+            }
+        }
+    }
+}
