@@ -348,9 +348,9 @@ impl Command {
         if self.arity >= 0 { n == self.arity } else { n >= -self.arity }
     }
 
-    /// Whether it only holds subcommands.
-    pub fn is_container(&self) -> bool {
-        !self.subcommands.is_empty()
+    /// Whether it is a subcommand: its first word does not say which.
+    pub fn is_subcommand(&self) -> bool {
+        self.name != self.full_name
     }
 
     /// Whether all bits of `flags` are set.

@@ -223,14 +223,7 @@ impl Core {
     }
 
     /// Keeps the books of one command.
-    pub(super) fn account(
-        &mut self,
-        work: &mut Work<'_>,
-        found: Found,
-        args: Args<'_>,
-        mark: Mark,
-        ns: u64,
-    ) {
+    pub(super) fn account(&mut self, work: &mut Work<'_>, found: Found, args: Args<'_>, mark: Mark, ns: u64) {
         work.session.commands += 1;
         self.tallies.ran(found.id, ns, 1);
         if work.out.take_errors() > 0 {

@@ -85,7 +85,7 @@ impl Heads {
         let Some(key) = brief_key(found).filter(|key| *key < args) else { return };
         let len = name.end() + 2 - start;
         let Some(chunk) = input.get(start..).and_then(|rest| rest.first_chunk::<LONGEST>()) else { return };
-        if len > LONGEST || found.row.is_container() {
+        if len > LONGEST || found.row.is_subcommand() {
             return;
         }
         let mask = if len == LONGEST { u128::MAX } else { (1 << (8 * len)) - 1 };

@@ -42,7 +42,7 @@ mod tests {
         };
         let mut stats = vec![CommandStats::default(); registry.len()];
         for name in ["get", "debug", "debug|sleep", "slowlog|get"] {
-            stats[id(name)].record(1_000, true);
+            stats[id(name)].record(1_000, 1, true);
         }
         let calls = calls(&registry, &stats);
         assert_eq!(calls.keys().copied().collect::<Vec<_>>(), ["debug", "get", "slowlog|get"]);

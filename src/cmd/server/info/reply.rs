@@ -148,7 +148,7 @@ mod tests {
         let mut world = World::new(2);
         for report in &mut world.reports {
             report.commands.resize_with(world.registry.len(), Default::default);
-            report.commands[0].record(3_000, true);
+            report.commands[0].record(3_000, 1, true);
             report.commands[0].rejected = 1;
         }
         let name = world.registry.row(0).full_name;

@@ -73,9 +73,9 @@ mod tests {
         let mut stats = CommandStats::default();
         let bounds = [1, 2, 4, 8, 16, 33, 66, 132, 264, 528, 1_056, 2_113, 4_227, 8_454];
         for us in bounds {
-            stats.record(us * 1_000 - 500, true);
+            stats.record(us * 1_000 - 500, 1, true);
         }
-        stats.record(u64::MAX / 4, true);
+        stats.record(u64::MAX / 4, 1, true);
         let found = buckets(stats.histogram.as_ref().expect("recorded"));
         let expected = bounds.iter().copied().chain([1_082_130]).zip(1..).collect::<Vec<_>>();
         assert_eq!(found, expected);
@@ -88,7 +88,7 @@ mod tests {
             let id = (0..world.registry.len()).find(|id| world.registry.row(*id as u32).full_name == name);
             for report in &mut world.reports {
                 report.commands.resize_with(world.registry.len(), Default::default);
-                report.commands[id.expect("a row")].record(1_500, true);
+                report.commands[id.expect("a row")].record(1_500, 1, true);
             }
         }
         let one = |name: &str| {
