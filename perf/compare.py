@@ -22,6 +22,8 @@ import sys
 import tempfile
 import time
 
+import families
+
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 READY_S = 20  # how long a server may take to answer PING
 LOAD_S = 300  # how long filling the keyspace may take
@@ -261,6 +263,15 @@ class Paper:
                 self.row([f"{name} / {base}", *(f"{a / b:.2f}" if b else "-" for a, b in pairs), ""])
         self.say()
 
+    def verdict(self, cells, results, most, ratio, cpu):
+        """A row of a table of ratios."""
+        got = ratio(results, cpu, "kring", "redis")
+        missed = most is not None and got > most
+        self.missed += missed
+        costs = [f"{median(results[name], cpu):.3f}" for name in ("kring", "redis")]
+        wanted = "" if most is None else f"{most:g}{' MISSED' if missed else ''}"
+        self.row([*cells, *costs, f"{got:.2f}", wanted])
+
     def require(self, what, got, most, unit="x"):
         met = got <= most
         self.missed += not met
@@ -400,8 +411,20 @@ def idle(lab, paper):
                       ratio(results, path, "kring with idle", "kring alone"), 1.05)
 
 
+def types(lab, paper):
+    """Single commands of every type (--only NAME for some)."""
+    paper.say("\n### Commands of every type, 1 shard\n")
+    families.types(lab, paper, lab.args.only, ratio, CPU)
+
+
+def multi(lab, paper):
+    """Several keys at once on two shards, and transactions (--only NAME for some)."""
+    paper.say("\n### Several keys at once, 2 shards and the client on 2 cores\n")
+    families.multi(lab, paper, lab.args.only, ratio, CPU)
+
+
 SCENARIOS = {"p1": p1, "p32": p32, "open": open_loop, "shards": shards, "latency1": latency1, "memory": memory,
-             "idle": idle, "constant": constant}
+             "idle": idle, "constant": constant, "multi": multi, "types": types}
 
 
 def parse():
@@ -412,6 +435,7 @@ def parse():
         formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
     add("scenario", nargs="+", choices=[*SCENARIOS, "all"], metavar="SCENARIO")
+    add("--only", action="append", default=[], help="types, multi: only rows with this in their name")
     add("--rounds", type=int, default=6, help="runs per server (6)")
     add("--starts", type=int, default=3, help="how many fresh processes these are spread over (3)")
     add("--seconds", type=float, default=4, help="measured time of a run (4)")

@@ -49,6 +49,8 @@ struct Conn {
     scanner: Scanner,
     /// Kinds of the requests whose replies are due, oldest first.
     kinds: VecDeque<u8>,
+    /// Replies to the oldest that have come.
+    heard: u32,
     /// When they were due; only in the open loop.
     dues: VecDeque<u64>,
     /// When the batch was sent; only in the closed loop.
@@ -74,7 +76,7 @@ impl Driver {
             let index = ring.add(socket) as usize;
             assert_eq!(index, conns.len());
             let (kinds, dues) = (VecDeque::new(), VecDeque::new());
-            conns.push(Conn { scanner: Scanner::new(), kinds, dues, sent_ns: 0, free: false });
+            conns.push(Conn { scanner: Scanner::new(), kinds, heard: 0, dues, sent_ns: 0, free: false });
         }
         Ok(Driver { ring, conns })
     }
@@ -209,19 +211,26 @@ impl Session<'_> {
     fn replies(&mut self, out: &mut Conns, id: u32, bytes: &[u8]) {
         let Session { conns, load, stats, outstanding, .. } = self;
         let conn = &mut conns[id as usize];
-        let (kinds, dues) = (&mut conn.kinds, &mut conn.dues);
+        let (kinds, dues, heard) = (&mut conn.kinds, &mut conn.dues, &mut conn.heard);
         let (now, open) = (self.now, self.pacer.is_some());
         // Replies of one batch have one latency, so they are counted here and recorded once per kind.
         let mut counts = [0u64; MAX_KINDS];
         let mut unasked = false;
         let scanned = conn.scanner.feed(bytes, |reply| {
-            let Some(kind) = kinds.pop_front() else {
+            let Some(&kind) = kinds.front() else {
                 unasked = true;
                 return;
             };
+            let command = &load.commands()[kind as usize];
+            stats.judge(kind, command.expect.judge(reply), reply);
+            *heard += 1;
+            if *heard < command.replies {
+                return;
+            }
+            *heard = 0;
+            kinds.pop_front();
             *outstanding -= 1;
             counts[kind as usize] += 1;
-            stats.judge(kind, load.commands()[kind as usize].expect.judge(reply), reply);
             if open {
                 let due = dues.pop_front().unwrap_or(now);
                 stats.record(kind, now.saturating_sub(due), 1);

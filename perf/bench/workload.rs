@@ -91,12 +91,14 @@ pub struct Command {
     pub name: String,
     pub weight: u64,
     pub expect: Expect,
+    /// How many replies a request gets: one for each of its commands.
+    pub replies: u32,
     parts: Vec<Part>,
 }
 
 impl Command {
     /// Reads a template such as `SET __key__ __data__`: words apart by spaces, `__key__` anywhere in a word,
-    /// `__data__` as a word of its own.
+    /// `__data__` as a word of its own. Several commands with `;` between them are one request, sent together.
     pub fn parse(
         text: &str,
         weight: u64,
@@ -107,8 +109,18 @@ impl Command {
         let words: Vec<&str> = text.split_ascii_whitespace().collect();
         let name = words.first().ok_or("a command is empty")?.to_ascii_uppercase();
         let mut parts = Vec::new();
-        let mut bytes = format!("*{}\r\n", words.len());
-        for word in &words {
+        let commands: Vec<&[&str]> = words.split(|word| *word == ";").collect();
+        if commands.iter().any(|command| command.is_empty()) {
+            return Err(format!("in '{text}', a command is empty"));
+        }
+        let replies = commands.len() as u32;
+        let expect = if replies > 1 { Expect::Anything } else { expect };
+        let mut bytes = String::new();
+        for (i, word) in commands.iter().flat_map(|command| command.iter().enumerate()) {
+            if i == 0 {
+                let of = commands.iter().find(|command| std::ptr::eq(&command[0], word));
+                bytes += &format!("*{}\r\n", of.map_or(0, |command| command.len()));
+            }
             if *word == "__data__" {
                 let sized = sizes.min == sizes.max;
                 if sized {
@@ -135,7 +147,7 @@ impl Command {
             bytes += "\r\n";
         }
         parts.push(Part::Bytes(bytes.into_bytes()));
-        Ok(Command { name, weight, expect, parts })
+        Ok(Command { name, weight, expect, replies, parts })
     }
 }
 
@@ -258,7 +270,13 @@ mod tests {
         assert_eq!((words[5], words[6].len()), ("$4", 4));
         assert_eq!(words[7..10], ["$33", "key:000000000001-key:000000000002", "$4"]);
         assert_eq!((words.len(), words[11]), (12, ""));
-        for bad in ["SET __key__ x__data__", "  "] {
+        let mut load = workload(&[("MULTI ; INCR __key__ ; EXEC", 1)], SIZES);
+        let mut out = Vec::new();
+        load.write(&mut out);
+        let want = "*1\r\n$5\r\nMULTI\r\n*2\r\n$4\r\nINCR\r\n$16\r\nkey:000000000000\r\n*1\r\n$4\r\nEXEC\r\n";
+        assert_eq!(String::from_utf8(out).unwrap(), want);
+        assert_eq!(load.commands()[0].replies, 3);
+        for bad in ["SET __key__ x__data__", "  ", "PING ; ; PING", "PING ;"] {
             assert!(Command::parse(bad, 1, Expect::Anything, &format(), SIZES).is_err());
         }
     }
