@@ -355,7 +355,7 @@ impl<V, B: Blocks> Drop for Table<V, B> {
                     }
                 }
             }
-            if Pool::is_lone(seg.buckets()) {
+            if seg.head().lone {
                 // SAFETY: the segment came from the pool; nothing uses it any more. Lone blocks move no others.
                 unsafe { self.pool.free(seg.head_ptr(), seg.buckets()) };
             }

@@ -46,6 +46,8 @@ pub struct Directory {
     nodes: Vec<Option<Node>>,
     /// Indices of `nodes` that are free.
     vacant: Vec<u32>,
+    /// Of all that is above, as allocated: kept, because collections are weighed around every write.
+    bytes: usize,
 }
 
 // SAFETY: the pointers in a directory point into its own nodes, and to segments of the table that owns it.
@@ -60,7 +62,7 @@ fn top(hash: u64, bits: u32) -> usize {
 impl Directory {
     /// A directory without a segment: lookups are not allowed until [`Directory::start`].
     pub const fn new() -> Self {
-        Directory { root: Vec::new(), root_bits: 0, bits: 0, nodes: Vec::new(), vacant: Vec::new() }
+        Directory { root: Vec::new(), root_bits: 0, bits: 0, nodes: Vec::new(), vacant: Vec::new(), bytes: 0 }
     }
 
     pub fn is_empty(&self) -> bool {
@@ -73,6 +75,7 @@ impl Directory {
         self.nodes.push(Some(Node { min_expire: NEVER, skip: 0, segs: vec![seg] }));
         self.root = vec![NodeRef { segs: std::ptr::null(), skip: 0, id: 0 }];
         self.refresh(0);
+        self.weigh();
     }
 
     /// The segment of a hash.
@@ -143,6 +146,7 @@ impl Directory {
         node.segs = node.segs.iter().flat_map(|&seg| [seg, seg]).collect();
         self.bits += 1;
         self.refresh(0);
+        self.weigh();
     }
 
     fn split_node(&mut self, hash: u64) {
@@ -165,6 +169,7 @@ impl Directory {
         self.nodes[other_id as usize] = Some(other);
         self.refresh_at(id, prefix);
         self.refresh_at(other_id, prefix | 1 << (64 - skip));
+        self.weigh();
     }
 
     /// Whether a segment at `hash` may become one of depth `depth`, that is, its node's prefix is not longer.
@@ -174,7 +179,9 @@ impl Directory {
 
     /// Gives up bits that no segment around `hash` uses any more; call after segments were merged.
     pub fn shrink(&mut self, hash: u64) {
-        while self.shrink_once(hash) {}
+        while self.shrink_once(hash) {
+            self.weigh();
+        }
     }
 
     fn shrink_once(&mut self, hash: u64) -> bool {
@@ -246,12 +253,18 @@ impl Directory {
         (self.nodes.len() - self.vacant.len()) << self.bits
     }
 
-    /// Bytes, as allocated.
+    /// Bytes, as allocated. O(1).
+    #[inline]
     pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Counts the bytes anew, after a step that made or dropped a node.
+    fn weigh(&mut self) {
         let nodes = self.nodes.iter().flatten().map(|n| n.segs.capacity() * size_of::<Seg>()).sum::<usize>();
-        nodes
+        self.bytes = nodes
             + self.nodes.capacity() * size_of::<Option<Node>>()
             + self.root.capacity() * size_of::<NodeRef>()
-            + self.vacant.capacity() * size_of::<u32>()
+            + self.vacant.capacity() * size_of::<u32>();
     }
 }

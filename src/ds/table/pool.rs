@@ -7,8 +7,11 @@
 //!
 //! ```text
 //! sizes of 32, 36, ... 64 buckets: | chunk 256 KiB | chunk | chunk ~~~~ |     the last chunk is partly used
-//! smaller (a table's only segment) and larger (floods): blocks of their own
+//! smaller (a table's only segment), larger (floods), and all while there are few: blocks of their own
 //! ```
+//! A table of few segments would leave most of a chunk empty, and there may be a hundred thousand such tables (sets, hashes):
+//! below [`LONE_MAX`] segments every new block is one of its own. A segment's head says what its block is.
+//!
 //! All come from the system's allocator, for the reasons given in [`heap`](crate::ds::heap).
 //!
 //! SAFETY contract: [`Pool::alloc`] gives a block of `segment::bytes(buckets)` bytes, aligned to 128, until [`Pool::free`].
@@ -24,6 +27,8 @@ pub const SIZE_STEP: usize = 4;
 /// Fewest buckets of a segment in a stack.
 pub const STACKED_MIN: usize = FULL_BUCKETS / 2;
 const STACKS: usize = (FULL_BUCKETS - STACKED_MIN) / SIZE_STEP + 1;
+/// Up to so many segments each has a block of its own. Few under test, so that both kinds meet.
+const LONE_MAX: usize = if cfg!(test) { 3 } else { 16 };
 
 #[derive(Default)]
 struct Stack {
@@ -34,9 +39,14 @@ struct Stack {
 /// See the module's text.
 #[derive(Default)]
 pub struct Pool {
-    stacks: [Stack; STACKS],
+    /// One for each size; none while no segment is in a stack.
+    stacks: Vec<Stack>,
     /// One empty chunk is kept for the next need.
     spare: Option<NonNull<u8>>,
+    /// Live segments.
+    len: usize,
+    /// Those that are in stacks.
+    stacked: usize,
     bytes: usize,
 }
 
@@ -49,19 +59,33 @@ impl Pool {
         self.bytes
     }
 
-    /// An uninitialised block for a segment. Aborts when memory is exhausted.
+    /// A block for a segment, uninitialised but for its head's `lone`. Aborts when memory is exhausted.
     pub fn alloc(&mut self, buckets: usize) -> *mut Head {
         self.bytes += segment::bytes(buckets);
-        let Some(stack) = stack_of(buckets) else {
-            return alloc_chunk(lone_layout(buckets)).as_ptr().cast();
+        self.len += 1;
+        let stack = stack_of(buckets).filter(|_| self.len > LONE_MAX);
+        let head = match stack {
+            None => alloc_chunk(lone_layout(buckets)).as_ptr().cast(),
+            Some(stack) => self.alloc_stacked(stack, buckets),
         };
-        let index = self.stacks[stack].len;
-        if index == self.stacks[stack].chunks.len() * per_chunk(buckets) {
-            let chunk = self.spare.take().unwrap_or_else(|| alloc_chunk(chunk_layout()));
-            self.stacks[stack].chunks.push(chunk);
+        // SAFETY: the block begins with room for a head.
+        unsafe { (&raw mut (*head).lone).write(stack.is_none()) };
+        head
+    }
+
+    fn alloc_stacked(&mut self, stack: usize, buckets: usize) -> *mut Head {
+        if self.stacks.is_empty() {
+            self.stacks.resize_with(STACKS, Stack::default);
         }
-        self.stacks[stack].len += 1;
-        self.stacks[stack].block(index, buckets)
+        self.stacked += 1;
+        let stack = &mut self.stacks[stack];
+        let index = stack.len;
+        if index == stack.chunks.len() * per_chunk(buckets) {
+            let chunk = self.spare.take().unwrap_or_else(|| alloc_chunk(chunk_layout()));
+            stack.chunks.push(chunk);
+        }
+        stack.len += 1;
+        stack.block(index, buckets)
     }
 
     /// Gives a segment's block back. When another segment was moved into it, `Some(that segment's old address)`: it now lives
@@ -71,7 +95,10 @@ impl Pool {
     /// `head` came from [`Pool::alloc`] of this pool with the same bucket count and is initialised; no handle of it is used again.
     pub unsafe fn free(&mut self, head: *mut Head, buckets: usize) -> Option<*mut Head> {
         self.bytes -= segment::bytes(buckets);
-        let Some(stack) = stack_of(buckets) else {
+        self.len -= 1;
+        // SAFETY: the caller's promise: the segment is live.
+        let stack = stack_of(buckets).filter(|_| unsafe { !(*head).lone });
+        let Some(stack) = stack else {
             // SAFETY: the caller's promise: it came from the allocator with this layout.
             unsafe { System.dealloc(head.cast(), lone_layout(buckets)) };
             return None;
@@ -90,12 +117,14 @@ impl Pool {
             // SAFETY: it came from `alloc_chunk` with this layout, and nothing lives in it.
             unsafe { System.dealloc(old.as_ptr(), chunk_layout()) };
         }
+        self.stacked -= 1;
+        if self.stacked == 0
+            && let Some(spare) = self.spare.take()
+        {
+            // SAFETY: as above. A table that shrank to few segments keeps no chunk.
+            unsafe { System.dealloc(spare.as_ptr(), chunk_layout()) };
+        }
         (last != head).then_some(last)
-    }
-
-    /// Whether segments of this size outlive [`Pool::free`] not being called.
-    pub fn is_lone(buckets: usize) -> bool {
-        stack_of(buckets).is_none()
     }
 }
 
@@ -141,4 +170,24 @@ fn chunk_layout() -> Layout {
 
 fn lone_layout(buckets: usize) -> Layout {
     Layout::from_size_align(segment::bytes(buckets), align_of::<Head>()).expect("at most 128 KiB")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn few_segments_have_blocks_of_their_own() {
+        let mut pool = Pool::default();
+        let size = STACKED_MIN;
+        let mut live: Vec<*mut Head> = (0..LONE_MAX).map(|_| pool.alloc(size)).collect();
+        assert!(pool.stacks.is_empty());
+        live.extend((0..10).map(|_| pool.alloc(size)));
+        assert_eq!((pool.stacked, pool.len), (10, LONE_MAX + 10));
+        assert_eq!(pool.bytes(), (LONE_MAX + 10) * segment::bytes(size));
+        // SAFETY: the blocks are live, and freed from the last one on none moves.
+        let moved = live.drain(..).rev().filter_map(|head| unsafe { pool.free(head, size) }).count();
+        assert_eq!((moved, pool.len, pool.stacked, pool.bytes()), (0, 0, 0, 0));
+        assert!(pool.spare.is_none() && pool.stacks.iter().all(|s| s.chunks.is_empty()));
+    }
 }

@@ -159,7 +159,7 @@ impl<V, B: Blocks> Table<V, B> {
     fn clear_segments(&mut self) {
         let segments: Vec<Seg> = self.all_segments().collect();
         for seg in segments {
-            if Pool::is_lone(seg.buckets()) {
+            if seg.head().lone {
                 // SAFETY: the segment came from the pool and the directory that names it is dropped below.
                 unsafe { self.pool.free(seg.head_ptr(), seg.buckets()) };
             }

@@ -45,6 +45,8 @@ pub struct Head {
     pub len: u32,
     pub buckets: u16,
     pub depth: u8,
+    /// Whether the block is one of its own; the pool's.
+    pub lone: bool,
 }
 
 const _: () = assert!(size_of::<Head>() == 128);
@@ -93,11 +95,12 @@ impl Seg {
     /// Writes an empty segment.
     ///
     /// # Safety
-    /// `head` is valid for `bytes(buckets)` bytes, aligned to 128, and nobody else's.
+    /// `head` is valid for `bytes(buckets)` bytes, aligned to 128, and nobody else's; its `lone` is set.
     pub unsafe fn init(head: *mut Head, buckets: usize, prefix: u64, depth: u32, min_expire: i64) -> Self {
         assert!(depth <= MAX_DEPTH && buckets <= MAX_BUCKETS);
         // SAFETY: the caller's promise.
         unsafe {
+            let lone = (*head).lone;
             head.write(Head {
                 prefix,
                 min_expire,
@@ -105,6 +108,7 @@ impl Seg {
                 len: 0,
                 buckets: buckets as u16,
                 depth: depth as u8,
+                lone,
             });
             for i in 0..buckets {
                 let bucket = head.add(1).cast::<Bucket>().add(i);
