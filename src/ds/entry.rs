@@ -1,7 +1,7 @@
 //! One key with its value: a single block of the table's heap.
 //!
 //! ```text
-//! | access 24 | flags 8 | klen 16 | vlen 16 |   header, 8 bytes, aligned to 8
+//! | access 24 | flags 8 | klen 16 | vlen 16 |   header, 8 bytes, aligned to 8; flags: kind, mark, where the block came from
 //! | expire at, unix ms, i64                 |   only with HAS_TTL: a key without TTL pays nothing for it
 //! | key length, u64                         |   only with BIG_KEY: keys of 65,535 bytes and more (klen is 65,535)
 //! | key bytes ...                               |
@@ -67,6 +67,8 @@ const KIND: u8 = 0b11;
 const INT: u8 = 0;
 const BYTES: u8 = 1;
 const BOXED: u8 = 2;
+/// The block lies in a slab.
+const SLAB: u8 = 0x04;
 /// Its value is the bytes that it adds before the key.
 const HAS_TTL: u8 = 0x08;
 /// Twice the bytes that it adds before the key.
@@ -218,10 +220,11 @@ impl Entry {
         if key.len() >= BIG {
             flags |= BIG_KEY;
         }
-        let header = Header { access, flags, klen: key.len().min(BIG) as u16, vlen: shape.vlen as u16 };
+        let mut header = Header { access, flags, klen: key.len().min(BIG) as u16, vlen: shape.vlen as u16 };
         let key_at = header.key_offset();
         let key_end = key_at + key.len();
-        let block = heap.alloc(shape.value_offset(key_end) + shape.vlen);
+        let (block, slab) = heap.alloc(shape.value_offset(key_end) + shape.vlen);
+        header.flags |= if slab { SLAB } else { 0 };
         // SAFETY: the block holds at least the bytes up to the value's end; header, TTL and length sit at multiples of 8.
         unsafe {
             let p = block.as_ptr();
@@ -369,6 +372,12 @@ impl Entry {
         at + shape.vlen
     }
 
+    /// Bytes that its block takes.
+    #[inline]
+    pub fn block_size<B: Blocks>(self) -> usize {
+        B::block_size(self.size(), self.header().flags & SLAB != 0)
+    }
+
     /// Overwrites the value when the new one fits the block's size class; gives the payload back when not. The old value must
     /// have been taken out.
     #[inline]
@@ -376,7 +385,8 @@ impl Entry {
         let h = self.header();
         let key_end = h.key_offset() + self.key_len(h);
         let shape = Shape::of(&payload);
-        if B::block_size(shape.value_offset(key_end) + shape.vlen) != B::block_size(self.size()) {
+        let slab = h.flags & SLAB != 0;
+        if B::block_size(shape.value_offset(key_end) + shape.vlen, slab) != B::block_size(self.size(), slab) {
             return Err(payload);
         }
         self.put(payload, shape, key_end);
@@ -434,9 +444,9 @@ impl Entry {
     /// The block came from `heap` and no copy of the handle is used again.
     #[inline]
     pub unsafe fn free<B: Blocks>(self, heap: &mut B) {
-        let size = self.size();
+        let (size, slab) = (self.size(), self.header().flags & SLAB != 0);
         // SAFETY: the caller's promise; the size is the one that it was allocated with, or of the same class.
-        unsafe { heap.free(self.0, size) };
+        unsafe { heap.free(self.0, size, slab) };
     }
 }
 
@@ -490,7 +500,7 @@ impl<'a, V> Ref<'a, V> {
 
     /// Bytes that the entry takes in the blocks of its table, size class included.
     pub fn heap_bytes_in<B: Blocks>(&self) -> usize {
-        B::block_size(self.entry.size())
+        self.entry.block_size::<B>()
     }
 
     /// The same for a table with a heap of its own.

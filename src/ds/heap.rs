@@ -114,19 +114,22 @@ struct Chunk {
     free: u16,
 }
 
-/// Where a table's entries come from: a [`Heap`] of its own, or the process's allocator ([`Malloc`](super::malloc::Malloc)).
+/// Where a table's entries come from: a [`Heap`] of its own, or the process's allocator as long as the table is small
+/// ([`Malloc`](super::malloc::Malloc)). An entry remembers of its block whether it lies in a slab.
 pub trait Blocks: Default + Send {
-    /// The bytes that a block for `size` bytes takes.
-    fn block_size(size: usize) -> usize;
+    /// The bytes that a block for `size` bytes takes, in a slab or not.
+    fn block_size(size: usize, slab: bool) -> usize;
 
-    /// A block of at least `size` bytes, aligned to 8, at an address below 2^47. Its content is undefined.
-    fn alloc(&mut self, size: usize) -> NonNull<u8>;
+    /// A block of at least `size` bytes, aligned to 8, at an address below 2^47, and whether it lies in a slab. Its content
+    /// is undefined.
+    fn alloc(&mut self, size: usize) -> (NonNull<u8>, bool);
 
     /// Gives a block back.
     ///
     /// # Safety
-    /// `block` came from [`Blocks::alloc`] of this value with a size of the same [`Blocks::block_size`], and is not used again.
-    unsafe fn free(&mut self, block: NonNull<u8>, size: usize);
+    /// `block` came from [`Blocks::alloc`] of this value, which said `slab`, with a size of the same [`Blocks::block_size`],
+    /// and is not used again.
+    unsafe fn free(&mut self, block: NonNull<u8>, size: usize, slab: bool);
 
     /// Bytes in live blocks, as [`Blocks::block_size`] gives them.
     fn live_bytes(&self) -> usize;
@@ -140,19 +143,19 @@ pub trait Blocks: Default + Send {
 
 impl Blocks for Heap {
     #[inline]
-    fn block_size(size: usize) -> usize {
+    fn block_size(size: usize, _slab: bool) -> usize {
         Heap::block_size(size)
     }
 
     #[inline]
-    fn alloc(&mut self, size: usize) -> NonNull<u8> {
-        Heap::alloc(self, size)
+    fn alloc(&mut self, size: usize) -> (NonNull<u8>, bool) {
+        (Heap::alloc(self, size), true)
     }
 
     /// # Safety
     /// As [`Blocks::free`].
     #[inline]
-    unsafe fn free(&mut self, block: NonNull<u8>, size: usize) {
+    unsafe fn free(&mut self, block: NonNull<u8>, size: usize, _slab: bool) {
         // SAFETY: the caller's promise is the same.
         unsafe { Heap::free(self, block, size) };
     }

@@ -66,6 +66,8 @@ impl<V> Naive<V> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ds::heap::{Blocks, Heap};
+    use crate::ds::malloc::Malloc;
     use crate::ds::{INLINE_MAX, Table, View, ViewMut};
     use std::cell::Cell;
 
@@ -142,15 +144,15 @@ mod tests {
         }
     }
 
-    struct Pair {
-        table: Table<Counted>,
+    struct Pair<B: Blocks> {
+        table: Table<Counted, B>,
         naive: Naive<Counted>,
         rng: Rng,
         now: i64,
         cursor: usize,
     }
 
-    impl Pair {
+    impl<B: Blocks> Pair<B> {
         fn new(seed: u64) -> Self {
             Pair {
                 table: Table::new(seed),
@@ -288,9 +290,18 @@ mod tests {
 
     #[test]
     fn table_is_its_twin() {
+        is_its_twin::<Heap>();
+    }
+
+    #[test]
+    fn table_of_allocated_blocks_is_its_twin() {
+        is_its_twin::<Malloc>();
+    }
+
+    fn is_its_twin<B: Blocks>() {
         let (seeds, steps) = if cfg!(miri) { (1, 2_000) } else { (6, 150_000) };
         for seed in 0..seeds {
-            let mut pair = Pair::new(seed);
+            let mut pair = Pair::<B>::new(seed);
             let keys = [40, 300, 3_000, 20_000, 60_000, 100_000][seed as usize % 6];
             for step in 0..steps {
                 pair.step(keys, step / (steps / 5) % 2 == 0);
@@ -309,7 +320,12 @@ mod tests {
 
     #[test]
     fn emptied_tables_hold_nothing() {
-        let mut pair = Pair::new(99);
+        emptied_holds_nothing::<Heap>();
+        emptied_holds_nothing::<Malloc>();
+    }
+
+    fn emptied_holds_nothing<B: Blocks>() {
+        let mut pair = Pair::<B>::new(99);
         for _ in 0..if cfg!(miri) { 1_000 } else { 40_000 } {
             pair.step(120_000, true);
         }

@@ -346,12 +346,15 @@ impl<V, B: Blocks> Drop for Table<V, B> {
         let segments: Vec<Seg> = self.all_segments().collect();
         for seg in segments {
             if values || self.heap.large_blocks() != 0 {
-                for (.., slot) in seg.slots(0..seg.buckets()) {
-                    let entry = slot.entry();
-                    // SAFETY: the table goes, so this is the last use of value and block.
-                    unsafe {
-                        drop(entry.take_boxed::<V>());
-                        entry.free(&mut self.heap);
+                for b in 0..seg.buckets() {
+                    transfer::prefetch_ahead(seg, b, true);
+                    for (.., slot) in seg.slots(b..b + 1) {
+                        let entry = slot.entry();
+                        // SAFETY: the table goes, so this is the last use of value and block.
+                        unsafe {
+                            drop(entry.take_boxed::<V>());
+                            entry.free(&mut self.heap);
+                        }
                     }
                 }
             }

@@ -66,7 +66,7 @@ impl<'a, V, B: Blocks> Mut<'a, V, B> {
 
     /// Bytes that the entry takes in the heap, size class included.
     pub fn heap_bytes(&self) -> usize {
-        B::block_size(self.entry.size())
+        self.entry.block_size::<B>()
     }
 
     #[inline]

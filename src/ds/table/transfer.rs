@@ -76,9 +76,9 @@ pub fn transfer(from: Seg, to: &mut [Filler], rehash: impl Fn(Slot) -> u64) -> b
     true
 }
 
-/// Fetches what a transfer reads soon after bucket `b`.
+/// Fetches what a walk over a segment reads soon after bucket `b`.
 #[inline]
-fn prefetch_ahead(from: Seg, b: usize, entries: bool) {
+pub fn prefetch_ahead(from: Seg, b: usize, entries: bool) {
     if b + BUCKETS_AHEAD < from.buckets() {
         from.bucket(b + BUCKETS_AHEAD).prefetch();
     }
