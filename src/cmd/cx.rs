@@ -92,6 +92,8 @@ pub enum Outcome {
     Close,
     /// Something every shard has to do. The reply, written already, goes out when all have.
     Everywhere(Order),
+    /// Run the queue of the session's transaction, whose stores are in hand (EXEC).
+    Exec,
 }
 
 /// Who waits under CLIENT PAUSE.

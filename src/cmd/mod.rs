@@ -27,11 +27,12 @@ pub mod connection;
 pub mod keyspace;
 pub mod server;
 pub mod strings;
+pub mod transaction;
 
 pub use cx::{Cx, Done, Env, Order, Outcome, PauseMode, ServerInfo, ShutdownMode};
 pub use registry::Registry;
 pub use report::{ClientInfo, Report, Sections, SlowEntry};
-pub use row::{Command, KeySpec, Plan, Where};
+pub use row::{Command, KeySpec, Needs, Plan, Where};
 pub use session::Session;
 
 /// Every family's rows. A new family is added here.
@@ -69,4 +70,5 @@ pub const FAMILIES: &[&[Command]] = &[
     server::memory::COMMANDS,
     server::slowlog::COMMANDS,
     server::latency::COMMANDS,
+    transaction::COMMANDS,
 ];

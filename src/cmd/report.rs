@@ -84,6 +84,9 @@ pub struct Report {
     pub dbs: Vec<DbReport>,
     pub tally: crate::store::Tally,
     pub dirty: u64,
+    /// Keys that clients watch, and clients that do.
+    pub watched_keys: usize,
+    pub watching: usize,
     /// The replication id, the same at all shards (DEBUG CHANGE-REPL-ID).
     pub repl_id: std::sync::Arc<str>,
 }
@@ -139,6 +142,8 @@ impl Report {
         add_each(&mut self.dbs, &other.dbs, DbReport::add);
         self.tally.add(&other.tally);
         self.dirty += other.dirty;
+        self.watched_keys += other.watched_keys;
+        self.watching += other.watching;
         self.repl_id = other.repl_id.clone();
     }
 }

@@ -1,8 +1,8 @@
 //! What a command's row says.
 
-use super::{Cx, Done};
+use super::{Cx, Done, Session};
 use crate::resp::Args;
-use crate::store::ShardSet;
+use crate::store::{Route, ShardSet};
 
 /// Facts of a command, as bits of [`Command::flags`]. Names and meanings are those of COMMAND INFO.
 pub mod flag {
@@ -30,6 +30,8 @@ pub mod flag {
     pub const HEAVY: u32 = 1 << 24;
     /// kring's own: subcommands are dispatched by rows, but COMMAND does not show them (DEBUG).
     pub const HIDE_SUBCOMMANDS: u32 = 1 << 25;
+    /// kring's own: runs at once also between MULTI and EXEC.
+    pub const UNQUEUED: u32 = 1 << 26;
 
     /// The names that COMMAND INFO gives, in its order.
     pub const NAMES: &[(u32, &str)] = &[
@@ -258,6 +260,34 @@ pub enum Where {
     All,
 }
 
+impl Where {
+    /// The stores of a set.
+    pub fn of(set: ShardSet) -> Where {
+        match (set.len(), set.next(0)) {
+            (0, _) | (_, None) => Where::Anywhere,
+            (1, Some(shard)) => Where::Shard(shard),
+            _ => Where::Shards(set),
+        }
+    }
+}
+
+/// What a call needs that also depends on its session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Needs {
+    pub place: Where,
+    /// Reports of every shard first, as for [`Plan::Gather`]; 0: none.
+    pub parts: u32,
+    /// Runs at home only.
+    pub home: bool,
+}
+
+impl Needs {
+    /// These stores, and nothing else.
+    pub fn at(place: Where) -> Needs {
+        Needs { place, parts: 0, home: false }
+    }
+}
+
 /// How a command gets what it works on. It keeps sharding out of the commands' bodies.
 #[derive(Clone, Copy)]
 pub enum Plan {
@@ -270,7 +300,9 @@ pub enum Plan {
     /// All stores.
     All,
     /// As the arguments say.
-    By(fn(Args<'_>, crate::store::Route) -> Where),
+    By(fn(Args<'_>, Route) -> Where),
+    /// As what its session holds says, asked when its turn comes.
+    Session(fn(&Session, Args<'_>, Route) -> Needs),
     /// A report of every shard first ([`Cx::reports`]); then runs at home, with no store.
     Gather(u32),
     /// Runs at home, with no store: it needs the connection's own shard or returns an [`super::Order`].

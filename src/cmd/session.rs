@@ -1,5 +1,6 @@
 //! What a client has said about itself. It travels with the client's commands, so that any shard can run them.
 
+use super::transaction::Transaction;
 use crate::resp::{Error, Proto};
 use std::sync::Arc;
 
@@ -61,6 +62,8 @@ pub struct Session {
     pub net_in: u64,
     pub net_out: u64,
     pub commands: u64,
+    /// MULTI or WATCH came.
+    pub transaction: Option<Box<Transaction>>,
 }
 
 impl Session {
@@ -89,10 +92,17 @@ impl Session {
             net_in: 0,
             net_out: 0,
             commands: 0,
+            transaction: None,
         }
     }
 
-    /// Back to how it was when it connected (RESET); identity and counters stay.
+    /// Whether commands wait for EXEC.
+    #[inline]
+    pub fn is_queueing(&self) -> bool {
+        self.transaction.as_ref().is_some_and(|t| t.queueing)
+    }
+
+    /// Back to how it was when it connected (RESET); identity and counters stay. It watches nothing any more.
     pub fn reset(&mut self, authenticated: bool) {
         self.db = 0;
         self.proto = Proto::Resp2;
@@ -101,5 +111,6 @@ impl Session {
         self.no_evict = false;
         self.no_touch = false;
         self.name = Arc::from("");
+        self.transaction = None;
     }
 }

@@ -30,7 +30,7 @@ pub(super) struct Parsed {
 pub(super) enum Place {
     Anywhere,
     Shard(u32),
-    /// More than one: [`place_of`] tells which.
+    /// More than one, or what its session says: [`Core::needs`](super::Core) tells which.
     Several,
 }
 
@@ -212,6 +212,9 @@ fn short_place(found: Found, args: Args<'_>, route: Route) -> Place {
     {
         return Place::Shard(0);
     }
+    if let Plan::Session(_) = found.row.plan {
+        return Place::Several;
+    }
     match place_of(found, args, route) {
         Where::Anywhere => Place::Anywhere,
         Where::Shard(s) => Place::Shard(s as u32),
@@ -219,10 +222,10 @@ fn short_place(found: Found, args: Args<'_>, route: Route) -> Place {
     }
 }
 
-/// The stores that a call of the right number of arguments needs.
+/// The stores that a call of the right number of arguments needs, but for what its session says.
 pub(super) fn place_of(found: Found, args: Args<'_>, route: Route) -> Where {
     match found.row.plan {
-        Plan::Anywhere | Plan::Gather(_) | Plan::Home => Where::Anywhere,
+        Plan::Anywhere | Plan::Gather(_) | Plan::Home | Plan::Session(_) => Where::Anywhere,
         Plan::Owner => {
             let begin = found.row.keys.first().map(|k| k.begin);
             match begin {

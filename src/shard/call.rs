@@ -53,6 +53,7 @@ impl Core {
         self.pause.is_none()
             && work.session.reply == ReplyMode::On
             && self.tallies.watch_ns >= SHARED_WATCH_NS
+            && !work.session.is_queueing()
             && self.admits(work.session)
     }
 
@@ -180,7 +181,7 @@ impl Core {
     pub(super) fn call(&mut self, work: &mut Work<'_>, found: Found, hash: u64, args: Args<'_>) -> Outcome {
         let shared = &*self.shared;
         let reports = match found.row.plan {
-            Plan::Gather(_) => work.reports.take(),
+            Plan::Gather(_) => work.reports.as_deref(),
             _ => None,
         };
         let memory = if reports.is_some() { shared.memory.read() } else { MemoryNow::default() };
@@ -196,7 +197,6 @@ impl Core {
             Plan::Owner if hash != 0 => Some((args.at(1).as_ptr(), args.at(1).len(), hash)),
             _ => None,
         };
-        work.session.last_command = Some(found.id);
         let mut cx = Cx {
             keys: Keys {
                 hand: &mut self.hand,
@@ -210,7 +210,7 @@ impl Core {
             out: work.out,
             session: work.session,
             env: &env,
-            reports: reports.as_deref().unwrap_or(&[]),
+            reports: reports.unwrap_or_default(),
             row: found.row,
         };
         match (found.row.run)(&mut cx, args) {

@@ -4,6 +4,7 @@ use super::batch::Batch;
 use super::connections::{Conn, Input, Peer, Waits};
 use super::cron::Cron;
 use super::heads::Heads;
+use super::mail::Chore;
 use super::orders::{Nap, Parked};
 use super::policy::Policy;
 use super::shared::Shared;
@@ -54,6 +55,8 @@ pub struct Core {
     pub(super) waiting: VecDeque<Box<Job>>,
     /// Reports that were asked for and need the store.
     pub(super) asks: VecDeque<(usize, u64, u32)>,
+    /// What others want done in this shard's store.
+    pub(super) chores: Vec<Chore>,
     /// Connections with requests in hand.
     pub(super) ready: VecDeque<ConnId>,
     /// Connections with replies to send.
@@ -98,6 +101,7 @@ impl Core {
             heads: Heads::default(),
             waiting: VecDeque::new(),
             asks: VecDeque::new(),
+            chores: Vec::new(),
             ready: VecDeque::new(),
             dirty: Vec::new(),
             paused: Vec::new(),
@@ -278,19 +282,20 @@ impl Core {
             && self.conns.iter().all(Option::is_none)
     }
 
-    /// Whether jobs or reports wait for this shard's store.
+    /// Whether jobs, reports or chores wait for this shard's store.
     pub fn wants_store(&self) -> bool {
-        !self.waiting.is_empty() || !self.asks.is_empty()
+        !self.waiting.is_empty() || !self.asks.is_empty() || !self.chores.is_empty()
     }
 
     /// Tries once more for the store that jobs wait for: the last thing before sleeping. Whether it was there.
     pub fn retry_waiting(&mut self, net: &mut dyn World) -> bool {
-        let before = self.waiting.len() + self.asks.len();
+        let want = |core: &Core| core.waiting.len() + core.asks.len() + core.chores.len();
+        let before = want(self);
         if before == 0 {
             return false;
         }
         self.serve_waiting(net);
-        self.waiting.len() + self.asks.len() < before
+        want(self) < before
     }
 
     /// Whether letters to other shards wait.
@@ -353,6 +358,10 @@ impl Core {
                 self.post(from, Letter::Done { ticket });
             }
             Letter::Done { ticket } => self.done(net, ticket),
+            Letter::Chore(chore) => {
+                self.chores.push(chore);
+                self.serve_waiting(net);
+            }
         }
     }
 
@@ -389,7 +398,12 @@ impl Core {
         }
         conn.closed = true;
         let input = conn.input.take();
+        // A session that is away with a job is looked after when it comes home.
+        let session = conn.session.take();
         self.drop_input(input);
+        if let Some(mut session) = session {
+            self.forget_watches(&mut session);
+        }
         net.close(id);
     }
 

@@ -2,14 +2,16 @@
 
 use super::batch::{Batch, End, Parsed, Place, Reading, Rules, place_of};
 use super::connections::Waits;
+use super::orders::Step;
 use super::{Core, Job};
 use crate::cmd::registry::{Found, Missing};
 use crate::cmd::row::flag;
 use crate::cmd::session::ReplyMode;
-use crate::cmd::{Order, Outcome, PauseMode, Plan, Report, Session, Where, unknown};
+use crate::cmd::{Needs, Order, Outcome, PauseMode, Plan, Report, Session, Where, unknown};
 use crate::resp::{Args, Error, Limits, Mark, Out, Parser, Span};
 use crate::ring::net::{ConnId, World};
 use crate::store::ShardSet;
+use std::collections::VecDeque;
 
 /// Bytes of requests that one connection runs before others have their turn.
 const BYTES_PER_TURN: usize = 64 * 1024;
@@ -46,10 +48,14 @@ pub(super) enum Stop {
     Mail(ShardSet),
     /// The next command can run at home only.
     Home,
+    /// The next command can run at home only, and needs stores that could not be had.
+    Fetch(ShardSet),
     /// The next command needs reports of all shards.
     Gather(u32),
     /// The last command gave an order; its reply waits until it is carried out.
     Order(Order),
+    /// The last command gave several; they are carried out one after the other.
+    Orders(VecDeque<Step>),
     /// CLIENT PAUSE holds the next command.
     Pause,
     /// The connection closes once its replies are out.
@@ -63,6 +69,7 @@ impl Stop {
             Outcome::Done => None,
             Outcome::Close => Some(Stop::Close),
             Outcome::Everywhere(order) => Some(Stop::Order(order)),
+            Outcome::Exec => unreachable!("`one` runs the queue"),
         }
     }
 }
@@ -154,8 +161,13 @@ impl Core {
         };
         let stop = if owed > 0 && room <= work.out.len() { Stop::Full } else { self.drive(net, &mut work) };
         let (at, parser) = (work.at, work.parser);
+        let reports = work.reports.take();
         self.put_back(net);
         let conn = self.conn(id)?;
+        if let Stop::Fetch(_) = stop {
+            // It still needs them when the stores are here.
+            conn.reports = reports;
+        }
         conn.session = Some(session);
         conn.out = out;
         if conn.out.is_empty() {
@@ -186,7 +198,9 @@ impl Core {
             }
             Stop::Gather(parts) => self.gather(id, parts),
             Stop::Order(order) => self.give_order(id, order),
+            Stop::Orders(steps) => self.give_orders(id, steps),
             Stop::Mail(need) => self.mail_batch(id, need),
+            Stop::Fetch(need) => self.fetch(id, need),
         }
     }
 
@@ -212,8 +226,7 @@ impl Core {
         conn.shown = Some(session.clone());
         conn.waits = Waits::Job;
         let out = Out::with_buffer(spare, session.proto);
-        let job = Job { home, conn: id, out, session, input: batch, need, loans: Vec::new(), close: false };
-        self.dispatch(Box::new(job));
+        self.dispatch(Box::new(Job::new(home, id, out, session, batch, need)));
     }
 
     /// How many bytes the next commands take, at most so many of them as are mailed at once.
@@ -259,6 +272,8 @@ impl Core {
                 work.partial.clear();
                 return stop;
             }
+            // They were for the command that has run.
+            work.reports = None;
             match end {
                 End::More => work.at = self.batch.rest,
                 End::Partial => {
@@ -288,6 +303,7 @@ impl Core {
             work.at = command.start;
             let mut brief = None;
             if let Place::Shard(s) = command.place
+                && !work.session.is_queueing()
                 && self.have_one(net, s as usize, command.found.ok())
             {
                 brief = (command.key != 0).then_some(s);
@@ -302,7 +318,10 @@ impl Core {
                 _ => {
                     let args = batch.args(i, work.input);
                     let stop = self.one(net, work, &batch.commands[i], args, &mut ticks);
-                    (matches!(stop, None | Some(Stop::Order(_) | Stop::Close)) as usize, stop)
+                    (
+                        matches!(stop, None | Some(Stop::Order(_) | Stop::Orders(_) | Stop::Close)) as usize,
+                        stop,
+                    )
                 }
             };
             if ran > 0 {
@@ -345,6 +364,14 @@ impl Core {
         set.iter().all(|s| self.policy.may_borrow(self.id, s, found.row)) && self.take_all(net, set)
     }
 
+    /// What a command needs that its place alone does not tell.
+    fn needs(&self, session: &Session, found: Found, args: Args<'_>) -> Needs {
+        match found.row.plan {
+            Plan::Session(needs) => needs(session, args, self.shared.route),
+            _ => Needs::at(place_of(found, args, self.shared.route)),
+        }
+    }
+
     fn need(&self, place: Where) -> ShardSet {
         match place {
             Where::Anywhere => ShardSet::EMPTY,
@@ -376,9 +403,13 @@ impl Core {
             refused => return self.refuse(work, refused, args, mark),
         };
         if let Some((_, mode)) = self.pause
-            && (mode == PauseMode::All || found.row.flags & (flag::WRITE | flag::MAY_REPLICATE) != 0)
+            && (mode == PauseMode::All
+                || flags_of(found, work.session) & (flag::WRITE | flag::MAY_REPLICATE) != 0)
         {
             return Some(if work.home { Stop::Pause } else { Stop::Home });
+        }
+        if work.session.is_queueing() && !found.row.is(flag::UNQUEUED) {
+            return self.queue(work, found, args, mark);
         }
         match command.place {
             Place::Shard(s) => {
@@ -387,9 +418,16 @@ impl Core {
                 }
             }
             Place::Several => {
-                let place = place_of(found, args, self.shared.route);
-                if !self.have(net, place, found) {
-                    return Some(Stop::Mail(self.need(place)));
+                let needs = self.needs(work.session, found, args);
+                if needs.home && !work.home {
+                    return Some(Stop::Home);
+                }
+                if needs.parts != 0 && work.reports.is_none() {
+                    return Some(Stop::Gather(needs.parts));
+                }
+                if !self.have(net, needs.place, found) {
+                    let set = self.need(needs.place);
+                    return Some(if needs.home { Stop::Fetch(set) } else { Stop::Mail(set) });
                 }
             }
             Place::Anywhere => match found.row.plan {
@@ -398,15 +436,28 @@ impl Core {
                 _ => {}
             },
         }
-        let outcome = self.call(work, found, command.hash, args);
+        work.session.last_command = Some(found.id);
+        let mut silenced_from = mark;
+        let stop = match self.call(work, found, command.hash, args) {
+            Outcome::Exec => {
+                let replies = work.session.reply == ReplyMode::On;
+                let stop = self.exec(net, work);
+                if replies {
+                    // A CLIENT REPLY OFF in the queue has silenced what came after it, not all.
+                    silenced_from = work.out.mark();
+                }
+                stop
+            }
+            outcome => Stop::of(outcome),
+        };
         let done = net.ticks_ns();
         let ns = done.saturating_sub(*ticks);
         *ticks = done;
         self.account(work, found, args, mark, ns);
         if work.session.reply != ReplyMode::On {
-            self.reply_mode(work, mark);
+            self.reply_mode(work, silenced_from);
         }
-        Stop::of(outcome)
+        stop
     }
 
     /// Says why a command may not run, in Redis's order of refusals.
@@ -431,10 +482,19 @@ impl Core {
             }
             Ok(_) => Error::NoAuth.text().into_owned().into_bytes(),
         };
+        let text = self.spoil(work.session, found.ok(), text);
         work.out.error_bytes(&text);
         work.out.take_errors();
         self.tallies.rejected(&text, found.ok().map(|f| f.id));
         self.reply_mode(work, mark);
         None
+    }
+}
+
+/// The flags of a command, for EXEC those of its queue too.
+fn flags_of(found: Found, session: &Session) -> u32 {
+    match (&found.row.plan, &session.transaction) {
+        (Plan::Session(_), Some(transaction)) => found.row.flags | transaction.queue.flags,
+        _ => found.row.flags,
     }
 }

@@ -9,6 +9,7 @@
 
 use super::connections::Waits;
 use super::drive::{Stop, Work};
+use super::mail::Chore;
 use super::{Core, Job, Letter};
 use crate::resp::Parser;
 use crate::ring::net::World;
@@ -78,9 +79,9 @@ impl Core {
         self.post(first, Letter::Visit(job));
     }
 
-    /// Serves jobs and reports that wait for this shard's store, as long as it can be had.
+    /// Serves jobs, reports and chores that wait for this shard's store, as long as it can be had.
     pub(super) fn serve_waiting(&mut self, net: &mut dyn World) {
-        while !self.waiting.is_empty() || !self.asks.is_empty() {
+        while self.wants_store() {
             let cell = &self.shared.cells[self.id];
             let mut taken = cell.take_as_owner();
             if taken.is_none() {
@@ -94,6 +95,12 @@ impl Core {
                 let report = self.report(parts);
                 self.put_back(net);
                 self.post(from, Letter::Answer { ticket, report: Box::new(report) });
+                continue;
+            }
+            if !self.chores.is_empty() {
+                self.hand.add(store);
+                self.do_chores();
+                self.put_back(net);
                 continue;
             }
             let Some(mut job) = self.waiting.pop_front() else { break };
@@ -122,8 +129,24 @@ impl Core {
         next
     }
 
+    /// Does what others have asked for in this shard's store, which is in hand.
+    fn do_chores(&mut self) {
+        let store = self.hand.store(self.id);
+        for chore in self.chores.drain(..) {
+            match chore {
+                Chore::Unwatch { watcher, keys } => {
+                    keys.iter().for_each(|watched| store.unwatch(watched.db, &watched.key, &watcher));
+                }
+            }
+        }
+    }
+
     /// Runs a job that has all its stores, and sends it on.
     fn run_job(&mut self, net: &mut dyn World, mut job: Box<Job>) {
+        if job.errand {
+            let home = job.home;
+            return self.post(home, Letter::Home(job));
+        }
         for store in job.loans.drain(..) {
             self.hand.add(store);
         }
@@ -156,7 +179,12 @@ impl Core {
     /// A job is back: its replies, its session, and what it could not run elsewhere.
     pub(super) fn come_home(&mut self, net: &mut dyn World, mut job: Job) {
         let id = job.conn;
-        let Some(conn) = self.conn(id) else { return };
+        let brings = !job.loans.is_empty();
+        job.loans.drain(..).for_each(|store| self.hand.add(store));
+        let Some(conn) = self.conn(id).filter(|conn| !conn.closed) else {
+            self.forget_watches(&mut job.session);
+            return self.put_back(net);
+        };
         conn.session = Some(job.session);
         conn.shown = None;
         conn.waits = Waits::Nothing;
@@ -166,9 +194,10 @@ impl Core {
             Core::input_of(conn).push_front(&job.input);
         }
         conn.input.take_if(|input| input.len() == 0);
-        if conn.closed {
-            return;
+        if brings && conn.may_run() {
+            self.run_input(net, id);
         }
+        self.put_back(net);
         self.mark_ready(id);
         self.mark_dirty(id);
         let (_, buf) = job.out.take(Vec::new());

@@ -3,10 +3,11 @@
 //! A full ring is no error: what does not fit waits with the sender, in order. There is at most one job per
 //! connection and one order per parked connection, so what waits is bounded by `maxclients`.
 
+use crate::cmd::transaction::Watched;
 use crate::cmd::{Order, Report, Session};
 use crate::resp::Out;
 use crate::ring::net::ConnId;
-use crate::store::{ShardSet, Store};
+use crate::store::{ShardSet, Store, Watcher};
 use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -30,6 +31,33 @@ pub struct Job {
     pub loans: Vec<Box<Store>>,
     /// Close the connection after the replies.
     pub close: bool,
+    /// It carries no commands, but brings the stores home.
+    pub errand: bool,
+}
+
+impl Job {
+    /// A job of these commands.
+    pub(super) fn new(
+        home: usize,
+        conn: ConnId,
+        out: Out,
+        session: Box<Session>,
+        input: Vec<u8>,
+        need: ShardSet,
+    ) -> Job {
+        Job { home, conn, session, out, input, need, loans: Vec::new(), close: false, errand: false }
+    }
+
+    /// A job that brings stores home.
+    pub(super) fn errand(home: usize, conn: ConnId, session: Box<Session>, need: ShardSet) -> Job {
+        Job { errand: true, ..Job::new(home, conn, Out::default(), session, Vec::new(), need) }
+    }
+}
+
+/// Something to do in an owner's store, when it is there next. Nobody waits for it.
+pub enum Chore {
+    /// A client that is gone, or has no more use for them, watches these keys no more.
+    Unwatch { watcher: Arc<Watcher>, keys: Vec<Watched> },
 }
 
 /// Something for another shard.
@@ -50,6 +78,8 @@ pub enum Letter {
     Do { from: usize, ticket: u64, order: Arc<Order> },
     /// The order is carried out.
     Done { ticket: u64 },
+    /// Do this in the store of the shard that gets it.
+    Chore(Chore),
 }
 
 /// A shard's ends of all queues.

@@ -29,6 +29,7 @@ pub mod policy;
 mod run;
 mod shared;
 mod tallies;
+mod transact;
 
 pub use connections::Peer;
 pub use core::Core;

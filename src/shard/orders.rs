@@ -12,9 +12,10 @@ use crate::cmd::registry::Found;
 use crate::cmd::report::DbReport;
 use crate::cmd::session::ReplyMode;
 use crate::cmd::{ClientInfo, Order, Report, Sections};
-use crate::resp::{Args, Span};
+use crate::resp::{Args, Out, Span};
 use crate::ring::net::{ConnId, World};
 use crate::store::Db;
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 /// Who gives orders their sequence.
@@ -31,9 +32,19 @@ pub(super) struct Nap {
     pub turn: u64,
 }
 
+/// An order of a transaction.
+pub(super) struct Step {
+    pub order: Order,
+    /// The replies behind the order's own, when it replies itself.
+    pub rest: Out,
+}
+
 /// A connection that waits for other shards.
 pub(super) struct Parked {
     conn: ConnId,
+    /// The replies that follow, and the orders after this one.
+    rest: Out,
+    then: VecDeque<Step>,
     /// DEBUG SLEEP, in microseconds.
     slept_us: Option<u64>,
     left: usize,
@@ -44,7 +55,9 @@ impl Core {
     fn park(&mut self, conn: ConnId) -> u64 {
         self.next_ticket += 1;
         let left = self.shared.route.shards();
-        self.parked.insert(self.next_ticket, Parked { conn, slept_us: None, left, reports: Vec::new() });
+        let (rest, then) = (Out::default(), VecDeque::new());
+        self.parked
+            .insert(self.next_ticket, Parked { conn, rest, then, slept_us: None, left, reports: vec![] });
         self.wait_for(conn, Waits::Ticket(self.next_ticket));
         self.next_ticket
     }
@@ -74,13 +87,22 @@ impl Core {
 
     /// Gives an order to all shards; the connection waits until it is carried out.
     pub(super) fn give_order(&mut self, conn: ConnId, order: Order) {
+        self.give_orders(conn, VecDeque::from([Step { order, rest: Out::default() }]));
+    }
+
+    /// Gives orders to all shards, each when the one before is carried out. None left: the connection goes on.
+    pub(super) fn give_orders(&mut self, conn: ConnId, mut steps: VecDeque<Step>) {
+        let Some(Step { order, rest }) = steps.pop_front() else { return };
         let ticket = self.park(conn);
+        if let Some(parked) = self.parked.get_mut(&ticket) {
+            (parked.rest, parked.then) = (rest, steps);
+            if let Order::Sleep(us) = &order {
+                parked.slept_us = Some(*us);
+            }
+        }
         if let Order::WriteConfig = order {
             self.shared.control.write_config(self.id, ticket, self.config.clone());
             return;
-        }
-        if let (Order::Sleep(us), Some(parked)) = (&order, self.parked.get_mut(&ticket)) {
-            parked.slept_us = Some(*us);
         }
         self.post(SEQUENCER, Letter::Sequence { from: self.id, ticket, order });
     }
@@ -88,15 +110,29 @@ impl Core {
     /// The configuration file was written, or could not be.
     pub fn config_written(&mut self, net: &mut dyn World, ticket: u64, result: Result<(), String>) {
         let Some(parked) = self.parked.remove(&ticket) else { return };
-        let Some(conn) = self.conn(parked.conn) else { return };
-        let silent = conn.session.as_ref().is_some_and(|s| s.reply != ReplyMode::On);
-        match result {
-            _ if silent => {}
-            Ok(()) => conn.out.ok(),
-            Err(why) => conn.out.error_text(&format!("ERR Rewriting config file: {why}")),
+        if let Some(conn) = self.conn(parked.conn)
+            && conn.session.as_ref().is_some_and(|s| s.reply == ReplyMode::On)
+        {
+            match result {
+                Ok(()) => conn.out.ok(),
+                Err(why) => conn.out.error_text(&format!("ERR Rewriting config file: {why}")),
+            }
         }
-        conn.waits = Waits::Nothing;
-        self.unparked(net, parked.conn);
+        self.carried_out(net, parked);
+    }
+
+    /// An order is carried out by all: on with the next, or with the connection's own commands.
+    fn carried_out(&mut self, net: &mut dyn World, mut parked: Parked) {
+        let id = parked.conn;
+        if let Some(conn) = self.conn(id) {
+            conn.out.append(&mut parked.rest);
+            conn.waits = Waits::Nothing;
+        }
+        if parked.then.is_empty() {
+            return self.unparked(net, id);
+        }
+        // The orders of a transaction are carried out to the last, whatever became of the client.
+        self.give_orders(id, parked.then);
     }
 
     pub(super) fn sequence(&mut self, from: usize, ticket: u64, order: Order) {
@@ -142,10 +178,7 @@ impl Core {
         if let Some(us) = parked.slept_us {
             self.count_nap(parked.conn, us);
         }
-        if let Some(conn) = self.conn(parked.conn) {
-            conn.waits = Waits::Nothing;
-        }
-        self.unparked(net, parked.conn);
+        self.carried_out(net, parked);
     }
 
     fn unparked(&mut self, net: &mut dyn World, id: ConnId) {
@@ -197,7 +230,7 @@ impl Core {
         }
     }
 
-    fn configure(&mut self, pairs: &[(String, String)]) {
+    pub(super) fn configure(&mut self, pairs: &[(String, String)]) {
         let mut config = (*self.config).clone();
         // The shard that gave the order has checked it against the same settings.
         let pairs: Vec<(&str, &str)> = pairs.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
@@ -242,6 +275,9 @@ impl Core {
         if parts & Sections::CLIENT_TOTALS != 0 {
             for conn in self.conns.iter().flatten().filter(|c| !c.closed) {
                 report.connected += 1;
+                let session = conn.session.as_ref().or(conn.shown.as_ref());
+                let watched = session.and_then(|s| s.transaction.as_ref()).map_or(0, |t| t.watched);
+                report.watching += (watched > 0) as usize;
                 report.input_bytes += conn.input_memory();
                 report.output_bytes += conn.owed();
                 report.largest_input = report.largest_input.max(conn.unread());
@@ -251,14 +287,20 @@ impl Core {
         self.tallies.report(parts, self.now, &mut report);
         report.repl_id = self.repl_id.clone();
         self.reset_own_tally();
-        let store = self.hand.store(self.id);
+        self.report_store(parts, &mut report);
+        report
+    }
+
+    /// What a report says of its shard's store, which is in hand.
+    pub(super) fn report_store(&self, parts: u32, report: &mut Report) {
+        let store = self.hand.peek(report.shard);
         report.tally = store.tally;
         report.dirty = store.dirty;
+        report.watched_keys = store.watched_keys();
         if parts & Sections::STORE != 0 {
             let now_ms = self.now.ms();
             report.dbs = (0..store.databases()).map(|i| db_report(store.db(i), now_ms)).collect();
         }
-        report
     }
 
     fn client_infos(&self) -> Vec<ClientInfo> {

@@ -82,15 +82,23 @@ impl Db {
         self.value_bytes
     }
 
-    pub(super) fn expire_slice(&mut self, now_ms: i64, budget: usize, garbage: &mut Vec<Garbage>) -> Expired {
+    /// Removes expired keys, and names each to `gone`.
+    pub(super) fn expire_slice(
+        &mut self,
+        now_ms: i64,
+        budget: usize,
+        garbage: &mut Vec<Garbage>,
+        gone: &mut dyn FnMut(&[u8]),
+    ) -> Expired {
         if self.table.expires() == 0 {
             return Expired::default();
         }
         let mut removed = 0;
         let mut freed = 0;
         let looked_at =
-            self.table.expire_slice(&mut self.expire_cursor, now_ms, budget, &mut |_key, owned| {
+            self.table.expire_slice(&mut self.expire_cursor, now_ms, budget, &mut |key, owned| {
                 removed += 1;
+                gone(key);
                 if let Owned::Boxed(value) = owned {
                     freed += value.heap_bytes();
                     if value.heap_bytes() >= LAZY_FREE_FROM {

@@ -35,7 +35,7 @@ impl Route {
 }
 
 /// A set of shards.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct ShardSet {
     bits: [u64; SHARDS_MAX / 64],
 }
@@ -68,6 +68,11 @@ impl ShardSet {
     /// Adds a shard.
     pub fn insert(&mut self, shard: usize) {
         self.bits[shard / 64] |= 1 << (shard % 64);
+    }
+
+    /// Adds all shards of another set.
+    pub fn add(&mut self, other: &ShardSet) {
+        self.bits.iter_mut().zip(other.bits).for_each(|(mine, theirs)| *mine |= theirs);
     }
 
     /// Whether a shard is in the set.

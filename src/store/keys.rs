@@ -113,6 +113,9 @@ impl Keys<'_> {
             Some(false) => {
                 store.remove(index, hash, key);
                 store.tally.expired += 1;
+                if store.is_observed() {
+                    store.note_change(index, key);
+                }
                 None
             }
             None => None,
@@ -301,7 +304,12 @@ impl Keys<'_> {
     /// Says that a command changed a key.
     #[inline]
     pub fn changed(&mut self, key: &[u8]) {
-        self.store_of(key).dirty += 1;
+        let db = self.db;
+        let store = self.store_of(key);
+        store.dirty += 1;
+        if store.is_observed() {
+            store.note_change(db, key);
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! One shard's data as a value, and what it leaves for the shard to carry away.
 
+use super::watch::Watches;
 use super::{Db, Expired, Value};
 use crate::ds::Table;
 
@@ -49,6 +50,9 @@ pub struct Store {
     pub tally: Tally,
     /// Writes since the start (`rdb_changes_since_last_save`).
     pub dirty: u64,
+    /// How many keys somebody watches: while it is 0, nobody has to hear of a change.
+    observers: usize,
+    pub(super) watches: Watches,
     garbage: Vec<Garbage>,
 }
 
@@ -56,7 +60,16 @@ impl Store {
     /// An empty store of `databases` databases. The seed decides how keys are hashed, alike in all shards.
     pub fn new(shard: usize, databases: usize, seed: u64) -> Store {
         let dbs = (0..databases).map(|_| Db::new(seed)).collect();
-        Store { shard, seed, dbs, tally: Tally::default(), dirty: 0, garbage: Vec::new() }
+        Store {
+            shard,
+            seed,
+            dbs,
+            tally: Tally::default(),
+            dirty: 0,
+            observers: 0,
+            watches: Watches::default(),
+            garbage: Vec::new(),
+        }
     }
 
     /// Whose store this is.
@@ -84,8 +97,28 @@ impl Store {
         self.dbs.len()
     }
 
+    /// Whether somebody has to hear of changes.
+    #[inline]
+    pub fn is_observed(&self) -> bool {
+        self.observers > 0
+    }
+
+    pub(super) fn count_observers(&mut self) {
+        self.observers = self.watches.keys();
+    }
+
+    /// Tells those who observe a key that it has changed, or is gone.
+    #[inline(never)]
+    pub(super) fn note_change(&mut self, db: usize, key: &[u8]) {
+        self.tell_watchers(db, key);
+    }
+
     /// Exchanges two databases.
-    pub fn swap(&mut self, a: usize, b: usize) {
+    pub fn swap(&mut self, a: usize, b: usize, now_ms: i64) {
+        if self.is_observed() && a != b {
+            self.tell_of_swap(a, b, now_ms);
+            self.tell_of_swap(b, a, now_ms);
+        }
         self.dbs.swap(a, b);
         // One change of the keyspace, in however many shards.
         self.dirty += (self.shard == 0) as u64;
@@ -93,6 +126,9 @@ impl Store {
 
     /// Empties a database; the old content becomes garbage. How many keys there were.
     pub fn flush(&mut self, db: usize) -> usize {
+        if self.is_observed() {
+            self.tell_of_flush(db);
+        }
         let old = std::mem::replace(&mut self.dbs[db], Db::new(self.seed));
         let keys = old.len();
         if keys > 0 {
@@ -129,11 +165,20 @@ impl Store {
     /// Removes expired keys, at most `budget` entries looked at; how many were. Removals are counted.
     pub fn expire_slice(&mut self, now_ms: i64, budget: usize) -> Expired {
         let mut total = Expired::default();
-        for db in &mut self.dbs {
+        let mut gone = self.is_observed().then(Vec::new);
+        for (i, db) in self.dbs.iter_mut().enumerate() {
             if total.looked_at >= budget {
                 break;
             }
-            total.add(db.expire_slice(now_ms, budget - total.looked_at, &mut self.garbage));
+            total.add(db.expire_slice(now_ms, budget - total.looked_at, &mut self.garbage, &mut |key| {
+                if let Some(gone) = &mut gone {
+                    gone.push((i, Box::from(key)));
+                }
+            }));
+        }
+        for (db, key) in gone.into_iter().flatten() {
+            let key: Box<[u8]> = key;
+            self.note_change(db, &key);
         }
         self.tally.expired += total.removed as u64;
         total

@@ -119,8 +119,11 @@ fn client_info(cx: &mut Cx<'_>, _args: Args<'_>) -> Done {
 
 /// One letter a fact, in Redis's order; N when there is none.
 fn flags(client: &ClientInfo) -> String {
+    let transaction = client.session.transaction.as_ref();
     let letters: String = [
+        (client.session.is_queueing(), 'x'),
         (client.blocked, 'b'),
+        (transaction.is_some_and(|t| t.is_dirty()), 'd'),
         (client.closing, 'c'),
         (client.session.unix, 'U'),
         (client.session.no_evict, 'e'),
@@ -138,12 +141,17 @@ fn line(text: &mut String, cx: &Cx<'_>, client: &ClientInfo) {
     let words = s.name.len() + s.lib_name.len() + s.lib_ver.len() + s.addr.len() + s.laddr.len();
     // An unread request may lie in a buffer that is not the client's own.
     let query_room = client.query_capacity.max(client.query_bytes);
-    let total = size_of::<Session>() + words + query_room + client.out_capacity + client.chunk_bytes;
+    let (multi, multi_memory, watched) = match &s.transaction {
+        Some(t) => (if t.queueing { t.queued as i64 } else { -1 }, t.memory, t.watched),
+        None => (-1, 0, 0),
+    };
+    let total =
+        size_of::<Session>() + multi_memory + words + query_room + client.out_capacity + client.chunk_bytes;
     let command = s.last_command.map_or("NULL", |id| cx.env.registry.row(id).full_name);
     // Writing to a string cannot fail.
     let _ = write!(
         text,
-        "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db={} sub=0 psub=0 ssub=0 multi=-1 watch=0",
+        "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db={} sub=0 psub=0 ssub=0 multi={multi} watch={watched}",
         s.id,
         s.addr,
         s.laddr,
@@ -156,7 +164,7 @@ fn line(text: &mut String, cx: &Cx<'_>, client: &ClientInfo) {
     );
     let _ = write!(
         text,
-        " qbuf={} qbuf-free={} argv-mem=0 multi-mem=0 rbs={} rbp={} obl={} oll={} omem={} tot-mem={total} events={}",
+        " qbuf={} qbuf-free={} argv-mem=0 multi-mem={multi_memory} rbs={} rbp={} obl={} oll={} omem={} tot-mem={total} events={}",
         client.query_bytes,
         query_room - client.query_bytes,
         client.out_capacity,

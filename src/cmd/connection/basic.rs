@@ -1,8 +1,19 @@
 //! PING, ECHO, SELECT, QUIT, RESET.
 
 use crate::cmd::row::{Deprecated, category, flag};
+use crate::cmd::transaction::rows::needs_of_watched;
+use crate::cmd::transaction::unwatch_all;
 use crate::cmd::{Command, Cx, Done, Outcome, Plan};
 use crate::resp::{Args, Error};
+
+/// What QUIT and RESET are like: they end a transaction too.
+const ENDS: u32 = flag::ALLOW_BUSY
+    | flag::NOSCRIPT
+    | flag::LOADING
+    | flag::STALE
+    | flag::FAST
+    | flag::NO_AUTH
+    | flag::UNQUEUED;
 
 /// This file's rows.
 pub const COMMANDS: &[Command] = &[
@@ -47,7 +58,7 @@ pub const COMMANDS: &[Command] = &[
         name: "quit",
         full_name: "quit",
         arity: -1,
-        flags: flag::ALLOW_BUSY | flag::NOSCRIPT | flag::LOADING | flag::STALE | flag::FAST | flag::NO_AUTH,
+        flags: ENDS,
         categories: category::CONNECTION,
         plan: Plan::Home,
         run: quit,
@@ -60,8 +71,9 @@ pub const COMMANDS: &[Command] = &[
         name: "reset",
         full_name: "reset",
         arity: 1,
-        flags: flag::ALLOW_BUSY | flag::NOSCRIPT | flag::LOADING | flag::STALE | flag::FAST | flag::NO_AUTH,
+        flags: ENDS,
         categories: category::CONNECTION,
+        plan: Plan::Session(needs_of_watched),
         run: reset,
         summary: "Puts the connection back to how it was when it was opened.",
         since: "6.2.0",
@@ -96,6 +108,7 @@ fn quit(cx: &mut Cx<'_>, _args: Args<'_>) -> Done {
 }
 
 fn reset(cx: &mut Cx<'_>, _args: Args<'_>) -> Done {
+    unwatch_all(cx.session, &mut cx.keys);
     cx.session.reset(cx.env.config.requirepass.is_empty());
     cx.out.set_proto(cx.session.proto);
     cx.out.simple("RESET");

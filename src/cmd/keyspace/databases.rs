@@ -63,7 +63,8 @@ fn swapdb(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
     let databases = cx.env.config.databases as usize;
     let checked = |index: i32| usize::try_from(index).ok().filter(|i| *i < databases).ok_or(Error::DbIndex);
     let (first, second) = (checked(first)?, checked(second)?);
-    cx.keys.hand.iter_mut().for_each(|store| store.swap(first, second));
+    let now_ms = cx.keys.now.ms();
+    cx.keys.hand.iter_mut().for_each(|store| store.swap(first, second, now_ms));
     cx.out.ok();
     Ok(Outcome::Done)
 }

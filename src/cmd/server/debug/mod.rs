@@ -10,4 +10,4 @@ mod protocol;
 mod rows;
 mod switches;
 
-pub use rows::COMMANDS;
+pub use rows::{COMMANDS, refusal};

@@ -3,12 +3,12 @@
 use super::{digest, object, populate, protocol, switches};
 use crate::cmd::help::help;
 use crate::cmd::row::{flag, key};
-use crate::cmd::{Command, Cx, Done, KeySpec, Outcome, Plan};
-use crate::config::EnableCommand;
+use crate::cmd::{Command, Cx, Done, KeySpec, Outcome, Plan, Session};
+use crate::config::{Config, EnableCommand};
 use crate::resp::{Args, Error};
 
 const BASE: Command = Command {
-    flags: flag::ADMIN | flag::NOSCRIPT | flag::LOADING | flag::STALE,
+    flags: flag::ADMIN | flag::NOSCRIPT | flag::LOADING | flag::STALE | flag::PROTECTED,
     group: "server",
     complexity: "Depends on subcommand.",
     ..Command::BASE
@@ -162,18 +162,19 @@ const HELP: &[(&str, &str)] = &[
 
 /// Whether this client may use DEBUG.
 pub fn permit(cx: &Cx<'_>) -> Result<(), Error> {
-    let allowed = match cx.env.config.enable_debug_command {
+    refusal(cx.env.config, cx.session).map_or(Ok(()), |text| Err(Error::text_of(text)))
+}
+
+/// Why a client may not use DEBUG, unless it may.
+pub fn refusal(config: &Config, session: &Session) -> Option<&'static str> {
+    let allowed = match config.enable_debug_command {
         EnableCommand::Yes => true,
-        EnableCommand::Local => cx.session.local || cx.session.unix,
+        EnableCommand::Local => session.local || session.unix,
         EnableCommand::No => false,
     };
-    if allowed {
-        return Ok(());
-    }
-    Err(Error::text_of(
-        "ERR DEBUG command not allowed. If the enable-debug-command option is set to \"local\", you can run it from a \
-         local connection, otherwise you need to set this option in the configuration file, and then restart the server.",
-    ))
+    const REFUSED: &str = "ERR DEBUG command not allowed. If the enable-debug-command option is set to \"local\", you can run it from a \
+         local connection, otherwise you need to set this option in the configuration file, and then restart the server.";
+    (!allowed).then_some(REFUSED)
 }
 
 /// What fits no subcommand.

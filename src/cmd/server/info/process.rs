@@ -64,17 +64,13 @@ pub fn clients(text: &mut Text, view: &View<'_>) {
     text.field("client_recent_max_input_buffer", total.largest_input);
     text.field("client_recent_max_output_buffer", total.largest_output);
     text.field("blocked_clients", total.blocked);
-    for name in [
-        "tracking_clients",
-        "pubsub_clients",
-        "watching_clients",
-        "clients_in_timeout_table",
-        "total_watched_keys",
-        "total_blocking_keys",
-        "total_blocking_keys_on_nokey",
-    ] {
-        text.field(name, 0);
-    }
+    text.field("tracking_clients", 0);
+    text.field("pubsub_clients", 0);
+    text.field("watching_clients", total.watching);
+    text.field("clients_in_timeout_table", 0);
+    text.field("total_watched_keys", total.watched_keys);
+    text.field("total_blocking_keys", 0);
+    text.field("total_blocking_keys_on_nokey", 0);
 }
 
 /// What memory goes into.
