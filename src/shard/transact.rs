@@ -65,11 +65,13 @@ impl Core {
         None
     }
 
-    /// A command was refused between MULTI and EXEC: nothing will run. The text to reply with, since EXEC itself says more.
+    /// A command was refused: if it came between MULTI and EXEC, nothing will run. The text to reply with, since EXEC itself, which
+    /// ends what was begun, says more.
     pub(super) fn spoil(&mut self, session: &mut Session, found: Option<Found>, text: Vec<u8>) -> Vec<u8> {
-        let Some(transaction) = session.transaction.as_mut().filter(|t| t.queueing) else { return text };
         if found.is_none_or(|found| found.row.name != "exec") {
-            transaction.spoiled = true;
+            if let Some(transaction) = &mut session.transaction {
+                transaction.spoiled |= transaction.queueing;
+            }
             return text;
         }
         self.forget_watches(session);

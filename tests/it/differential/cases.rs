@@ -17,6 +17,7 @@ const SCRIPTS: &[(&str, &str)] = &[
     ("connection", include_str!("cases/connection.txt")),
     ("server", include_str!("cases/server.txt")),
     ("command", include_str!("cases/command.txt")),
+    ("transactions", include_str!("cases/transactions.txt")),
 ];
 
 #[test]

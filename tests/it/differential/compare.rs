@@ -35,6 +35,22 @@ pub fn same(how: How, redis: &[u8], kring: &[u8]) -> bool {
     }
 }
 
+/// The bytes of each item of an array; none of what is no array.
+pub fn items(raw: &[u8]) -> Vec<&[u8]> {
+    let mut items = vec![];
+    let Some(head) = raw.windows(2).position(|w| w == b"\r\n").filter(|_| raw.starts_with(b"*")) else {
+        return items;
+    };
+    let mut at = head + 2;
+    while at < raw.len()
+        && let Some((_, used)) = Reply::parse(&raw[at..])
+    {
+        items.push(&raw[at..at + used]);
+        at += used;
+    }
+    items
+}
+
 /// The items of an array in one order.
 pub fn sorted(reply: &Reply) -> Vec<String> {
     match reply {

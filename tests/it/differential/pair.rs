@@ -1,6 +1,6 @@
 //! Two servers, and connections to both that are used alike.
 
-use super::compare::{How, differ, quote, same};
+use super::compare::{How, differ, items, quote, same};
 use super::known;
 use crate::client::{Client, request};
 use crate::server::Server;
@@ -12,6 +12,7 @@ const SHOWN: usize = 25;
 const KINDS: usize = 30;
 
 /// One request of a batch.
+#[derive(Clone)]
 pub struct Step {
     pub args: Vec<Vec<u8>>,
     pub how: How,
@@ -28,6 +29,8 @@ pub struct Pair {
     pub redis: Server,
     /// Connections, to kring and to Redis.
     links: Vec<(Client, Client)>,
+    /// What each connection has queued since MULTI.
+    queues: Vec<Vec<Step>>,
     history: VecDeque<String>,
     differences: BTreeMap<String, String>,
     /// Tells every request that differs, not one of each kind.
@@ -44,6 +47,7 @@ impl Pair {
             kring,
             redis,
             links: vec![],
+            queues: (0..links).map(|_| vec![]).collect(),
             history: VecDeque::new(),
             differences: BTreeMap::new(),
             tell_all: false,
@@ -65,6 +69,7 @@ impl Pair {
     pub fn exchange(&mut self, link: usize, batch: &[Step]) -> bool {
         let bytes: Vec<u8> = batch.iter().flat_map(|s| request(&s.args)).collect();
         let (kring, redis) = &mut self.links[link];
+        let queue = &mut self.queues[link];
         kring.send(&bytes).expect("kring takes the batch");
         redis.send(&bytes).expect("redis takes the batch");
         let mut alike = true;
@@ -78,7 +83,21 @@ impl Pair {
                 Ok((_, raw)) => raw,
                 Err(e) => panic!("kring gives no reply to {}: {e}\n{}", quote(&step.args), self.tail()),
             };
-            if same(step.how, &redis_raw, &kring_raw) || known::is_known(&step.args, &redis_raw, &kring_raw) {
+            let alike_one = |step: &Step, redis_raw: &[u8], kring_raw: &[u8]| {
+                same(step.how, redis_raw, kring_raw) || known::is_known(&step.args, redis_raw, kring_raw)
+            };
+            if redis_raw == b"+QUEUED\r\n" {
+                queue.push(step.clone());
+            } else if !redis_raw.starts_with(b"-ERR ") && is_end(&step.args) {
+                // The replies of a transaction compare as those of its commands.
+                let queued = std::mem::take(queue);
+                let (r, k) = (items(&redis_raw), items(&kring_raw));
+                let all = || queued.iter().zip(r.iter().zip(&k)).all(|(step, (r, k))| alike_one(step, r, k));
+                if r.len() == queued.len() && k.len() == queued.len() && !r.is_empty() && all() {
+                    continue;
+                }
+            }
+            if alike_one(step, &redis_raw, &kring_raw) {
                 continue;
             }
             alike = false;
@@ -137,6 +156,11 @@ impl Pair {
         let found: Vec<_> = self.differences.values().map(String::as_str).collect();
         assert!(found.is_empty(), "{what}: {} kinds of difference\n{}", found.len(), found.join("\n"));
     }
+}
+
+/// Whether a request may end a transaction.
+fn is_end(args: &[Vec<u8>]) -> bool {
+    ["exec", "discard", "reset"].iter().any(|end| args[0].eq_ignore_ascii_case(end.as_bytes()))
 }
 
 /// Differences of one kind are told once: same command, same start of both replies.

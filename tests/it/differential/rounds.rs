@@ -13,6 +13,8 @@ const ROUNDS: u64 = 30;
 const BATCHES: usize = 60;
 /// Commands in a batch at most.
 const BATCH: usize = 16;
+/// One batch in so many is a transaction.
+const TRANSACTION: usize = 5;
 const LINKS: usize = 4;
 /// Databases that the values reach.
 const DATABASES: usize = 3;
@@ -66,6 +68,10 @@ fn compare(shards: usize) {
 /// Commands, and after a command with keys what became of one of them.
 fn batch(templates: &[Vec<Node>], rng: &mut Rng) -> Vec<Step> {
     let mut batch = Vec::new();
+    let transaction = rng.one_in(TRANSACTION);
+    if transaction {
+        batch.push(Step::words("MULTI"));
+    }
     for _ in 0..1 + rng.below(BATCH) {
         let row = rows::at(rng.below(rows::total_weight()));
         let request = generate(&templates[row], rng);
@@ -78,6 +84,9 @@ fn batch(templates: &[Vec<Node>], rng: &mut Rng) -> Vec<Step> {
             });
             batch.push(Step { args: vec![b"GET".to_vec(), key], how: How::Bytes });
         }
+    }
+    if transaction {
+        batch.push(Step::words("EXEC"));
     }
     batch
 }

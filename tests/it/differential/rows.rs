@@ -87,6 +87,11 @@ pub const ROWS: &[Row] = &[
     row(1, "SWAPDB <db> <db>", Bytes),
     row(1, "FLUSHDB {ASYNC|SYNC|NOSUCH}?", Bytes),
     row(1, "FLUSHALL {ASYNC|SYNC}?", Bytes),
+    // Transactions; whole ones are made by `rounds`.
+    row(3, "WATCH <key>+", Bytes),
+    row(1, "UNWATCH", Bytes),
+    row(1, "EXEC", Bytes),
+    row(1, "DISCARD", Bytes),
     // Connections.
     row(2, "PING <val>?", Bytes),
     row(2, "ECHO <val>", Bytes),
