@@ -196,6 +196,7 @@ impl Core {
         conn.input.take_if(|input| input.len() == 0);
         if brings && conn.may_run() {
             self.run_input(net, id);
+            self.check_input(net, id);
         }
         self.put_back(net);
         self.mark_ready(id);

@@ -88,7 +88,12 @@ fn transfers_keep_the_sum() {
                 if i < 4 {
                     let (from, to) = (rng.pick(&accounts), rng.pick(&accounts));
                     let amount = rng.below(20);
-                    let lines = ["MULTI", &format!("DECRBY {from} {amount}"), &format!("INCRBY {to} {amount}"), "EXEC"];
+                    let lines = [
+                        "MULTI",
+                        &format!("DECRBY {from} {amount}"),
+                        &format!("INCRBY {to} {amount}"),
+                        "EXEC",
+                    ];
                     let replies = pipeline(&mut client, &lines);
                     assert_eq!(replies[3].array().len(), 2, "{replies:?}");
                     continue;
@@ -116,7 +121,17 @@ fn a_queue_may_need_home_and_stores_of_all_shards() {
             for round in 0..60 {
                 let set = format!("MSET {i}:a {round} {i}:b {round} {i}:c {round} {i}:d {round}");
                 let get = format!("MGET {i}:a {i}:b {i}:c {i}:d");
-                let lines = ["MULTI", &set, "CLIENT LIST", "CLIENT UNPAUSE", &get, "INFO stats", "SLOWLOG LEN", "EXEC", "PING"];
+                let lines = [
+                    "MULTI",
+                    &set,
+                    "CLIENT LIST",
+                    "CLIENT UNPAUSE",
+                    &get,
+                    "INFO stats",
+                    "SLOWLOG LEN",
+                    "EXEC",
+                    "PING",
+                ];
                 let replies = pipeline(&mut client, &lines);
                 let exec = &replies[7];
                 assert_eq!(exec.array().len(), 6, "{exec:?}");
@@ -209,6 +224,9 @@ fn every_command_of_a_queue_is_counted_and_timed() {
     assert!(stats.contains("cmdstat_setrange:calls=1,") && stats.contains("failed_calls=1"), "{stats}");
     let log = client.run("SLOWLOG GET 20");
     let names: Vec<String> = log.array().iter().map(|e| e.array()[3].array()[0].text()).collect();
-    assert!(["SETRANGE", "INCR", "GET", "SET", "MULTI"].iter().all(|n| names.contains(&n.to_string())), "{names:?}");
+    assert!(
+        ["SETRANGE", "INCR", "GET", "SET", "MULTI"].iter().all(|n| names.contains(&n.to_string())),
+        "{names:?}"
+    );
     assert!(!names.contains(&"EXEC".to_string()), "{names:?}");
 }

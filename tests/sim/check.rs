@@ -1,6 +1,8 @@
 //! Checks over a whole history: what no single reply can show.
 //!
-//! *Counter*: replies are 1, 2, 3 ... without gap or repeat, in an order that agrees with real time and with each connection.
+//! *Counter*: replies are 1, 2, 3 ... without gap or repeat, in an order that agrees with real time and with each connection. Some
+//! increments are made by EXEC under a watch of the counter: each follows what its client has read, and one that was refused
+//! had a reason.
 //!
 //! *Knob*: the configuration is applied shard by shard, but for all before the reply to CONFIG SET: a regular register (Lamport
 //! 1986), which may show the old or the new value while it is being set.
@@ -36,8 +38,17 @@ pub fn check_knob(ops: &[Op]) -> Result<(), String> {
 /// Checks every counter and every register of a history. `finals` are the counters' values at the end.
 pub fn history(ops: &[Op], finals: &[u64], groups: usize) {
     for (counter, value) in finals.iter().enumerate() {
-        let of = |o: &&Op| matches!(o.what, What::Count(c) if c == counter);
-        if let Err(why) = check_counter(&ops.iter().filter(of).collect::<Vec<_>>(), *value) {
+        // An EXEC that did not run is none.
+        let of = |o: &&Op| match o.what {
+            What::Count(c) => c == counter,
+            What::Guarded(c) => c == counter && (o.number.is_some() || o.answered.is_none()),
+            _ => false,
+        };
+        let increments: Vec<&Op> = ops.iter().filter(of).collect();
+        if let Err(why) = check_counter(&increments, *value) {
+            panic!("counter c{counter}: {why}");
+        }
+        if let Err(why) = check_refused(ops, counter, &increments) {
             panic!("counter c{counter}: {why}");
         }
     }
@@ -51,6 +62,21 @@ pub fn history(ops: &[Op], finals: &[u64], groups: usize) {
             panic!("group g{group}: {why}");
         }
     }
+}
+
+/// An EXEC did not run only if somebody else has incremented its counter since the watch, or may have.
+fn check_refused(ops: &[Op], counter: usize, increments: &[&Op]) -> Result<(), String> {
+    let refused = |o: &&Op| matches!(o.what, What::Guarded(c) if c == counter) && o.number.is_none();
+    for exec in ops.iter().filter(refused).filter(|o| o.answered.is_some()) {
+        let at = ops.iter().position(|o| std::ptr::eq(o, exec)).unwrap_or(0);
+        let since = ops[..at].iter().rev().find(|o| o.client == exec.client && o.text.starts_with("WATCH"));
+        let since = since.and_then(|watch| watch.invoked).ok_or("no watch")?;
+        let meets = |o: &&&Op| o.invoked < exec.answered && o.answered.is_none_or(|end| end > since);
+        if !increments.iter().any(|o| meets(&o)) {
+            return Err(format!("{exec:?} was refused for nothing since step {since}"));
+        }
+    }
+    Ok(())
 }
 
 /// Increments of one counter, in the order in which they were written; `last` is its value at the end.

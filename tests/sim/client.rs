@@ -25,6 +25,11 @@ pub enum What {
     Look {
         group: usize,
     },
+    /// GET of a shared counter that is watched, and the EXEC of an INCR that must not run if it has changed since.
+    Peek,
+    Guarded(usize),
+    /// GET of all accounts.
+    Sum(u64),
     /// CONFIG SET of a knob to a value that nobody else sets, and CONFIG GET of it.
     Tune {
         value: u64,
@@ -68,6 +73,8 @@ pub struct Link {
     pub written: usize,
     /// It will write no more and expects the close.
     pub ended: bool,
+    /// The counter that it watches, as it read it.
+    peeked: Option<u64>,
 }
 
 impl Link {
@@ -81,6 +88,7 @@ impl Link {
             got: vec![],
             written: 0,
             ended: false,
+            peeked: None,
         }
     }
 
@@ -111,10 +119,23 @@ impl Link {
             self.invoked = self.invoked.saturating_sub(1);
             ops[op].answered = Some(step);
             ops[op].number = check_reply(&ops[op], &reply);
+            self.check_guard(&ops[op]);
             replies.push(reply);
         }
         self.got.drain(..at);
         replies
+    }
+
+    /// EXEC must run on the counter as it was read under the watch.
+    fn check_guard(&mut self, op: &Op) {
+        match (&op.what, op.number) {
+            (What::Peek, number) => self.peeked = number,
+            (What::Guarded(_), Some(n)) => {
+                let peeked = self.peeked.expect("read before");
+                assert_eq!(n, peeked + 1, "{op:?}: the watched counter was {peeked}");
+            }
+            _ => {}
+        }
     }
 
     /// The server has closed after all its replies: whether that was the right moment.
@@ -139,8 +160,20 @@ fn check_reply(op: &Op, reply: &[u8]) -> Option<u64> {
         }
         What::Tuned => strings(op, reply)[1].as_ref().and_then(|v| v.parse().ok()),
         What::Put { value, .. } | What::Tune { value } => {
-            assert!(reply == b"+OK\r\n", "{op:?} got {}", show(reply));
+            // By EXEC: an array of what each command says.
+            let ok = reply == b"+OK\r\n" || reply.starts_with(b"*") && !reply.contains(&b'-');
+            assert!(ok, "{op:?} got {}", show(reply));
             Some(*value)
+        }
+        What::Peek if matches!(reply, b"$-1\r\n" | b"_\r\n") => Some(0),
+        What::Peek => String::from_utf8_lossy(reply).lines().nth(1).and_then(|n| n.parse().ok()),
+        What::Guarded(_) if matches!(reply, b"*-1\r\n" | b"_\r\n") => None,
+        What::Guarded(_) => Some(number(op, reply.strip_prefix(b"*1\r\n").unwrap_or_default())),
+        What::Sum(total) => {
+            let sum: i64 =
+                strings(op, reply).iter().flatten().map(|n| n.parse::<i64>().expect("a balance")).sum();
+            assert_eq!(sum, *total as i64, "{op:?} got {}", show(reply));
+            None
         }
         What::Look { .. } => {
             let items = strings(op, reply);

@@ -52,6 +52,8 @@ impl Plan {
             groups: rng.between(1, 3),
             width: rng.between(2, 6),
             names: rng.between(2, 5),
+            accounts: rng.between(2, 6),
+            transactions: rng.pick(&[0, 200, 500]),
             sweeps,
             pauses: if frozen { 0 } else { sometimes(&mut rng, 15) },
             kills: sometimes(&mut rng, 10),

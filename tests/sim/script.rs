@@ -1,7 +1,7 @@
 //! What clients ask: random requests whose replies are known beforehand, or can be checked together afterwards.
 //!
 //! - *private* keys belong to one client, so a model gives every reply: program order, whatever shards the keys live on;
-//! - *counters*, *groups* and *names* are everybody's: see `check.rs`;
+//! - *counters*, *groups*, *names* and *accounts* are everybody's: see `check.rs`;
 //! - a *sweeper* run has groups only, and FLUSHALL, FLUSHDB, SWAPDB and DBSIZE among them.
 
 use crate::client::What;
@@ -16,6 +16,9 @@ const LARGE: usize = 20_000;
 /// `proto-max-bulk-len` of a run.
 pub const BULK_MAX: usize = 2 * LARGE;
 
+/// What each account holds at first.
+pub const BALANCE: u64 = 1_000;
+
 /// A knob whose values change nothing that a client sees.
 const TUNED: &str = "slowlog-max-len";
 
@@ -28,8 +31,12 @@ pub struct Topics {
     pub width: usize,
     /// Names that the token moves among.
     pub names: usize,
+    /// Accounts that money moves between.
+    pub accounts: usize,
     /// FLUSHALL and the like instead of private keys, counters and names.
     pub sweeps: bool,
+    /// Per thousand of the requests that can be made in a transaction: are.
+    pub transactions: usize,
     /// Per thousand: CLIENT PAUSE, CLIENT KILL, CONFIG SET, and reports.
     pub pauses: usize,
     pub kills: usize,
@@ -68,6 +75,8 @@ pub struct Author {
     db: usize,
     /// Connections so far: what an earlier one left half done is never asked for again.
     epoch: usize,
+    /// A transaction is being made.
+    queueing: bool,
     serial: u64,
     values: HashMap<(usize, String), String>,
 }
@@ -86,7 +95,7 @@ fn ok() -> What {
 
 impl Author {
     pub fn new(client: usize) -> Author {
-        Author { client, resp3: false, db: 0, epoch: 0, serial: 0, values: HashMap::new() }
+        Author { client, resp3: false, db: 0, epoch: 0, queueing: false, serial: 0, values: HashMap::new() }
     }
 
     /// A new connection: RESP2, database 0, fresh private keys.
@@ -107,6 +116,7 @@ impl Author {
         } else {
             match rng.below(10) {
                 0 => requests.push(self.connection(rng)),
+                1..=4 if rng.permille(topics.transactions) => self.private_transaction(rng, &mut requests),
                 1..=4 => requests.push(self.private(rng)),
                 _ => self.shared(rng, topics, &mut requests),
             }
@@ -180,7 +190,7 @@ impl Author {
         if rng.permille(10) {
             value = value.repeat(LARGE / value.len());
         }
-        if rng.permille(30) {
+        if rng.permille(30) && !self.queueing {
             return self.unanswered(&key, value);
         }
         let inline = rng.permille(100);
@@ -226,6 +236,32 @@ impl Author {
         Request::new(&words, inline, What::Exactly(reply))
     }
 
+    /// Some of that in a transaction, which is run or discarded.
+    fn private_transaction(&mut self, rng: &mut Rng, requests: &mut Vec<Request>) {
+        let (before, discard) = (self.values.clone(), rng.permille(100));
+        if rng.permille(300) {
+            // Nobody else changes it, so the watch hinders nothing.
+            requests.push(Request::new(&["WATCH", &self.key(0), &self.key(1)], false, ok()));
+        }
+        requests.push(Request::new(&["MULTI"], false, ok()));
+        self.queueing = true;
+        let mut replies = Vec::new();
+        for _ in 0..rng.below(6) {
+            let request = self.private(rng);
+            if let What::Exactly(reply) = &request.what {
+                replies.push(reply.clone());
+            }
+            requests.push(Request { what: queued(), ..request });
+        }
+        self.queueing = false;
+        if discard {
+            self.values = before;
+            return requests.push(Request::new(&["DISCARD"], false, ok()));
+        }
+        let all = [format!("*{}\r\n", replies.len()).into_bytes(), replies.concat()].concat();
+        requests.push(Request::new(&["EXEC"], false, What::Exactly(all)));
+    }
+
     /// A SET whose reply is skipped, then a GET that tells.
     fn unanswered(&mut self, key: &str, value: String) -> Request {
         let skip = Request::new(&["CLIENT", "REPLY", "SKIP"], false, What::Anything);
@@ -242,11 +278,19 @@ impl Author {
     fn shared(&mut self, rng: &mut Rng, topics: &Topics, requests: &mut Vec<Request>) {
         self.select(0, requests);
         match rng.below(10) {
-            0..=2 => {
+            0..=1 => {
                 let counter = rng.below(topics.counters);
-                requests.push(Request::new(&["INCR", &format!("c{counter}")], false, What::Count(counter)));
+                let name = format!("c{counter}");
+                let incr = Request::new(&["INCR", &name], false, What::Count(counter));
+                if !rng.permille(topics.transactions) {
+                    return requests.push(incr);
+                }
+                requests.push(Request::new(&["WATCH", &name, "nobody's"], false, ok()));
+                requests.push(Request::new(&["GET", &name], false, What::Peek));
+                transaction([incr], What::Guarded(counter), requests);
             }
-            3..=7 => requests.push(self.group(rng, topics)),
+            2..=6 => self.group(rng, topics, requests),
+            7 => self.account(rng, topics, requests),
             8 => {
                 let (from, to) = (rng.below(topics.names), rng.below(topics.names));
                 let words = ["RENAME", &format!("t{from}"), &format!("t{to}")];
@@ -261,18 +305,57 @@ impl Author {
         }
     }
 
-    fn group(&mut self, rng: &mut Rng, topics: &Topics) -> Request {
+    /// Moves money, or looks at all of it.
+    fn account(&mut self, rng: &mut Rng, topics: &Topics, requests: &mut Vec<Request>) {
+        let name = |i: usize| format!("a{i}");
+        let names: Vec<String> = (0..topics.accounts).map(name).collect();
+        let any = |words: &[&str]| Request::new(words, false, What::Anything);
+        let total = What::Sum(topics.accounts as u64 * BALANCE);
+        match rng.below(4) {
+            0 => {
+                let words: Vec<&str> = ["MGET"].into_iter().chain(names.iter().map(String::as_str)).collect();
+                requests.push(Request::new(&words, false, total));
+            }
+            1 => transaction(names.iter().map(|n| any(&["GET", n])), total, requests),
+            _ => {
+                let (from, to) = (name(rng.below(topics.accounts)), name(rng.below(topics.accounts)));
+                let amount = rng.below(100).to_string();
+                let moves = [any(&["DECRBY", &from, &amount]), any(&["INCRBY", &to, &amount])];
+                transaction(moves, What::Anything, requests);
+            }
+        }
+    }
+
+    fn group(&mut self, rng: &mut Rng, topics: &Topics, requests: &mut Vec<Request>) {
         let group = rng.below(topics.groups);
         let keys: Vec<String> = (0..topics.width).map(|i| format!("g{group}:{i}")).collect();
+        let any = |words: &[&str]| Request::new(words, false, What::Anything);
+        let by_exec = rng.permille(topics.transactions);
         if rng.permille(600) {
+            let look = What::Look { group };
+            if by_exec {
+                return transaction(keys.iter().map(|k| any(&["GET", k])), look, requests);
+            }
             let words: Vec<&str> = ["MGET"].into_iter().chain(keys.iter().map(String::as_str)).collect();
-            return Request::new(&words, false, What::Look { group });
+            return requests.push(Request::new(&words, false, look));
         }
         let value = self.unique();
         let text = value.to_string();
+        if by_exec {
+            let mut sets: Vec<Request> = keys.iter().map(|k| any(&["SET", k, &text])).collect();
+            if rng.permille(200) {
+                // Something that can run at home only.
+                let at = rng.below(sets.len() + 1);
+                sets.insert(
+                    at,
+                    any(rng.pick(&[&["CLIENT", "UNPAUSE"][..], &["SLOWLOG", "LEN"], &["CONFIG", "REWRITE"]])),
+                );
+            }
+            return transaction(sets, What::Put { group, value }, requests);
+        }
         let pairs = keys.iter().flat_map(|k| [k.as_str(), text.as_str()]);
         let words: Vec<&str> = ["MSET"].into_iter().chain(pairs).collect();
-        Request::new(&words, false, What::Put { group, value })
+        requests.push(Request::new(&words, false, What::Put { group, value }));
     }
 
     fn sweeper(&mut self, rng: &mut Rng, topics: &Topics, requests: &mut Vec<Request>) {
@@ -283,10 +366,10 @@ impl Author {
             3..=5 => requests.push(Request::new(&["DBSIZE"], false, What::Multiple(topics.width))),
             6..=8 => self.select(rng.below(2), requests),
             9 => requests.push(self.connection_in(rng, 2)),
-            _ => requests.push(self.group(rng, topics)),
+            _ => self.group(rng, topics, requests),
         }
         if requests.is_empty() {
-            requests.push(self.group(rng, topics));
+            self.group(rng, topics, requests);
         }
     }
 
@@ -355,6 +438,17 @@ pub fn goodbye(rng: &mut Rng) -> Option<Request> {
             Some(raw(&format!("*2\r\n$4\r\nECHO\r\n${}\r\n{large}\r\n", large.len()), "invalid bulk length"))
         }
     }
+}
+
+fn queued() -> What {
+    What::Exactly(b"+QUEUED\r\n".to_vec())
+}
+
+/// These requests between MULTI and EXEC.
+fn transaction(inner: impl IntoIterator<Item = Request>, exec: What, requests: &mut Vec<Request>) {
+    requests.push(Request::new(&["MULTI"], false, ok()));
+    requests.extend(inner.into_iter().map(|request| Request { what: queued(), ..request }));
+    requests.push(Request::new(&["EXEC"], false, exec));
 }
 
 fn error(text: &str) -> What {
@@ -431,6 +525,14 @@ const ZOO: &[&str] = &[
     "SET K V",
     "SET K V",
     "MGET K K",
+    "MULTI",
+    "MULTI",
+    "EXEC",
+    "EXEC",
+    "DISCARD",
+    "WATCH K",
+    "WATCH K K K",
+    "UNWATCH",
 ];
 const ZOO_KEYS: usize = 12;
 

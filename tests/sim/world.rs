@@ -86,7 +86,7 @@ impl World {
         let n = plan.shards;
         let written = Arc::new(Mutex::new(VecDeque::new()));
         let desk = Box::new(Desk { written: written.clone() });
-        let info = ServerInfo { shards: n, ..ServerInfo::default() };
+        let info = ServerInfo { shards: n, config_file: "sim.conf".into(), ..ServerInfo::default() };
         let shared = Arc::new(Shared::new(info, plan.config.databases as usize, plan.seed, desk));
         let now = Now { wall_us: EPOCH_SECS * 1_000_000, mono_us: 1_000_000 };
         let thieves = Thieves::new(shared.clone(), plan.seed, plan.thefts, plan.hold);
@@ -151,6 +151,7 @@ impl World {
             assert!(!cell.is_wanted(), "store {s} is wanted by nobody");
             let store = cell.take().unwrap_or_else(|| panic!("store {s} is lost"));
             assert_eq!(store.shard(), s);
+            assert!(!store.is_observed(), "somebody who is gone watches a key of store {s}");
             cell.put(store);
         }
         assert_eq!(self.shared.connected(), 0, "connections counted");
@@ -248,7 +249,7 @@ impl World {
 
     fn write(&mut self, at: usize, request: Request) {
         let mut bytes = request.bytes;
-        if self.plan.torn && matches!(request.what, What::Put { .. }) {
+        if self.plan.torn && request.text.starts_with("MSET") && matches!(request.what, What::Put { .. }) {
             bytes = tear(&request.text);
         }
         let Some(link) = &mut self.clients[at].link else { return };
