@@ -200,6 +200,10 @@ impl Author {
                 (vec!["SET", &key, &value], b"+OK\r\n".to_vec())
             }
             3..=5 => (vec!["GET", &key], self.or_nil(self.get(&key))),
+            6 if self.get(&key).map_or(0, String::len) + value.len() > BULK_MAX => {
+                let refused = "-ERR string exceeds maximum allowed size (proto-max-bulk-len)\r\n";
+                (vec!["APPEND", &key, &value], refused.into())
+            }
             6 => {
                 let mut all = self.remove(&key).unwrap_or_default();
                 all.push_str(&value);
