@@ -76,7 +76,7 @@ pub const CONN: ConnId = ConnId(1 << 32);
 
 /// Cores that share their stores, with one open connection each.
 pub fn cores(shards: usize, config: Config) -> (Vec<Core>, Arc<Shared>) {
-    let info = ServerInfo { shards, ..ServerInfo::default() };
+    let info = ServerInfo { shards, clients: 20_000, ..ServerInfo::default() };
     let shared = Arc::new(Shared::new(info, 16, 7, Box::new(Nobody)));
     let config = Arc::new(config);
     let cores = (0..shards).map(|id| {

@@ -21,6 +21,8 @@ pub struct ServerInfo {
     pub shards: usize,
     /// The core of each shard, in order; none when it is not pinned.
     pub cores: Vec<Option<usize>>,
+    /// Clients that the limit of open files allows.
+    pub clients: usize,
     pub total_memory: u64,
 }
 

@@ -37,7 +37,7 @@ impl World {
         World {
             registry: Registry::new(FAMILIES),
             config,
-            server: ServerInfo { shards, ..ServerInfo::default() },
+            server: ServerInfo { shards, clients: 20_000, ..ServerInfo::default() },
             hand,
             session,
             now,

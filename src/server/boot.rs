@@ -92,12 +92,12 @@ pub fn serve(loaded: Loaded) -> Result<(), BootError> {
             .map_err(|e| BootError::Io { what: "cannot daemonize".into(), error: e.into() })?;
     }
     warnings.iter().for_each(|w| log.warning(w));
-    if granted.max_clients < config.maxclients as usize {
+    if granted.clients < config.maxclients as usize {
         log.warning(&format!(
             "maxclients lowered from {} to {}: raise the limit of open files (ulimit -n)",
-            config.maxclients, granted.max_clients
+            config.maxclients, granted.clients
         ));
-        config.maxclients = granted.max_clients as u32;
+        config.maxclients = granted.clients as u32;
     }
     let pidfile = Pidfile::create(&config)?;
     let signals = SigSet::from_iter([Signal::SIGTERM, Signal::SIGINT]);
@@ -105,7 +105,7 @@ pub fn serve(loaded: Loaded) -> Result<(), BootError> {
         .thread_block()
         .map_err(|e| BootError::Io { what: "cannot block signals".into(), error: e.into() })?;
 
-    let info = server_info(&cores, path.as_deref());
+    let info = server_info(&cores, path.as_deref(), granted.clients);
     log.notice(&format!(
         "kring {KRING_VERSION} (speaks Redis {REDIS_VERSION}), pid {}, {shards} shard{} on cores {}",
         info.pid,
@@ -310,7 +310,7 @@ fn look_at_memory(shared: &Shared) {
     board.rss_peak.fetch_max(rss, Ordering::Relaxed);
 }
 
-fn server_info(cores: &[Option<usize>], path: Option<&std::path::Path>) -> ServerInfo {
+fn server_info(cores: &[Option<usize>], path: Option<&std::path::Path>, clients: usize) -> ServerInfo {
     let started_us = std::time::SystemTime::now()
         .duration_since(std::time::UNIX_EPOCH)
         .map_or(0, |d| d.as_micros() as i64);
@@ -331,6 +331,7 @@ fn server_info(cores: &[Option<usize>], path: Option<&std::path::Path>) -> Serve
         started_us,
         shards: cores.len(),
         cores: cores.to_vec(),
+        clients,
         total_memory: total_kb.unwrap_or(0) * 1_024,
     }
 }

@@ -86,7 +86,12 @@ impl World {
         let n = plan.shards;
         let written = Arc::new(Mutex::new(VecDeque::new()));
         let desk = Box::new(Desk { written: written.clone() });
-        let info = ServerInfo { shards: n, config_file: "sim.conf".into(), ..ServerInfo::default() };
+        let info = ServerInfo {
+            shards: n,
+            clients: 20_000,
+            config_file: "sim.conf".into(),
+            ..ServerInfo::default()
+        };
         let shared = Arc::new(Shared::new(info, plan.config.databases as usize, plan.seed, desk));
         let now = Now { wall_us: EPOCH_SECS * 1_000_000, mono_us: 1_000_000 };
         let thieves = Thieves::new(shared.clone(), plan.seed, plan.thefts, plan.hold);

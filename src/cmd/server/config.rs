@@ -113,7 +113,15 @@ fn set(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
     let pairs: Vec<(&str, &str)> = words.chunks_exact(2).map(|w| (w[0].as_str(), w[1].as_str())).collect();
     let local = cx.session.local || cx.session.unix;
     let refused = |why: SetError| Error::text_of(format!("ERR {why}"));
-    cx.env.config.clone().set_all(&pairs, local).map_err(refused)?;
+    let mut config = cx.env.config.clone();
+    config.set_all(&pairs, local).map_err(refused)?;
+    if config.maxclients as usize > cx.env.server.clients {
+        let why = format!(
+            "The operating system is not able to handle the specified number of clients, try with {}",
+            cx.env.server.clients
+        );
+        return Err(refused(SetError::failed("maxclients", why)));
+    }
     cx.out.ok();
     let pairs = pairs.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
     Ok(Outcome::Everywhere(Order::Configure(pairs)))
@@ -158,6 +166,11 @@ mod tests {
             (
                 "CONFIG SET databases 4",
                 "-ERR CONFIG SET failed (possibly related to argument 'databases') - can't set immutable config\r\n",
+            ),
+            (
+                "CONFIG SET hz 20 maxclients 20001",
+                "-ERR CONFIG SET failed (possibly related to argument 'maxclients') - The operating system is not \
+                 able to handle the specified number of clients, try with 20000\r\n",
             ),
             ("CONFIG REWRITE", "-ERR The server is running without a config file\r\n"),
         ] {
