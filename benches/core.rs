@@ -1,7 +1,7 @@
 //! What a command costs in user space: batches of GET and SET through a whole core (parse, plan, store, run, count, reply),
 //! with a world that takes replies and gives nothing: no sockets, no kernel.
 //!
-//! `cargo bench --bench core -- [keys] [pipeline] [rounds]`; prints nanoseconds per command. Run by the tests (without `--bench`),
+//! `cargo bench --bench core -- [keys] [pipeline] [rounds] [shards]`, all commands on one core whoever owns the keys; prints nanoseconds per command. Run by the tests (without `--bench`),
 //! it does a tiny round.
 
 #[path = "world/sink.rs"]
@@ -23,7 +23,8 @@ fn main() {
     let keys = args.next().unwrap_or(if tiny { 1_000 } else { 1_000_000 });
     let depths: Vec<u64> = args.next().map_or(vec![1, 8, 32], |d| vec![d]);
     let rounds = args.next().unwrap_or(if tiny { 100 } else { 100_000 });
-    let (mut cores, _shared) = cores(1, Config::default());
+    let shards = args.next().unwrap_or(1) as usize;
+    let (mut cores, _shared) = cores(shards, Config::default());
     let core = &mut cores[0];
     let mut world = Sink::new();
     let mut batch = Vec::new();

@@ -5,6 +5,8 @@
 /// How many hash slots there are, as in Redis Cluster.
 pub const HASH_SLOTS: u16 = 16_384;
 
+/// In keys up to this long a brace, or none, is found sooner by a few words than by a call.
+const SHORT: usize = 32;
 const POLYNOMIAL: u16 = 0x1021;
 
 /// `TABLES[k][b]`: the CRC of byte `b` followed by `k` zero bytes.
@@ -56,9 +58,26 @@ pub fn crc16(bytes: &[u8]) -> u16 {
     crc
 }
 
+/// Whether there is a `{`, eight bytes at a time: a byte is 0 when subtracting 1 from it sets its high bit, which was not set.
+#[inline]
+fn has_brace(key: &[u8]) -> bool {
+    const ONES: u64 = u64::MAX / 255;
+    let brace = |word: &[u8; 8]| {
+        let word = u64::from_le_bytes(*word) ^ ONES * b'{' as u64;
+        word.wrapping_sub(ONES) & !word & ONES << 7
+    };
+    let Some(last) = key.last_chunk::<8>() else { return key.contains(&b'{') };
+    let (words, _) = key.as_chunks::<8>();
+    words.iter().fold(brace(last), |found, word| found | brace(word)) != 0
+}
+
 /// The part of a key that decides where it lives: what stands between its first `{` and the next `}`, when
 /// that is not empty, else the whole key.
+#[inline]
 pub fn hash_tag(key: &[u8]) -> &[u8] {
+    if key.len() <= SHORT && !has_brace(key) {
+        return key;
+    }
     let Some(open) = memchr::memchr(b'{', key) else { return key };
     match memchr::memchr(b'}', &key[open + 1..]) {
         Some(len) if len > 0 => &key[open + 1..open + 1 + len],
@@ -91,6 +110,20 @@ mod tests {
             assert_eq!(crc16(&bytes[..n]), naive(&bytes[..n]));
         }
         assert_eq!(crc16(b"123456789"), 0x31c3);
+    }
+
+    #[test]
+    fn a_brace_is_found_wherever_it_is() {
+        for len in 0..40 {
+            let mut key: Vec<u8> = (0..len as u8).map(|i| i * 6 + 1).collect();
+            key.iter_mut().filter(|b| **b == b'{').for_each(|b| *b = b'|');
+            assert!(!has_brace(&key));
+            for at in 0..len {
+                let was = std::mem::replace(&mut key[at], b'{');
+                assert!(has_brace(&key), "{at} of {len}");
+                key[at] = was;
+            }
+        }
     }
 
     #[test]

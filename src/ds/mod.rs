@@ -26,4 +26,4 @@ pub mod table;
 pub mod zset;
 
 pub use entry::{INLINE_MAX, Owned, Payload, View, ViewMut};
-pub use table::{Mut, Ref, Table};
+pub use table::{KeyHasher, Mut, Ref, Table};

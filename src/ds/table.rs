@@ -68,7 +68,7 @@ pub struct Table<V, B: Blocks = Heap> {
     dir: Directory,
     pool: Pool,
     heap: B,
-    hasher: RandomState,
+    hasher: KeyHasher,
     len: usize,
     /// Entries with a TTL.
     expires: usize,
@@ -80,6 +80,31 @@ pub struct Table<V, B: Blocks = Heap> {
 
 // SAFETY: a table owns all that it points to; the V's in it are its own.
 unsafe impl<V: Send, B: Blocks> Send for Table<V, B> {}
+
+/// How keys are hashed: alike in all tables of one seed, so that a hash can be taken before the table is at hand.
+#[derive(Clone)]
+pub struct KeyHasher(RandomState);
+
+impl KeyHasher {
+    /// The hasher of the tables of this seed.
+    pub fn new(seed: u64) -> Self {
+        let word = |i: u64| {
+            let mut z = seed.wrapping_add(i.wrapping_mul(0x9E37_79B9_7F4A_7C15));
+            z = (z ^ z >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+            z = (z ^ z >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);
+            z ^ z >> 31
+        };
+        KeyHasher(RandomState::with_seeds(word(1), word(2), word(3), word(4)))
+    }
+
+    /// The hash of a key.
+    #[inline]
+    pub fn hash(&self, key: &[u8]) -> u64 {
+        let mut hasher = self.0.build_hasher();
+        hasher.write(key);
+        hasher.finish()
+    }
+}
 
 /// Where an entry lies.
 #[derive(Clone, Copy)]
@@ -113,17 +138,11 @@ impl<V, B: Blocks> Table<V, B> {
     /// An empty table, which holds no memory. The seed is the hash's secret: take it from the system's randomness, or fix it
     /// for a simulation.
     pub fn new(seed: u64) -> Self {
-        let word = |i: u64| {
-            let mut z = seed.wrapping_add(i.wrapping_mul(0x9E37_79B9_7F4A_7C15));
-            z = (z ^ z >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-            z = (z ^ z >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);
-            z ^ z >> 31
-        };
         Table {
             dir: Directory::new(),
             pool: Pool::default(),
             heap: B::default(),
-            hasher: RandomState::with_seeds(word(1), word(2), word(3), word(4)),
+            hasher: KeyHasher::new(seed),
             len: 0,
             expires: 0,
             boxed: 0,
@@ -161,9 +180,7 @@ impl<V, B: Blocks> Table<V, B> {
     /// The hash of a key: callers compute it once and pass it on.
     #[inline]
     pub fn hash(&self, key: &[u8]) -> u64 {
-        let mut hasher = self.hasher.build_hasher();
-        hasher.write(key);
-        hasher.finish()
+        self.hasher.hash(key)
     }
 
     /// Fetches the lines of the key's bucket.

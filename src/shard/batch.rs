@@ -4,6 +4,7 @@ use super::heads::Heads;
 use crate::cmd::registry::{Found, Missing, Registry};
 use crate::cmd::row::{Begin, flag};
 use crate::cmd::{Plan, Where};
+use crate::ds::KeyHasher;
 use crate::resp::{Args, Limits, Parser, ProtocolError, Span, Step, whole};
 use crate::store::Route;
 
@@ -21,7 +22,7 @@ pub(super) struct Parsed {
     inline: bool,
     /// The argument that is the only key of a brief command, which runs on that key's store alone; else 0.
     pub key: u32,
-    /// The hash of that key, once its store was in hand; else 0.
+    /// The hash of that key.
     pub hash: u64,
 }
 
@@ -41,6 +42,7 @@ pub(super) struct Rules<'a> {
     pub depth: usize,
     pub registry: &'a Registry,
     pub route: Route,
+    pub hasher: &'a KeyHasher,
 }
 
 /// How far the input was read: the state of the command that was begun at `start`, and its spans so far.
@@ -131,10 +133,8 @@ impl Batch {
         let first = self.spans.len();
         if let Some(known) = heads.read(input, pos, &mut self.spans) {
             let spans = (first as u32, self.spans.len() as u32);
-            let shard = match rules.route.shards() {
-                1 => 0,
-                _ => rules.route.owner(Args::new(input, &self.spans[first..]).at(known.key)) as u32,
-            };
+            let key = Args::new(input, &self.spans[first..]).at(known.key);
+            let shard = rules.route.owner(key) as u32;
             self.commands.push(Parsed {
                 found: Ok(known.found),
                 fits: true,
@@ -144,7 +144,7 @@ impl Batch {
                 spans,
                 inline: false,
                 key: known.key as u32,
-                hash: 0,
+                hash: rules.hasher.hash(key),
             });
             return Some(known.end);
         }
@@ -178,8 +178,18 @@ impl Batch {
             Ok(found) if fits => short_place(found, args, rules.route),
             _ => Place::Anywhere,
         };
-        let key = found.ok().filter(|_| fits).and_then(brief_key).map_or(0, |key| key as u32);
-        self.commands.push(Parsed { found, fits, place, start, end, spans, inline, key, hash: 0 });
+        let key = found.ok().filter(|_| fits).and_then(brief_key).unwrap_or(0);
+        let hash = if key > 0 { rules.hasher.hash(args.at(key)) } else { 0 };
+        let key = key as u32;
+        self.commands.push(Parsed { found, fits, place, start, end, spans, inline, key, hash });
+    }
+
+    /// The next brief command of shard `s` that is at least some way behind command `i`: `ahead` commands, divided by the shards that
+    /// take turns.
+    #[inline]
+    pub fn next_of_shard(&self, i: usize, s: usize, ahead: usize) -> Option<&Parsed> {
+        let of_shard = |c: &&Parsed| c.key != 0 && c.place == Place::Shard(s as u32);
+        self.commands.get(i + ahead..)?.iter().find(of_shard)
     }
 
     /// The arguments of command `i`.

@@ -6,16 +6,20 @@
 use super::Core;
 use super::batch::{Batch, Parsed, Place};
 use super::drive::{Stop, Work};
+use super::jobs::Lending;
 use crate::cmd::cx::MemoryNow;
 use crate::cmd::registry::Found;
 use crate::cmd::session::ReplyMode;
 use crate::cmd::{Cx, Env, Outcome, Plan};
+use crate::ds::Table;
 use crate::resp::{Args, Mark};
 use crate::ring::net::World;
-use crate::store::Keys;
+use crate::store::{Keys, Value};
 
 /// How many commands ahead of the one that runs entries are sent for: memory takes about as long as so many commands.
 const ENTRIES_AHEAD: usize = 6;
+/// The fewest commands for which it pays to send for memory ahead.
+const FETCH_FROM: usize = 2;
 /// The most kinds of commands in a run: one more ends it.
 const KINDS_MAX: usize = 8;
 /// Where commands are watched that take less than this, none is timed together with others.
@@ -57,14 +61,14 @@ impl Core {
             && self.admits(work.session)
     }
 
-    /// Runs brief commands from `from` on while they live in store `s`, which is in hand: how many ran, the first always, and
-    /// what stopped the last.
+    /// Runs brief commands from `from` on, as long as their stores can be had: how many ran, and what stopped the last. The first
+    /// one's store is in hand.
     pub(super) fn run_brief(
         &mut self,
         net: &mut dyn World,
         work: &mut Work<'_>,
         batch: &Batch,
-        (from, s): (usize, u32),
+        from: usize,
         ticks: &mut u64,
     ) -> (usize, Option<Stop>) {
         let shared = &*self.shared;
@@ -76,7 +80,6 @@ impl Core {
             memory: MemoryNow::default(),
             shard: self.id,
         };
-        let ahead = ENTRIES_AHEAD * shared.route.shards();
         let db = work.session.db;
         let Some(first) = batch.commands.get(from).and_then(|c| c.found.ok()) else { return (0, None) };
         let mut cx = Cx {
@@ -97,21 +100,29 @@ impl Core {
         };
         let (mut kinds, mut ran, mut stop, mut last) = (Kinds::default(), 0, None, first.id);
         for command in &batch.commands[from..] {
-            let Parsed { found: Ok(found), key: 1.., .. } = command else { break };
-            if command.place != Place::Shard(s) || cx.out.len() >= work.room || !kinds.count(found.id) {
+            let Parsed { found: Ok(found), key: 1.., place: Place::Shard(s), .. } = command else { break };
+            let s = *s as usize;
+            if cx.out.len() >= work.room {
                 break;
             }
-            if let Some(next) = batch.commands.get(from + ran + ahead)
-                && next.hash != 0
-                && next.place == Place::Shard(s)
-            {
-                cx.keys.hand.peek(s as usize).db(db).table().prefetch_entry(next.hash);
+            if !cx.keys.hand.has(s) {
+                let mut lending = Lending { shared, net, counters: &mut self.tallies.counters };
+                lending.put_back(cx.keys.hand, self.id);
+                if !self.policy.may_borrow(self.id, s, found.row)
+                    || !lending.take(cx.keys.hand, s, self.policy.take_spin_ns)
+                {
+                    break;
+                }
+            }
+            if !kinds.count(found.id) {
+                break;
+            }
+            if let Some(next) = batch.next_of_shard(from + ran, s, ENTRIES_AHEAD) {
+                cx.keys.hand.peek(s).db(db).table().prefetch_entry(next.hash);
             }
             let args = batch.args_of(command, work.input);
-            if command.hash != 0 {
-                let key = args.at(command.key as usize);
-                cx.keys.ahead = Some((key.as_ptr(), key.len(), command.hash));
-            }
+            let key = args.at(command.key as usize);
+            cx.keys.ahead = Some((key.as_ptr(), key.len(), command.hash));
             cx.row = found.row;
             last = found.id;
             let mark = cx.out.mark();
@@ -153,26 +164,48 @@ impl Core {
         }
     }
 
-    /// Hashes the keys of the batch's brief commands that live in store `s`, which is in hand, and sends for their buckets and for
-    /// the first entries.
-    pub(super) fn prefetch(&mut self, batch: &mut Batch, from: usize, s: u32, work: &Work<'_>) {
-        let count = batch.commands.len();
-        if count - from < 2 {
+    /// Sends for the memory of brief commands before the first of them runs: for the buckets that they look in, and then, when
+    /// these are here, for the first entries. Each store is taken for as long as that takes.
+    pub(super) fn fetch_ahead(&mut self, net: &mut dyn World, work: &Work<'_>, commands: &[Parsed]) {
+        if commands.len() < FETCH_FROM {
             return;
         }
-        let table = self.hand.peek(s as usize).db(work.session.db).table();
-        for i in from..count {
-            let command = &batch.commands[i];
-            if command.place == Place::Shard(s) && command.key != 0 && command.hash == 0 {
-                let hash = table.hash(batch.args_of(command, work.input).at(command.key as usize));
-                table.prefetch(hash);
-                batch.commands[i].hash = hash;
+        let db = work.session.db;
+        let near = commands.len().min(ENTRIES_AHEAD);
+        self.each_table(net, db, commands, |table, command| table.prefetch(command.hash));
+        self.each_table(net, db, &commands[..near], |table, command| table.prefetch_entry(command.hash));
+    }
+
+    /// Shows `f` the brief commands among these with their tables, shard by shard, as far as the stores can be had at once.
+    fn each_table(
+        &mut self,
+        net: &mut dyn World,
+        db: usize,
+        commands: &[Parsed],
+        f: impl Fn(&Table<Value>, &Parsed),
+    ) {
+        let mut seen = 0u64;
+        for (i, command) in commands.iter().enumerate() {
+            let Parsed { place: Place::Shard(s), key: 1.., .. } = *command else { continue };
+            let (shard, bit) = (s as usize, 1 << (s % 64));
+            // Shards whose bits collide do without: it is only about speed.
+            if seen & bit != 0 {
+                continue;
             }
-        }
-        let ahead = ENTRIES_AHEAD * self.shared.route.shards();
-        for next in batch.commands[from + 1..].iter().take(ahead) {
-            if next.place == Place::Shard(s) && next.hash != 0 {
-                table.prefetch_entry(next.hash);
+            seen |= bit;
+            if !self.hand.has(shard) {
+                let mut lending =
+                    Lending { shared: &self.shared, net: &mut *net, counters: &mut self.tallies.counters };
+                lending.put_back(&mut self.hand, self.id);
+                if !self.policy.borrow && shard != self.id || !lending.take(&mut self.hand, shard, 0) {
+                    continue;
+                }
+            }
+            let table = self.hand.peek(shard).db(db).table();
+            for command in &commands[i..] {
+                if command.key != 0 && command.place == Place::Shard(s) {
+                    f(table, command);
+                }
             }
         }
     }

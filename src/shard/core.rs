@@ -71,8 +71,6 @@ pub struct Core {
     pub(super) next_ticket: u64,
     pub(super) naps: VecDeque<Nap>,
     pub(super) spare: Vec<Vec<u8>>,
-    /// Owners to wake once the hand is empty.
-    pub(super) to_wake: Vec<usize>,
     pub(super) tallies: Tallies,
     pub(super) cron: Cron,
     pub(super) active_expire: bool,
@@ -112,7 +110,6 @@ impl Core {
             next_ticket: 0,
             naps: VecDeque::new(),
             spare: Vec::new(),
-            to_wake: Vec::new(),
             tallies,
             cron: Cron::new(now),
             active_expire: true,

@@ -236,6 +236,7 @@ impl Core {
             depth: MAILED_COMMANDS,
             registry: &self.shared.registry,
             route: self.shared.route,
+            hasher: &self.shared.hasher,
         };
         let (mut parser, mut partial) = (Parser::default(), Vec::new());
         let mut reading = Reading { parser: &mut parser, partial: &mut partial, start: 0 };
@@ -263,10 +264,11 @@ impl Core {
                 depth: if work.reports.is_some() { 1 } else { self.policy.depth },
                 registry: &self.shared.registry,
                 route: self.shared.route,
+                hasher: &self.shared.hasher,
             };
             let mut reading = Reading { parser: &mut work.parser, partial: work.partial, start: work.at };
             let end = batch.fill(work.input, &mut reading, &rules, &mut self.heads);
-            let stop = self.run_batch(net, work, &mut batch);
+            let stop = self.run_batch(net, work, &batch);
             self.batch = batch;
             if let Some(stop) = stop {
                 work.partial.clear();
@@ -294,34 +296,25 @@ impl Core {
     }
 
     /// Runs the commands of a batch in turn, until something stops them.
-    fn run_batch(&mut self, net: &mut dyn World, work: &mut Work<'_>, batch: &mut Batch) -> Option<Stop> {
-        // Shards whose bits collide do without fetching ahead: it is only about speed.
-        let mut prefetched = 0u64;
+    fn run_batch(&mut self, net: &mut dyn World, work: &mut Work<'_>, batch: &Batch) -> Option<Stop> {
         let mut ticks = net.ticks_ns();
         let mut i = 0;
+        let mut fetched = false;
         while let Some(command) = batch.commands.get(i) {
             work.at = command.start;
-            let mut brief = None;
-            if let Place::Shard(s) = command.place
-                && !work.session.is_queueing()
-                && self.have_one(net, s as usize, command.found.ok())
-            {
-                brief = (command.key != 0).then_some(s);
-                let bit = 1 << (s % 64);
-                if prefetched & bit == 0 {
-                    prefetched |= bit;
-                    self.prefetch(batch, i, s, work);
-                }
+            let brief = command.key != 0 && self.may_run_brief(work);
+            if brief && !std::mem::replace(&mut fetched, true) {
+                self.fetch_ahead(net, work, &batch.commands[i..]);
             }
-            let (ran, stop) = match brief {
-                Some(s) if self.may_run_brief(work) => self.run_brief(net, work, batch, (i, s), &mut ticks),
+            let (ran, stop) = match command.place {
+                Place::Shard(s) if brief && self.have_one(net, s as usize, command.found.ok()) => {
+                    self.run_brief(net, work, batch, i, &mut ticks)
+                }
                 _ => {
                     let args = batch.args(i, work.input);
                     let stop = self.one(net, work, &batch.commands[i], args, &mut ticks);
-                    (
-                        matches!(stop, None | Some(Stop::Order(_) | Stop::Orders(_) | Stop::Close)) as usize,
-                        stop,
-                    )
+                    let done = matches!(stop, None | Some(Stop::Order(_) | Stop::Orders(_) | Stop::Close));
+                    (done as usize, stop)
                 }
             };
             if ran > 0 {

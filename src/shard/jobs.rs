@@ -10,34 +10,88 @@
 use super::connections::Waits;
 use super::drive::{Stop, Work};
 use super::mail::Chore;
-use super::{Core, Job, Letter};
+use super::{Core, Job, Letter, Shared};
+use crate::metrics::Counters;
 use crate::resp::Parser;
 use crate::ring::net::World;
-use crate::store::ShardSet;
+use crate::store::{Hand, ShardSet};
 
-impl Core {
+/// What taking stores and putting them back needs of a core, so that a command's context can hold the rest.
+pub(super) struct Lending<'a> {
+    pub shared: &'a Shared,
+    pub net: &'a mut dyn World,
+    pub counters: &'a mut Counters,
+}
+
+impl Lending<'_> {
     /// Takes a store into the hand: at once, or within a short spin.
-    pub(super) fn take(&mut self, net: &mut dyn World, shard: usize) -> bool {
+    #[inline]
+    pub fn take(&mut self, hand: &mut Hand, shard: usize, spin_ns: u64) -> bool {
         let cell = &self.shared.cells[shard];
         let mut taken = cell.take();
-        if taken.is_none() && self.policy.take_spin_ns > 0 {
-            let until = net.ticks_ns() + self.policy.take_spin_ns;
-            while taken.is_none() && !cell.is_wanted() && net.ticks_ns() < until {
+        if taken.is_none() && spin_ns > 0 {
+            let until = self.net.ticks_ns() + spin_ns;
+            while taken.is_none() && !cell.is_wanted() && self.net.ticks_ns() < until {
                 std::hint::spin_loop();
                 taken = cell.take();
             }
         }
         match taken {
             Some(store) => {
-                self.hand.add(store);
-                self.tallies.counters.borrows += 1;
+                hand.add(store);
+                self.counters.borrows += 1;
                 true
             }
             None => {
-                self.tallies.counters.borrow_misses += 1;
+                self.counters.borrow_misses += 1;
                 false
             }
         }
+    }
+
+    /// Puts every store in hand back, and then, with empty hands, wakes owners that wait and sends garbage away: both may
+    /// enter the kernel.
+    #[inline]
+    pub fn put_back(&mut self, hand: &mut Hand, here: usize) {
+        if let Some(shard) = hand.only()
+            && !hand.peek(shard).has_garbage()
+        {
+            let Some(store) = hand.remove(shard) else { return };
+            if self.shared.cells[shard].put(store) && shard != here {
+                self.net.wake(shard);
+            }
+            return;
+        }
+        if hand.held() > 0 {
+            self.put_back_all(hand, here);
+        }
+    }
+
+    fn put_back_all(&mut self, hand: &mut Hand, here: usize) {
+        let mut garbage = Vec::new();
+        let mut to_wake = ShardSet::EMPTY;
+        while let Some(shard) = hand.first() {
+            let Some(mut store) = hand.remove(shard) else { break };
+            if let Some(mut more) = store.take_garbage() {
+                garbage.append(&mut more);
+            }
+            if self.shared.cells[shard].put(store) && shard != here {
+                to_wake.insert(shard);
+            }
+        }
+        to_wake.iter().for_each(|shard| self.net.wake(shard));
+        if !garbage.is_empty() {
+            self.counters.lazy_freed += garbage.len() as u64;
+            self.shared.control.free(garbage);
+        }
+    }
+}
+
+impl Core {
+    /// Takes a store into the hand: at once, or within a short spin.
+    pub(super) fn take(&mut self, net: &mut dyn World, shard: usize) -> bool {
+        let mut lending = Lending { shared: &self.shared, net, counters: &mut self.tallies.counters };
+        lending.take(&mut self.hand, shard, self.policy.take_spin_ns)
     }
 
     /// Takes the stores of a set, in ascending order, or none.
@@ -51,26 +105,10 @@ impl Core {
         true
     }
 
-    /// Puts every store in hand back, and then, with empty hands, wakes owners that wait and sends garbage away: both may
-    /// enter the kernel.
+    /// Puts every store in hand back.
     pub(super) fn put_back(&mut self, net: &mut dyn World) {
-        let mut garbage = Vec::new();
-        while let Some(shard) = self.hand.first() {
-            let Some(mut store) = self.hand.remove(shard) else { break };
-            if let Some(mut more) = store.take_garbage() {
-                garbage.append(&mut more);
-            }
-            if self.shared.cells[shard].put(store) && shard != self.id {
-                self.to_wake.push(shard);
-            }
-        }
-        while let Some(shard) = self.to_wake.pop() {
-            net.wake(shard);
-        }
-        if !garbage.is_empty() {
-            self.tallies.counters.lazy_freed += garbage.len() as u64;
-            self.shared.control.free(garbage);
-        }
+        let mut lending = Lending { shared: &self.shared, net, counters: &mut self.tallies.counters };
+        lending.put_back(&mut self.hand, self.id);
     }
 
     /// Sends the first job on its way, to the lowest shard that it needs.

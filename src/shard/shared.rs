@@ -4,6 +4,7 @@ use crate::base::cell::Cell;
 use crate::cmd::cx::MemoryNow;
 use crate::cmd::{FAMILIES, Registry, ServerInfo, ShutdownMode};
 use crate::config::Config;
+use crate::ds::KeyHasher;
 use crate::store::{Garbage, Route, Store};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -51,6 +52,8 @@ impl MemoryBoard {
 pub struct Shared {
     pub cells: Vec<Cell<Store>>,
     pub route: Route,
+    /// How all stores hash keys.
+    pub hasher: KeyHasher,
     pub registry: Registry,
     pub server: ServerInfo,
     pub control: Box<dyn Control>,
@@ -70,6 +73,7 @@ impl Shared {
         Shared {
             cells: (0..shards).map(|s| Cell::new(Box::new(Store::new(s, databases, seed)))).collect(),
             route: Route::new(shards),
+            hasher: KeyHasher::new(seed),
             registry: Registry::new(FAMILIES),
             server,
             control,

@@ -152,6 +152,12 @@ impl Store {
         }
     }
 
+    /// Whether garbage waits.
+    #[inline]
+    pub fn has_garbage(&self) -> bool {
+        !self.garbage.is_empty()
+    }
+
     /// The garbage that waits.
     pub fn take_garbage(&mut self) -> Option<Vec<Garbage>> {
         (!self.garbage.is_empty()).then(|| std::mem::take(&mut self.garbage))
