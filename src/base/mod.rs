@@ -6,6 +6,7 @@ pub mod crc16;
 pub mod glob;
 pub mod heap;
 pub mod longdouble;
+pub mod lzf;
 pub mod number;
 pub mod prng;
 pub mod time;

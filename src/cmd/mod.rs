@@ -25,6 +25,7 @@ pub mod client;
 pub mod command;
 pub mod connection;
 pub mod keyspace;
+pub mod lists;
 pub mod server;
 pub mod strings;
 pub mod transaction;
@@ -54,6 +55,11 @@ pub const FAMILIES: &[&[Command]] = &[
     bitmap::position::COMMANDS,
     bitmap::op::COMMANDS,
     bitmap::field::COMMANDS,
+    lists::push::COMMANDS,
+    lists::pop::COMMANDS,
+    lists::read::COMMANDS,
+    lists::change::COMMANDS,
+    lists::shift::COMMANDS,
     keyspace::databases::COMMANDS,
     keyspace::existence::COMMANDS,
     keyspace::expiry::COMMANDS,

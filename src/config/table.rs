@@ -301,9 +301,9 @@ knobs! {
         /// Bytes of a field or value up to which a hash is a listpack.
         "hash-max-listpack-value" | "hash-max-ziplist-value" => hash_max_listpack_value: u64 = 64, Memory(0, I64), Live, Inert(TYPES);
         /// Entries of a list's node, or -1 to -5 for 4 to 64 KiB.
-        "list-max-listpack-size" | "list-max-ziplist-size" => list_max_listpack_size: i32 = -2, Int(i32::MIN as i64, I32), Live, Inert(TYPES);
+        "list-max-listpack-size" | "list-max-ziplist-size" => list_max_listpack_size: i32 = -2, Int(i32::MIN as i64, I32), Live, Works;
         /// Nodes at each end of a list that stay uncompressed; 0 compresses none.
-        "list-compress-depth" => list_compress_depth: u32 = 0, Int(0, I32), Live, Inert(TYPES);
+        "list-compress-depth" => list_compress_depth: u32 = 0, Int(0, I32), Live, Works;
         /// Members up to which a set of integers is an intset.
         "set-max-intset-entries" => set_max_intset_entries: u64 = 512, Int(0, I64), Live, Inert(TYPES);
         /// Members up to which a set is a listpack.

@@ -64,8 +64,15 @@ impl<'a> Element<'a> {
     }
 
     /// The length of its text.
+    #[inline]
     pub fn text_len(self) -> usize {
-        self.with(<[u8]>::len)
+        match self {
+            Element::Int(n) => {
+                let digits = n.unsigned_abs().checked_ilog10().map_or(1, |log| log + 1);
+                digits as usize + usize::from(n < 0)
+            }
+            Element::Str(text) => text.len(),
+        }
     }
 
     /// Bytes of the encoding and data.
@@ -199,7 +206,7 @@ impl Listpack {
     /// Takes a block from outside; None unless every byte of it is right.
     pub fn from_bytes(bytes: Vec<u8>) -> Option<Listpack> {
         let total = u32::from_le_bytes(*bytes.first_chunk::<4>()?) as usize;
-        if total != bytes.len() || total < HEADER + 1 || bytes[total - 1] != END {
+        if total != bytes.len() || !(HEADER + 1..=BYTES_MAX).contains(&total) || bytes[total - 1] != END {
             return None;
         }
         let count = u16::from_le_bytes([bytes[4], bytes[5]]);
@@ -389,6 +396,23 @@ impl Listpack {
         self.splice(at, count, &[]);
     }
 
+    /// Removes the elements at these positions, which ascend, in one pass.
+    pub fn remove_each(&mut self, positions: &[usize]) {
+        let count = self.len() - positions.len();
+        let mut bytes = std::mem::take(&mut self.0).into_vec();
+        let (mut from, mut to) = (0, 0);
+        for &at in positions {
+            bytes.copy_within(from..at, to);
+            to += at - from;
+            let data = data_len(&bytes, at).expect("positions are of entries");
+            from = at + data + back_len(data);
+        }
+        bytes.copy_within(from.., to);
+        bytes.truncate(to + bytes.len() - from);
+        self.0 = bytes.into_boxed_slice();
+        self.settle(count);
+    }
+
     /// Keeps what comes before `at` and gives the rest.
     pub fn split_off(&mut self, at: usize) -> Listpack {
         let mut rest = Listpack::new();
@@ -502,6 +526,7 @@ mod tests {
             pack.push_back(Element::Int(n));
             assert_eq!(pack.iter().next(), Some(Element::Int(n)), "{n}");
             assert_eq!(pack.bytes(), HEADER + 1 + size, "{n}");
+            assert_eq!(Element::Int(n).text_len(), n.to_string().len());
             checked(&pack);
         }
     }
@@ -541,6 +566,21 @@ mod tests {
                     4 if index < twin.len() => {
                         pack.replace(at, Element::of(&text));
                         twin[index] = text;
+                    }
+                    4 => {
+                        let removed = xorshift(&mut rng) % 5;
+                        let positions: Vec<usize> = pack
+                            .positions()
+                            .enumerate()
+                            .filter(|(i, _)| *i as u64 % 5 == removed)
+                            .map(|(_, at)| at)
+                            .collect();
+                        pack.remove_each(&positions);
+                        let mut i = 0;
+                        twin.retain(|_| {
+                            i += 1;
+                            (i - 1) % 5 != removed
+                        });
                     }
                     5 => {
                         let n = xorshift(&mut rng) as usize % 4;

@@ -3,7 +3,7 @@
 //! | module | what |
 //! |---|---|
 //! | [`crc64`] | the checksum of RDB files and DUMP payloads |
-//! | [`lzf`] | the compression of RDB strings |
+//! | [`ziplist`] | the short lists of older files |
 //! | [`rdb_string`] | lengths and strings as RDB writes them |
 //! | [`value`] | a value of any type as RDB writes it; one file a type: `rdb_list`, `rdb_set`, `rdb_zset`, `rdb_hash`, `rdb_stream` |
 //! | [`dump`] | DUMP payloads: one value, its format's version, a checksum |
@@ -16,7 +16,6 @@
 mod corrupt;
 pub mod crc64;
 pub mod dump;
-pub mod lzf;
 mod rdb_hash;
 mod rdb_list;
 mod rdb_set;
@@ -24,5 +23,6 @@ mod rdb_stream;
 pub mod rdb_string;
 mod rdb_zset;
 pub mod value;
+pub mod ziplist;
 
 pub use corrupt::Corrupt;

@@ -12,7 +12,8 @@
 //! ```
 //! A string is its length and its bytes, or one of the last four. Decoding a plain string does not copy it.
 
-use super::{Corrupt, lzf};
+use super::Corrupt;
+use crate::base::lzf;
 use crate::base::number::{format_i64, parse_i64};
 
 const LEN_14: u8 = 0x40;
@@ -73,15 +74,19 @@ pub fn encode_string(out: &mut Vec<u8>, text: &[u8], compress: bool) {
     if compress && text.len() >= PACK_FROM {
         let mut packed = Vec::new();
         if lzf::compress(text, &mut packed, text.len() - PACK_SAVES) {
-            out.push(PACKED);
-            encode_len(out, packed.len() as u64);
-            encode_len(out, text.len() as u64);
-            out.extend_from_slice(&packed);
-            return;
+            return encode_packed(out, &packed, text.len());
         }
     }
     encode_len(out, text.len() as u64);
     out.extend_from_slice(text);
+}
+
+/// Appends a string of `len` bytes that is compressed already.
+pub fn encode_packed(out: &mut Vec<u8>, lzf: &[u8], len: usize) {
+    out.push(PACKED);
+    encode_len(out, lzf.len() as u64);
+    encode_len(out, len as u64);
+    out.extend_from_slice(lzf);
 }
 
 /// A string that was read.

@@ -102,6 +102,11 @@ impl<'a> Args<'a> {
         Args { buf: self.buf, spans: &self.spans[i.min(self.spans.len())..] }
     }
 
+    /// The first `n` arguments, or as many as there are.
+    pub fn first(self, n: usize) -> Args<'a> {
+        Args { buf: self.buf, spans: &self.spans[..n.min(self.spans.len())] }
+    }
+
     /// All of them in turn.
     pub fn iter(self) -> impl ExactSizeIterator<Item = &'a [u8]> + Clone {
         self.spans.iter().map(move |s| &self.buf[s.start as usize..s.end as usize])

@@ -256,9 +256,11 @@ mod tests {
 
     #[test]
     fn types_that_are_not_known_are_bad_data() {
-        // A list of one element, as Redis 7.0.15 dumps it.
-        let payload = b"\x12\x01\x02\x0a\x0a\x00\x00\x00\x01\x00\x81\x61\x02\xff\x0a\x00\x09\xb9\xed\xf5\x94\xde\xd9\x95";
-        let reply = World::new(1).run_args(&[b"RESTORE", b"j", b"0", payload]);
+        // A value of a module.
+        let mut payload = b"\x07\x01\x02\x0a\x00".to_vec();
+        let crc = crate::persist::crc64::crc64(0, &payload);
+        payload.extend_from_slice(&crc.to_le_bytes());
+        let reply = World::new(1).run_args(&[b"RESTORE", b"j", b"0", &payload]);
         assert_eq!(reply, "-ERR Bad data format\r\n");
     }
 }

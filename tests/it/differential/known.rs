@@ -29,6 +29,16 @@ const KNOWN: &[Known] = &[
     },
     // 7.0 reads a cursor with strtoul, which takes "" and "-1"; 7.4 wants the digits of an unsigned number.
     Known { commands: &["scan"], holds: |_, kring| kring == b"-ERR invalid cursor\r\n" },
+    // Since 7.2, a list of one node is a listpack.
+    Known {
+        commands: &["object"],
+        holds: |redis, kring| redis == b"$9\r\nquicklist\r\n" && kring == b"$8\r\nlistpack\r\n",
+    },
+    // 7.0 takes the rank that has no opposite and then finds nothing.
+    Known {
+        commands: &["lpos"],
+        holds: |_, kring| kring.starts_with(b"-ERR value is out of range, value must between"),
+    },
     // Debian's 7.0 has no such subcommand.
     Known { commands: &["debug"], holds: |redis, _| redis.windows(15).any(|w| w == b"STRINGMATCH-LEN") },
 ];

@@ -150,6 +150,12 @@ pub fn value(name: &str, rng: &mut Rng) -> Vec<u8> {
                 return value.as_bytes().to_vec();
             }
         },
+        "elem" => element(rng),
+        "index" if rng.one_in(30) => rng.pick(NOT_INTEGERS).as_bytes().to_vec(),
+        "index" if rng.one_in(20) => rng.pick(INTEGERS).as_bytes().to_vec(),
+        "index" => (rng.below(40) as i64 - 20).to_string().into_bytes(),
+        "count" if rng.one_in(20) => rng.pick(NOT_INTEGERS).as_bytes().to_vec(),
+        "count" => (rng.below(12) as i64 - 1).to_string().into_bytes(),
         "pat" => rng.pick(PATTERNS).as_bytes().to_vec(),
         "db" if rng.one_in(12) => rng.pick(&["-1", "16", "abc", ""]).as_bytes().to_vec(),
         "db" => rng.pick(&["0", "1", "2"]).as_bytes().to_vec(),
@@ -175,6 +181,18 @@ fn string(rng: &mut Rng) -> Vec<u8> {
         13 => vec![0xff; 1 + rng.below(20)],
         14 => vec![0; 1 + rng.below(20)],
         _ => (0..rng.below(3_000)).map(|i| b'a' + (i % 26) as u8).collect(),
+    }
+}
+
+/// A member of a collection: few short ones, so that they meet, and now and then one that makes encodings change.
+fn element(rng: &mut Rng) -> Vec<u8> {
+    match rng.below(40) {
+        0..=7 => rng.pick(INTEGERS).as_bytes().to_vec(),
+        8..=10 => rng.pick(NOT_INTEGERS).as_bytes().to_vec(),
+        11..=13 => (0..rng.below(100)).map(|_| rng.next() as u8).collect(),
+        14 => vec![b'm'; 60 + rng.below(8)],
+        15 => vec![b'l'; 1_000 * (1 + rng.below(12))],
+        _ => vec![b'a' + rng.below(8) as u8],
     }
 }
 

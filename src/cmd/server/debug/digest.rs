@@ -13,6 +13,7 @@
 
 use super::rows::permit;
 use crate::cmd::{Cx, Done, Outcome, Where};
+use crate::ds::list::End;
 use crate::ds::{Ref, View};
 use crate::resp::Args;
 use crate::store::{Kind, Route, ShardSet, Value, kind};
@@ -42,7 +43,9 @@ impl Digest {
             View::Int(n) => self.mix(itoa::Buffer::new().format(n).as_bytes()),
             View::Bytes(text) => self.mix(text),
             View::Boxed(Value::Str(text)) => self.mix(text),
-            View::Boxed(Value::List(_)) => {}
+            View::Boxed(Value::List(list)) => {
+                list.each(0, usize::MAX, End::Front, |element| element.with(|text| self.mix(text)));
+            }
             View::Boxed(Value::Set(_)) => {}
             View::Boxed(Value::Zset(_)) => {}
             View::Boxed(Value::Hash(_)) => {}

@@ -1,4 +1,5 @@
-//! LZF: the byte-wise Lempel-Ziv compression that RDB strings use. Fast both ways, no header, no checksum.
+//! LZF: the byte-wise Lempel-Ziv compression of RDB strings and of the inner nodes of lists. Fast both ways, no header, no
+//! checksum.
 //!
 //! ```text
 //!  000nnnnn                     n + 1 literal bytes follow (1 to 32)
