@@ -3,6 +3,7 @@
 pub mod cell;
 pub mod cpu;
 pub mod crc16;
+pub mod double;
 pub mod glob;
 pub mod heap;
 pub mod longdouble;

@@ -66,6 +66,7 @@ pub const FAMILIES: &[&[Command]] = &[
     keyspace::iteration::COMMANDS,
     keyspace::object::COMMANDS,
     keyspace::serialization::COMMANDS,
+    keyspace::sort::COMMANDS,
     keyspace::transfer::COMMANDS,
     server::info::COMMANDS,
     server::config::COMMANDS,

@@ -145,6 +145,11 @@ pub enum Begin {
     Index(usize),
     /// After this word, looked for from an argument on (backwards from the end when negative).
     Keyword { word: &'static str, from: i32 },
+    /// After the last option of this name, options beginning at argument 2; `skips` are options with values, and how many.
+    /// COMMAND calls it unknown.
+    Option { word: &'static str, skips: &'static [(&'static str, usize)] },
+    /// Nowhere: the names come from data.
+    Unknown,
 }
 
 /// How the keys of a group lie.
@@ -198,6 +203,11 @@ impl KeySpec {
         KeySpec { notes, ..self }
     }
 
+    /// Whether COMMAND cannot say where its keys are.
+    pub fn is_unknown(&self) -> bool {
+        matches!(self.begin, Begin::Option { .. } | Begin::Unknown)
+    }
+
     /// Calls `f` with the position of each key; false when the arguments do not fit the spec.
     pub fn each(&self, args: Args<'_>, f: &mut dyn FnMut(usize)) -> bool {
         let Some(start) = self.start(args) else { return true };
@@ -243,6 +253,19 @@ impl KeySpec {
                 let last = (args.len() as i64 + from as i64).max(0) as usize;
                 (1..=last.min(args.len() - 1)).rev().find(|&i| args.is(i, word)).map(|i| i + 1)
             }
+            Begin::Option { word, skips } => {
+                let (mut found, mut i) = (None, 2);
+                while i < args.len() {
+                    let skipped =
+                        skips.iter().find(|(name, _)| args.is(i, name)).map_or(0, |(_, skip)| *skip);
+                    if skipped == 0 && args.is(i, word) && i + 1 < args.len() {
+                        found = Some(i + 1);
+                    }
+                    i += 1 + skipped;
+                }
+                found
+            }
+            Begin::Unknown => None,
         }
     }
 }

@@ -130,9 +130,11 @@ fn key_spec(out: &mut Out, spec: &KeySpec) {
             out.bulk(b"startfrom");
             out.int(from as i64);
         }
+        Begin::Option { .. } | Begin::Unknown => search(out, "unknown", &[]),
     }
     out.bulk(b"find_keys");
     match spec.find {
+        _ if spec.is_unknown() => search(out, "unknown", &[]),
         Find::Range { last, step, limit } => {
             let fields = [("lastkey", last as i64), ("keystep", step as i64), ("limit", limit as i64)];
             search(out, "range", &fields);

@@ -24,8 +24,10 @@ fn spec(spec: &KeySpec) -> String {
     let begin = match spec.begin {
         Begin::Index(at) => format!("index:{at}"),
         Begin::Keyword { word, from } => format!("keyword:{word},{from}"),
+        Begin::Option { .. } | Begin::Unknown => "unknown".into(),
     };
     let find = match spec.find {
+        _ if spec.is_unknown() => "unknown".into(),
         Find::Range { last, step, limit } => format!("range:{last},{step},{limit}"),
         Find::Count { num, first, step } => format!("keynum:{num},{first},{step}"),
     };

@@ -8,6 +8,7 @@
 //! | `databases` | SWAPDB FLUSHDB FLUSHALL |
 //! | `object` | OBJECT |
 //! | `serialization` | DUMP RESTORE |
+//! | `sort` | SORT SORT_RO |
 //! | `expiry` | EXPIRE PEXPIRE EXPIREAT PEXPIREAT TTL PTTL EXPIRETIME PEXPIRETIME PERSIST |
 
 pub mod databases;
@@ -16,4 +17,5 @@ pub mod expiry;
 pub mod iteration;
 pub mod object;
 pub mod serialization;
+pub mod sort;
 pub mod transfer;

@@ -1,6 +1,6 @@
 //! LSET, LINSERT, LREM, LTRIM: changes in the middle.
 
-use super::element::{place, range};
+use super::element::{note_changes, place, range};
 use crate::base::number::parse_i64;
 use crate::cmd::row::{category, flag, key};
 use crate::cmd::{Command, Cx, Done, KeySpec, Outcome, Plan};
@@ -54,7 +54,7 @@ pub const COMMANDS: &[Command] = &[
         name: "ltrim",
         full_name: "ltrim",
         arity: 4,
-        flags: flag::WRITE | flag::HEAVY,
+        flags: flag::WRITE,
         keys: &[KeySpec::one(1, key::RW | key::DELETE)],
         run: ltrim,
         summary: "Removes all elements of a list but those from one index to another.",
@@ -118,7 +118,7 @@ fn lrem(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
     if removed > 0 {
         list.shrink(limits);
         list.sweep();
-        cx.keys.changed(name);
+        note_changes(&mut cx.keys, name, removed);
     }
     cx.out.int(removed as i64);
     Ok(Outcome::Done)
@@ -138,9 +138,7 @@ fn ltrim(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
     list.remove(0, first);
     list.shrink(limits);
     list.sweep();
-    if kept < len {
-        cx.keys.changed(name);
-    }
+    note_changes(&mut cx.keys, name, len - kept);
     cx.out.ok();
     Ok(Outcome::Done)
 }

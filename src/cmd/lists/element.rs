@@ -1,9 +1,25 @@
 //! What the commands of lists have in common: elements on their way in and out, ends, the limits in force.
 
 use crate::cmd::Cx;
+use crate::config::Config;
 use crate::ds::list::{End, Limits};
 use crate::ds::listpack::Element;
 use crate::resp::{Args, Error, Out};
+use crate::store::Keys;
+
+/// The limits that the configuration sets now.
+#[inline]
+pub fn limits(config: &Config) -> Limits {
+    Limits { size: config.list_max_listpack_size, depth: config.list_compress_depth }
+}
+
+/// Says that a key was changed so many times as Redis counts them; 0: it was touched, and nothing in it changed.
+#[inline]
+pub fn note_changes(keys: &mut Keys<'_>, key: &[u8], changes: usize) {
+    keys.changed(key);
+    let dirty = &mut keys.store_of(key).dirty;
+    *dirty = *dirty + changes as u64 - 1;
+}
 
 /// Writes an element as a bulk string.
 #[inline]
@@ -42,8 +58,7 @@ impl Cx<'_> {
     /// The limits of lists.
     #[inline]
     pub(super) fn list_limits(&self) -> Limits {
-        let config = self.env.config;
-        Limits { size: config.list_max_listpack_size, depth: config.list_compress_depth }
+        limits(self.env.config)
     }
 }
 

@@ -10,3 +10,5 @@ pub mod pop;
 pub mod push;
 pub mod read;
 pub mod shift;
+
+pub(super) use element::{limits, note_changes};

@@ -1,6 +1,6 @@
 //! LPOP, RPOP, LMPOP: elements taken from an end.
 
-use super::element::{end, reply};
+use super::element::{end, note_changes, reply};
 use crate::base::number::parse_i64;
 use crate::cmd::row::{category, flag, key};
 use crate::cmd::{Command, Cx, Done, KeySpec, Outcome, Plan};
@@ -107,7 +107,7 @@ pub(super) fn take(cx: &mut Cx<'_>, name: &[u8], end: End, count: usize) -> Resu
     list.remove(first, count);
     list.shrink(limits);
     list.sweep();
-    cx.keys.changed(name);
+    note_changes(&mut cx.keys, name, count);
     Ok(())
 }
 

@@ -1,5 +1,6 @@
 //! LPUSH, RPUSH, and LPUSHX, RPUSHX, which add to lists that are there only.
 
+use super::element::note_changes;
 use crate::cmd::row::{category, flag, key};
 use crate::cmd::{Command, Cx, Done, KeySpec, Outcome, Plan};
 use crate::ds::list::{End, List};
@@ -87,7 +88,10 @@ fn push(cx: &mut Cx<'_>, args: Args<'_>, end: End, make: bool) -> Done {
     }
     let len = list.len();
     drop(list);
-    cx.keys.changed(name);
+    match texts.len() {
+        1 => cx.keys.changed(name),
+        many => note_changes(&mut cx.keys, name, many),
+    }
     cx.out.int(len as i64);
     Ok(Outcome::Done)
 }

@@ -34,7 +34,6 @@ pub const COMMANDS: &[Command] = &[
         name: "lrange",
         full_name: "lrange",
         arity: 4,
-        flags: flag::READONLY | flag::HEAVY,
         run: lrange,
         summary: "Gives the elements of a list from one index to another.",
         complexity: "O(S+N), S being the distance of the first element from the nearer end, N the number of elements; nodes are skipped whole",

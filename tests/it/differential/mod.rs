@@ -8,7 +8,7 @@
 //! cases     fixed scripts, a file a family (cases/*.txt)
 //! bytes     requests no client library sends: inline, broken, cut off
 //! dumps     DUMP here, RESTORE there      introspection  COMMAND, INFO, CONFIG
-//! lists     rounds of a family of its own, in every encoding, with dumps both ways
+//! lists     rounds of a family of its own, in every encoding, with dumps both ways      sort   SORT over them
 //! known     differences that are meant
 //! ```
 //! `KRING_SEED=n|random` and `KRING_ROUNDS=n` make long runs. A failure prints the seed, every kind of difference once,
@@ -25,4 +25,5 @@ mod lists;
 mod pair;
 mod rounds;
 mod rows;
+mod sort;
 mod values;

@@ -1,0 +1,108 @@
+//! Patterns of BY and GET: `weight_*`, `data_*->field`, `#`.
+
+use crate::cmd::strings::Text;
+use crate::store::Keys;
+
+/// A pattern, taken apart. As in Redis, what is behind a NUL is looked at for neither `*` nor `->`.
+pub struct Pattern<'a> {
+    whole: &'a [u8],
+    star: Option<Star<'a>>,
+}
+
+/// What surrounds the place of the element.
+struct Star<'a> {
+    before: &'a [u8],
+    after: &'a [u8],
+    field: Option<&'a [u8]>,
+}
+
+impl<'a> Pattern<'a> {
+    pub fn new(whole: &'a [u8]) -> Pattern<'a> {
+        let visible = &whole[..memchr::memchr(0, whole).unwrap_or(whole.len())];
+        let star = memchr::memchr(b'*', visible).map(|at| {
+            let behind = at + 1;
+            let arrow = memchr::memmem::find(&visible[behind..], b"->").map(|found| behind + found);
+            // An arrow that nothing follows is part of the key.
+            let arrow = arrow.filter(|arrow| arrow + 2 < visible.len());
+            Star {
+                before: &whole[..at],
+                after: &whole[behind..arrow.unwrap_or(whole.len())],
+                field: arrow.map(|arrow| &whole[arrow + 2..]),
+            }
+        });
+        Pattern { whole, star }
+    }
+
+    /// Whether an element takes part in it.
+    pub fn has_star(&self) -> bool {
+        self.star.is_some()
+    }
+
+    /// Whether it is the element itself.
+    pub fn is_element(&self) -> bool {
+        self.whole == b"#"
+    }
+
+    /// A text of the hash slot of all keys that it can name, when a `{tag}` before the `*` fixes it.
+    pub fn tagged(&self) -> Option<&'a [u8]> {
+        let before = self.star.as_ref()?.before;
+        let open = memchr::memchr(b'{', before)?;
+        let close = memchr::memchr(b'}', &before[open + 1..])?;
+        (close > 0).then_some(before)
+    }
+
+    /// Lets `f` see what the key of an element holds: a string, or the field of a hash. None when there is no such.
+    /// `key` is a buffer to build its name in.
+    pub fn look<R>(
+        &self,
+        keys: &mut Keys<'_>,
+        element: &[u8],
+        key: &mut Vec<u8>,
+        f: impl FnOnce(Text<'_>) -> R,
+    ) -> Option<R> {
+        let star = self.star.as_ref()?;
+        key.clear();
+        [star.before, element, star.after].iter().for_each(|part| key.extend_from_slice(part));
+        let entry = keys.read(key)?;
+        match (star.field, entry.view()) {
+            (None, view) => Text::of(view).ok().map(f),
+            (Some(_), _) => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parts(text: &[u8]) -> Option<(&[u8], &[u8], Option<&[u8]>)> {
+        Pattern::new(text).star.map(|star| (star.before, star.after, star.field))
+    }
+
+    #[test]
+    fn patterns_are_taken_apart() {
+        assert_eq!(parts(b"weight"), None);
+        assert_eq!(parts(b"w_*"), Some((&b"w_"[..], &b""[..], None)));
+        assert_eq!(parts(b"a*b*c"), Some((&b"a"[..], &b"b*c"[..], None)));
+        assert_eq!(parts(b"a*b->f"), Some((&b"a"[..], &b"b"[..], Some(&b"f"[..]))));
+        assert_eq!(parts(b"a->b*"), Some((&b"a->b"[..], &b""[..], None)));
+        assert_eq!(parts(b"a*->"), Some((&b"a"[..], &b"->"[..], None)));
+        assert_eq!(parts(b"a*->f->g"), Some((&b"a"[..], &b""[..], Some(&b"f->g"[..]))));
+        assert_eq!(parts(b"a\0*"), None);
+        assert_eq!(parts(b"a*\0->f"), Some((&b"a"[..], &b"\0->f"[..], None)));
+    }
+
+    #[test]
+    fn tags_say_where_keys_live() {
+        for (text, tagged) in [
+            ("{t}w_*", true),
+            ("w_*{t}", false),
+            ("{t*}", false),
+            ("{}w_*", false),
+            ("a{{x}*", true),
+            ("w_*", false),
+        ] {
+            assert_eq!(Pattern::new(text.as_bytes()).tagged().is_some(), tagged, "{text}");
+        }
+    }
+}
