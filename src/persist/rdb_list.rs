@@ -78,3 +78,164 @@ fn decode_node(input: &mut &[u8], builder: &mut Builder) -> Result<(), Corrupt> 
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::ziplist::tests::ziplist;
+    use super::*;
+    use crate::base::prng::{seeded, xorshift};
+    use crate::config::Config;
+    use crate::ds::list::End;
+
+    fn read(kind: u8, bytes: &[u8], config: &Config) -> Result<List, Corrupt> {
+        let mut input = bytes;
+        let list = decode(kind, &mut input, &Reading { config, seed: 7 })?;
+        if input.is_empty() { Ok(list) } else { Err(Corrupt) }
+    }
+
+    fn texts(list: &List) -> Vec<Vec<u8>> {
+        let mut texts = Vec::new();
+        list.each(0, usize::MAX, End::Front, |element| texts.push(element.to_vec()));
+        texts
+    }
+
+    fn written(list: &List, compress: bool) -> Vec<u8> {
+        let mut out = Vec::new();
+        assert_eq!(encode(&mut out, list, compress), NODES);
+        out
+    }
+
+    /// Some texts of all sorts.
+    fn sample(seed: u64, count: usize) -> Vec<Vec<u8>> {
+        let mut rng = seeded(seed);
+        let mut text = |i: usize| match xorshift(&mut rng) % 5 {
+            0 => (xorshift(&mut rng) as i64 >> (xorshift(&mut rng) % 64)).to_string().into_bytes(),
+            1 if i.is_multiple_of(50) => vec![b'L'; 20_000],
+            2 => vec![b'x'; xorshift(&mut rng) as usize % 300],
+            _ => format!("text {}", xorshift(&mut rng) % 1_000).into_bytes(),
+        };
+        (0..count).map(&mut text).collect()
+    }
+
+    fn made(texts: &[Vec<u8>], config: &Config) -> List {
+        let limits = Limits { size: config.list_max_listpack_size, depth: config.list_compress_depth };
+        let mut list = List::new();
+        for text in texts {
+            list.make_room(text.len(), 1, limits);
+            list.push(End::Back, Element::of(text));
+        }
+        list
+    }
+
+    fn config(size: i32, depth: u32) -> Config {
+        Config { list_max_listpack_size: size, list_compress_depth: depth, ..Config::default() }
+    }
+
+    #[test]
+    fn what_was_written_is_read() {
+        for (seed, count) in [(1, 1), (2, 10), (3, 500), (4, 3_000)] {
+            let texts_in = sample(seed, count);
+            for size in [-2, -1, 3, 128] {
+                for depth in [0, 1, 3] {
+                    let config = config(size, depth);
+                    let list = made(&texts_in, &config);
+                    for compress in [true, false] {
+                        let bytes = written(&list, compress);
+                        let back = read(NODES, &bytes, &config).expect("whole");
+                        assert_eq!(texts(&back), texts_in);
+                        assert_eq!((back.encoding(), back.nodes()), (list.encoding(), list.nodes()));
+                        for cut in (0..bytes.len()).step_by(1 + bytes.len() / 50) {
+                            assert!(read(NODES, &bytes[..cut], &config).is_err());
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn older_forms_are_read() {
+        let (texts_in, config) = (sample(5, 200), Config::default());
+        let mut strings = Vec::new();
+        encode_len(&mut strings, texts_in.len() as u64);
+        texts_in.iter().for_each(|text| encode_string(&mut strings, text, true));
+        assert_eq!(texts(&read(STRINGS, &strings, &config).expect("whole")), texts_in);
+
+        let elements: Vec<Element<'_>> = texts_in.iter().map(|text| Element::of(text)).collect();
+        let mut one = Vec::new();
+        encode_string(&mut one, &ziplist(&elements), true);
+        let list = read(ZIPLIST, &one, &config).expect("whole");
+        assert_eq!((texts(&list), list.encoding()), (texts_in.clone(), "quicklist"));
+
+        let mut several = Vec::new();
+        encode_len(&mut several, 21);
+        elements.chunks(10).for_each(|chunk| encode_string(&mut several, &ziplist(chunk), true));
+        encode_string(&mut several, &ziplist(&[]), true);
+        let list = read(ZIPLISTS, &several, &config).expect("whole");
+        assert_eq!((texts(&list), list.nodes()), (texts_in, 20));
+    }
+
+    #[test]
+    fn lists_of_one_small_node_are_listpacks() {
+        let few: Vec<Vec<u8>> = vec![b"a".to_vec(), b"1".to_vec()];
+        let elements: Vec<Element<'_>> = few.iter().map(|text| Element::of(text)).collect();
+        let mut bytes = vec![1];
+        encode_string(&mut bytes, &ziplist(&elements), true);
+        for (kind, bytes) in [(ZIPLISTS, &bytes[..]), (ZIPLIST, &bytes[1..]), (STRINGS, b"\x02\x01a\xc0\x01")]
+        {
+            let list = read(kind, bytes, &Config::default()).expect("whole");
+            assert_eq!((texts(&list), list.encoding()), (few.clone(), "listpack"));
+        }
+    }
+
+    #[test]
+    fn nothing_is_no_list() {
+        let mut node = vec![1, 2];
+        encode_string(&mut node, Listpack::new().as_bytes(), true);
+        let mut block = vec![1];
+        encode_string(&mut block, &ziplist(&[]), true);
+        for (kind, bytes) in
+            [(STRINGS, &b"\0"[..]), (NODES, b"\0"), (ZIPLISTS, b"\0"), (NODES, &node), (ZIPLISTS, &block)]
+        {
+            assert!(read(kind, bytes, &Config::default()).is_err());
+        }
+        assert!(read(NODES, b"\x01\x03\x01a", &Config::default()).is_err(), "no such container");
+    }
+
+    /// Damaged bytes of every form: refused, or read as a list that works. `KRING_FUZZ` makes more.
+    #[test]
+    fn damage_never_panics() {
+        let rounds = std::env::var("KRING_FUZZ").ok().and_then(|n| n.parse().ok()).unwrap_or(10_000);
+        let config = config(4, 1);
+        let texts_in = sample(6, 30);
+        let elements: Vec<Element<'_>> = texts_in.iter().map(|text| Element::of(text)).collect();
+        let mut good = vec![(NODES, written(&made(&texts_in, &config), false))];
+        good.push((NODES, written(&made(&texts_in, &Config::default()), true)));
+        let mut bytes = vec![2];
+        elements.chunks(15).for_each(|chunk| encode_string(&mut bytes, &ziplist(chunk), false));
+        good.push((ZIPLISTS, bytes));
+        let mut bytes = Vec::new();
+        encode_string(&mut bytes, &ziplist(&elements), false);
+        good.push((ZIPLIST, bytes));
+        let mut rng = seeded(7);
+        for round in 0..rounds {
+            let (kind, good) = &good[round % good.len()];
+            let mut bad = good.clone();
+            for _ in 0..1 + xorshift(&mut rng) % 3 {
+                let at = xorshift(&mut rng) as usize % bad.len();
+                bad[at] ^= 1 << (xorshift(&mut rng) % 8);
+            }
+            if xorshift(&mut rng).is_multiple_of(4) {
+                bad.truncate(xorshift(&mut rng) as usize % bad.len());
+            }
+            let Ok(mut list) = read(*kind, &bad, &config) else { continue };
+            assert_eq!(texts(&list).len(), list.len());
+            let middle = list.len() / 2;
+            list.insert(middle, true, Element::Str(b"new"));
+            list.replace(middle, Element::Int(7));
+            list.remove_equal(b"x", End::Back, 3);
+            while list.pop(End::Front, |element| element.text_len()).is_some() {}
+            assert!(list.is_empty());
+        }
+    }
+}

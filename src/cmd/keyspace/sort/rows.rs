@@ -43,7 +43,7 @@ pub const COMMANDS: &[Command] = &[
         plan: Plan::By(shards_of_sort),
         run: sort,
         summary: "Sorts a list, a set or a sorted set, and gives or stores the result.",
-        syntax: "key:key [BY pattern:pattern] [LIMIT offset_count:(offset:integer count:integer)] [GET pattern:pattern ...GET] \
+        syntax: "key:key [BY pattern:pattern#1] [LIMIT offset_count:(offset:integer count:integer)] [GET pattern:pattern#1 ...GET] \
                  [order:(asc=ASC | desc=DESC)] [sorting=ALPHA] [STORE destination:key#2]",
         ..SORT
     },
@@ -56,7 +56,7 @@ pub const COMMANDS: &[Command] = &[
         run: sort_ro,
         summary: "Sorts a list, a set or a sorted set, and gives the result.",
         since: "7.0.0",
-        syntax: "key:key [BY pattern:pattern] [LIMIT offset_count:(offset:integer count:integer)] [GET pattern:pattern ...GET] \
+        syntax: "key:key [BY pattern:pattern#1] [LIMIT offset_count:(offset:integer count:integer)] [GET pattern:pattern#1 ...GET] \
                  [order:(asc=ASC | desc=DESC)] [sorting=ALPHA]",
         ..SORT
     },
