@@ -305,17 +305,17 @@ knobs! {
         /// Nodes at each end of a list that stay uncompressed; 0 compresses none.
         "list-compress-depth" => list_compress_depth: u32 = 0, Int(0, I32), Live, Works;
         /// Members up to which a set of integers is an intset.
-        "set-max-intset-entries" => set_max_intset_entries: u64 = 512, Int(0, I64), Live, Inert(TYPES);
+        "set-max-intset-entries" => set_max_intset_entries: u64 = 512, Int(0, I64), Live, Works;
         /// Members up to which a set is a listpack.
-        "set-max-listpack-entries" => set_max_listpack_entries: u64 = 128, Int(0, I64), Live, Inert(TYPES);
+        "set-max-listpack-entries" => set_max_listpack_entries: u64 = 128, Int(0, I64), Live, Works;
         /// Bytes of a member up to which a set is a listpack.
-        "set-max-listpack-value" => set_max_listpack_value: u64 = 64, Memory(0, I64), Live, Inert(TYPES);
+        "set-max-listpack-value" => set_max_listpack_value: u64 = 64, Memory(0, I64), Live, Works;
         /// Members up to which a sorted set is a listpack.
         "zset-max-listpack-entries" | "zset-max-ziplist-entries" => zset_max_listpack_entries: u64 = 128, Int(0, I64), Live, Inert(TYPES);
         /// Bytes of a member up to which a sorted set is a listpack.
         "zset-max-listpack-value" | "zset-max-ziplist-value" => zset_max_listpack_value: u64 = 64, Memory(0, I64), Live, Inert(TYPES);
         /// Bytes up to which a hyperloglog is sparse.
-        "hll-sparse-max-bytes" => hll_sparse_max_bytes: u64 = 3000, Memory(0, I64), Live, Inert(TYPES);
+        "hll-sparse-max-bytes" => hll_sparse_max_bytes: u64 = 3000, Memory(0, I64), Live, Works;
         /// Bytes of a stream's node; 0 for no bound.
         "stream-node-max-bytes" => stream_node_max_bytes: u64 = 4096, Memory(0, I64), Live, Inert(TYPES);
         /// Entries of a stream's node; 0 for no bound.

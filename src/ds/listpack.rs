@@ -29,6 +29,7 @@ pub const BYTES_MAX: usize = 1 << 30;
 
 /// See the module's text.
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[repr(transparent)]
 pub struct Listpack(Box<[u8]>);
 
 /// One element.
@@ -221,6 +222,23 @@ impl Listpack {
             found += 1;
         }
         (count == UNCOUNTED || usize::from(count) == found).then(|| Listpack(bytes.into_boxed_slice()))
+    }
+
+    /// The listpack that a block is which was one before, lent.
+    pub(super) fn over(block: &Box<[u8]>) -> &Listpack {
+        // SAFETY: a listpack is its block (`repr(transparent)`), and whatever the bytes are, reading them is safe.
+        unsafe { &*std::ptr::from_ref(block).cast::<Listpack>() }
+    }
+
+    /// As [`Listpack::over`], to change it.
+    pub(super) fn over_mut(block: &mut Box<[u8]>) -> &mut Listpack {
+        // SAFETY: as in `over`.
+        unsafe { &mut *std::ptr::from_mut(block).cast::<Listpack>() }
+    }
+
+    /// The block itself.
+    pub(super) fn into_block(self) -> Box<[u8]> {
+        self.0
     }
 
     /// The block.

@@ -7,6 +7,7 @@
 //! | [`heap`] | the slab heap that the blocks of a database come from: one per table, no atomics, exact accounting |
 //! | [`malloc`] | the blocks of tables that are values: the process's allocator, counted |
 //! | [`listpack`] | a short list in one block: the small form of every collection |
+//! | [`intset`] | a short set of integers in one block |
 //! | [`list`], [`set`], [`hash`], [`zset`], [`stream`] | the collections, each in all its encodings |
 //!
 //! Unsafe code stays inside; each file says what it promises and what it relies on. `naive` is the table's twin in plain
@@ -15,6 +16,7 @@
 pub mod entry;
 pub mod hash;
 pub mod heap;
+pub mod intset;
 pub mod list;
 pub mod listpack;
 pub mod malloc;

@@ -46,7 +46,10 @@ impl Digest {
             View::Boxed(Value::List(list)) => {
                 list.each(0, usize::MAX, End::Front, |element| element.with(|text| self.mix(text)));
             }
-            View::Boxed(Value::Set(_)) => {}
+            View::Boxed(Value::Set(set)) => set.each(|member| {
+                member.with(|text| self.xor(text));
+                true
+            }),
             View::Boxed(Value::Zset(_)) => {}
             View::Boxed(Value::Hash(_)) => {}
             View::Boxed(Value::Stream(_)) => {}
