@@ -24,9 +24,11 @@ pub mod bitmap;
 pub mod client;
 pub mod command;
 pub mod connection;
+pub mod hyperloglog;
 pub mod keyspace;
 pub mod lists;
 pub mod server;
+pub mod sets;
 pub mod strings;
 pub mod transaction;
 
@@ -60,6 +62,12 @@ pub const FAMILIES: &[&[Command]] = &[
     lists::read::COMMANDS,
     lists::change::COMMANDS,
     lists::shift::COMMANDS,
+    sets::members::COMMANDS,
+    sets::random::COMMANDS,
+    sets::algebra::COMMANDS,
+    sets::scan::COMMANDS,
+    hyperloglog::count::COMMANDS,
+    hyperloglog::debug::COMMANDS,
     keyspace::databases::COMMANDS,
     keyspace::existence::COMMANDS,
     keyspace::expiry::COMMANDS,

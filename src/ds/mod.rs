@@ -7,6 +7,7 @@
 //! | [`heap`] | the slab heap that the blocks of a database come from: one per table, no atomics, exact accounting |
 //! | [`malloc`] | the blocks of tables that are values: the process's allocator, counted |
 //! | [`listpack`] | a short list in one block: the small form of every collection |
+//! | [`hyperloglog`] | an estimate of how many distinct elements were seen, in a string |
 //! | [`intset`] | a short set of integers in one block |
 //! | [`list`], [`set`], [`hash`], [`zset`], [`stream`] | the collections, each in all its encodings |
 //!
@@ -16,6 +17,7 @@
 pub mod entry;
 pub mod hash;
 pub mod heap;
+pub mod hyperloglog;
 pub mod intset;
 pub mod list;
 pub mod listpack;

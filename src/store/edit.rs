@@ -76,10 +76,30 @@ impl Keys<'_> {
         }
     }
 
+    /// A collection that [`Keys::look`] has found in this call, seen again without a note of it: so that several are in sight
+    /// at once, of whatever shards.
+    pub fn again<T: Collection>(&self, key: &[u8]) -> Option<&T> {
+        let db = self.hand.peek(self.hand.owner(key)).db(self.db);
+        match db.table().get(self.hash(db, key), key)?.view() {
+            View::Boxed(value) => T::of(value),
+            View::Int(_) | View::Bytes(_) => None,
+        }
+    }
+
     /// Looks a collection up to change it in place.
     #[inline]
     pub fn edit<T: Collection>(&mut self, key: &[u8]) -> Result<Option<Edit<'_, T>>, WrongType> {
         let Some((shard, hash)) = self.find(key, Use::Write) else { return Ok(None) };
+        self.edit_found(shard, hash, key)
+    }
+
+    #[inline]
+    fn edit_found<T: Collection>(
+        &mut self,
+        shard: usize,
+        hash: u64,
+        key: &[u8],
+    ) -> Result<Option<Edit<'_, T>>, WrongType> {
         let (table, weight) = self.hand.store(shard).db_mut(self.db).parts_mut();
         let Some(entry) = table.get_mut(hash, key) else { return Ok(None) };
         let before = match entry.view() {
@@ -96,10 +116,15 @@ impl Keys<'_> {
         key: &[u8],
         new: impl FnOnce() -> T,
     ) -> Result<Edit<'_, T>, WrongType> {
-        if self.find(key, Use::Write).is_none() {
-            self.set(key, Payload::Boxed(new().wrap()), None);
-        }
-        match self.edit(key) {
+        let (shard, hash) = match self.find(key, Use::Write) {
+            Some(found) => found,
+            None => {
+                self.set(key, Payload::Boxed(new().wrap()), None);
+                let shard = self.hand.owner(key);
+                (shard, self.hash(self.hand.peek(shard).db(self.db), key))
+            }
+        };
+        match self.edit_found(shard, hash, key) {
             Ok(Some(edit)) => Ok(edit),
             Ok(None) => unreachable!("it was put there"),
             Err(wrong) => Err(wrong),

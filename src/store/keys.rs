@@ -81,7 +81,7 @@ impl Keys<'_> {
     }
 
     #[inline]
-    fn hash(&self, db: &Db, key: &[u8]) -> u64 {
+    pub(super) fn hash(&self, db: &Db, key: &[u8]) -> u64 {
         match self.ahead {
             Some((at, len, hash)) if std::ptr::eq(at, key.as_ptr()) && len == key.len() => hash,
             _ => db.table().hash(key),
