@@ -225,6 +225,7 @@ impl Listpack {
     }
 
     /// The listpack that a block is which was one before, lent.
+    #[expect(clippy::borrowed_box, reason = "the box itself becomes the value")]
     pub(super) fn over(block: &Box<[u8]>) -> &Listpack {
         // SAFETY: a listpack is its block (`repr(transparent)`), and whatever the bytes are, reading them is safe.
         unsafe { &*std::ptr::from_ref(block).cast::<Listpack>() }

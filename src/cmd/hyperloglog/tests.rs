@@ -1,3 +1,5 @@
+//! HyperLogLogs as clients see them.
+
 use crate::cmd::testing::World;
 
 const NOT_ONE: &str = "-WRONGTYPE Key is not a valid HyperLogLog string value.\r\n";

@@ -3,7 +3,7 @@
 //! The stores of all keys are in hand, so all sets are seen at once and none is copied.
 
 use super::combine::{Way, diff_stored, inter, inter_stored, probe, scratch, subtract, union, way};
-use super::{limits, reply};
+use super::frame::{limits, reply};
 use crate::base::number::parse_i64;
 use crate::cmd::row::{category, flag, key};
 use crate::cmd::{Command, Cx, Done, KeySpec, Outcome, Plan};

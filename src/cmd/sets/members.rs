@@ -1,6 +1,6 @@
 //! Members by their names: SADD, SREM, SISMEMBER, SMISMEMBER, SCARD, SMEMBERS, SMOVE.
 
-use super::{changed, limits, reply};
+use super::frame::{changed, limits, reply};
 use crate::cmd::row::{category, flag, key};
 use crate::cmd::{Command, Cx, Done, KeySpec, Outcome, Plan};
 use crate::ds::set::Set;

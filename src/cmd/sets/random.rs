@@ -2,7 +2,7 @@
 //!
 //! SPOP first chooses, then removes by name: what it did can be told as an SREM, whatever the dice said.
 
-use super::{changed, reply};
+use super::frame::{changed, reply};
 use crate::base::number::parse_i64;
 use crate::base::prng::{seeded, xorshift};
 use crate::cmd::row::{category, flag, key};

@@ -1,6 +1,6 @@
 //! SSCAN. A small set comes whole in one call; the cursor of a table is its own (see `ds/table/walk.rs`).
 
-use super::reply;
+use super::frame::reply;
 use crate::base::glob;
 use crate::base::number::{parse_i64, parse_u64};
 use crate::cmd::row::{category, flag, key};

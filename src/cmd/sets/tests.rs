@@ -1,3 +1,5 @@
+//! Sets as clients see them, over several shards, against trees.
+
 use crate::base::prng::{seeded, xorshift};
 use crate::cmd::testing::World;
 use crate::resp::Proto;

@@ -4,7 +4,7 @@
 use super::{REGISTERS, VALUE_BITS};
 
 /// 1 / (2 ln 2).
-const ALPHA: f64 = 0.721_347_520_444_481_703_680;
+const ALPHA: f64 = 0.721_347_520_444_481_7;
 
 /// How many registers hold each value. A register of a string that a client made up may hold up to 63.
 pub struct Histogram([u32; 64]);

@@ -1,3 +1,5 @@
+//! Encodings against each other and against plain registers; damaged strings.
+
 use super::*;
 use crate::base::prng::{seeded, xorshift};
 

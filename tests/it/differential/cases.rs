@@ -12,6 +12,8 @@ use super::pair::{Pair, Step};
 const SCRIPTS: &[(&str, &str)] = &[
     ("strings", include_str!("cases/strings.txt")),
     ("bits", include_str!("cases/bits.txt")),
+    ("sets", include_str!("cases/sets.txt")),
+    ("hyperloglogs", include_str!("cases/hyperloglogs.txt")),
     ("keys", include_str!("cases/keys.txt")),
     ("lifetimes", include_str!("cases/lifetimes.txt")),
     ("connection", include_str!("cases/connection.txt")),

@@ -9,6 +9,7 @@
 //! bytes     requests no client library sends: inline, broken, cut off
 //! dumps     DUMP here, RESTORE there      introspection  COMMAND, INFO, CONFIG
 //! lists     rounds of a family of its own, in every encoding, with dumps both ways      sort   SORT over them
+//! sets, hyperloglogs   a family each: random requests, every value compared after each batch
 //! known     differences that are meant
 //! ```
 //! `KRING_SEED=n|random` and `KRING_ROUNDS=n` make long runs. A failure prints the seed, every kind of difference once,
@@ -19,6 +20,7 @@ mod cases;
 mod compare;
 mod dumps;
 mod grammar;
+mod hyperloglogs;
 mod introspection;
 mod known;
 mod lists;
@@ -26,4 +28,5 @@ mod pair;
 mod rounds;
 mod rows;
 mod sort;
+mod sets;
 mod values;

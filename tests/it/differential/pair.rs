@@ -40,8 +40,13 @@ pub struct Pair {
 impl Pair {
     /// Both servers, fresh, with `links` connections to each; every second one speaks RESP3.
     pub fn start(shards: usize, links: usize) -> Pair {
+        Pair::start_with(shards, links, &[])
+    }
+
+    /// The same with more settings of kring's, which Redis 7.0 would not know.
+    pub fn start_with(shards: usize, links: usize, settings: &[&str]) -> Pair {
         let args = ["--enable-debug-command", "yes"];
-        let kring = Server::kring(shards, &args);
+        let kring = Server::kring(shards, &[&args[..], settings].concat());
         let redis = Server::redis(&args);
         let mut pair = Pair {
             kring,
