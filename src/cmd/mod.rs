@@ -25,6 +25,7 @@ pub mod client;
 pub mod command;
 pub mod connection;
 pub mod hyperloglog;
+pub mod hashes;
 pub mod keyspace;
 pub mod lists;
 pub mod server;
@@ -52,6 +53,15 @@ pub const FAMILIES: &[&[Command]] = &[
     strings::edit::COMMANDS,
     strings::many::COMMANDS,
     strings::lcs::COMMANDS,
+    hashes::get::COMMANDS,
+    hashes::set::COMMANDS,
+    hashes::delete::COMMANDS,
+    hashes::number::COMMANDS,
+    hashes::random::COMMANDS,
+    hashes::scan::COMMANDS,
+    hashes::expire::COMMANDS,
+    hashes::ttl::COMMANDS,
+    hashes::with_expiry::COMMANDS,
     bitmap::bit::COMMANDS,
     bitmap::count::COMMANDS,
     bitmap::position::COMMANDS,

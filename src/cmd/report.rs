@@ -57,6 +57,8 @@ pub struct DbReport {
     pub keys: usize,
     pub expires: usize,
     pub avg_ttl_ms: i64,
+    /// Hashes that have fields with a TTL.
+    pub field_expires: usize,
     /// Table and entry blocks; large values.
     pub table_bytes: usize,
     pub value_bytes: usize,
@@ -106,6 +108,7 @@ impl DbReport {
         }
         self.keys += other.keys;
         self.expires = expires;
+        self.field_expires += other.field_expires;
         self.table_bytes += other.table_bytes;
         self.value_bytes += other.value_bytes;
     }

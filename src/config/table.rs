@@ -297,9 +297,9 @@ knobs! {
     }
     "Encodings" {
         /// Fields up to which a hash is a listpack.
-        "hash-max-listpack-entries" | "hash-max-ziplist-entries" => hash_max_listpack_entries: u64 = 512, Int(0, I64), Live, Inert(TYPES);
+        "hash-max-listpack-entries" | "hash-max-ziplist-entries" => hash_max_listpack_entries: u64 = 512, Int(0, I64), Live, Works;
         /// Bytes of a field or value up to which a hash is a listpack.
-        "hash-max-listpack-value" | "hash-max-ziplist-value" => hash_max_listpack_value: u64 = 64, Memory(0, I64), Live, Inert(TYPES);
+        "hash-max-listpack-value" | "hash-max-ziplist-value" => hash_max_listpack_value: u64 = 64, Memory(0, I64), Live, Works;
         /// Entries of a list's node, or -1 to -5 for 4 to 64 KiB.
         "list-max-listpack-size" | "list-max-ziplist-size" => list_max_listpack_size: i32 = -2, Int(i32::MIN as i64, I32), Live, Works;
         /// Nodes at each end of a list that stay uncompressed; 0 compresses none.

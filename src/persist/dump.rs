@@ -9,10 +9,12 @@ use super::{Corrupt, crc64::crc64};
 use crate::ds::{Owned, View};
 use crate::store::Value;
 
-/// The version that payloads carry: Redis 7.0's, so that it and everything later takes them. Strings look alike in all.
+/// The version that payloads carry: Redis 7.0's, so that it and everything later takes them, wherever it can hold the value.
 const VERSION: u16 = 10;
 /// The latest version whose payloads are taken: Redis 7.4's.
 const VERSION_MAX: u16 = 12;
+/// Types from this number on are Redis 7.4's (hashes whose fields expire): their payloads carry its version.
+const NEWER_FROM: u8 = 22;
 /// Version and checksum, in bytes.
 const FOOTER: usize = 10;
 
@@ -35,13 +37,14 @@ impl From<Corrupt> for Refused {
 pub fn dump(value: View<'_, Value>, compress: bool) -> Vec<u8> {
     let mut out = vec![0];
     out[0] = value::encode(&mut out, value, compress);
-    seal(&mut out);
+    let version = if out[0] < NEWER_FROM { VERSION } else { VERSION_MAX };
+    seal(&mut out, version);
     out
 }
 
 /// Appends version and checksum.
-fn seal(out: &mut Vec<u8>) {
-    out.extend_from_slice(&VERSION.to_le_bytes());
+fn seal(out: &mut Vec<u8>, version: u16) {
+    out.extend_from_slice(&version.to_le_bytes());
     let crc = crc64(0, out);
     out.extend_from_slice(&crc.to_le_bytes());
 }
@@ -156,7 +159,7 @@ mod tests {
                 bad[at] = xorshift(&mut rng) as u8;
             }
             bad.truncate(xorshift(&mut rng) as usize % (bad.len() + 1));
-            seal(&mut bad);
+            seal(&mut bad, VERSION);
             if let Ok(value) = read(&bad) {
                 assert!(bytes_of(value).len() <= 100 * bad.len());
             }

@@ -1,4 +1,4 @@
-//! Active expiry: keys past their time go although nobody asks for them, in slices between the turns.
+//! Active expiry: keys and fields of hashes past their time go although nobody asks for them, in slices between the turns.
 //!
 //! Every segment of a table knows a lower bound of its earliest TTL, so a slice costs nothing where nothing is due. While
 //! much is due, slices follow each other turn by turn, as large a share of the time as `active-expire-effort` allows.
@@ -33,7 +33,7 @@ impl Core {
         self.tallies.counters.expire_slices += 1;
         let threshold_ms = self.config.latency_monitor_threshold as u64;
         self.tallies.note_latency("expire-cycle", self.now, took_ns, threshold_ms);
-        let more = expired.looked_at >= SLICE_ENTRIES && expired.removed > 0;
+        let more = expired.looked_at >= SLICE_ENTRIES && expired.removed + expired.fields > 0;
         self.cron.expire_done(self.now, took_ns, more, self.config.active_expire_effort as u64);
     }
 }

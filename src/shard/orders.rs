@@ -329,6 +329,7 @@ fn db_report(db: &Db, now_ms: i64) -> DbReport {
         keys: db.len(),
         expires: db.expires(),
         avg_ttl_ms: 0,
+        field_expires: db.field_expires(),
         table_bytes: db.bytes() - db.value_bytes(),
         value_bytes: db.value_bytes(),
     };

@@ -1,19 +1,51 @@
 //! One logical database of one shard: its table, and what its large values weigh.
 
+use super::field_expiry::FieldExpiry;
 use super::{Garbage, LAZY_FREE_FROM, Value};
-use crate::ds::{Owned, Table};
+use crate::ds::{Owned, Payload, Table, ViewMut};
 
 /// What a slice of active expiry did.
 #[derive(Clone, Copy, Default, Debug)]
 pub struct Expired {
     pub looked_at: usize,
+    /// Keys.
     pub removed: usize,
+    /// Fields of hashes.
+    pub fields: usize,
 }
 
 impl Expired {
     pub(super) fn add(&mut self, other: Expired) {
         self.looked_at += other.looked_at;
         self.removed += other.removed;
+        self.fields += other.fields;
+    }
+}
+
+/// What a database counts of a key's content: nothing of a small one.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Weight {
+    bytes: usize,
+    /// As [`Value::min_expire`].
+    due: Option<i64>,
+}
+
+impl Weight {
+    pub fn of(value: &Value) -> Weight {
+        Weight { bytes: value.heap_bytes(), due: value.min_expire() }
+    }
+
+    #[inline]
+    pub fn of_payload(payload: &Payload<'_, Value>) -> Weight {
+        match payload {
+            Payload::Boxed(value) => Weight::of(value),
+            Payload::Int(_) | Payload::Bytes(_) => Weight::default(),
+        }
+    }
+
+    #[inline]
+    pub fn of_old(value: Option<&Value>) -> Weight {
+        value.map_or_else(Weight::default, Weight::of)
     }
 }
 
@@ -22,11 +54,12 @@ pub struct Db {
     table: Table<Value>,
     value_bytes: usize,
     expire_cursor: usize,
+    field_expiry: FieldExpiry,
 }
 
 impl Db {
     pub(super) fn new(seed: u64) -> Db {
-        Db { table: Table::new(seed), value_bytes: 0, expire_cursor: 0 }
+        Db { table: Table::new(seed), value_bytes: 0, expire_cursor: 0, field_expiry: FieldExpiry::new(seed) }
     }
 
     /// How many keys, expired ones that nobody has met included.
@@ -44,6 +77,11 @@ impl Db {
         self.table.expires()
     }
 
+    /// How many hashes have fields with a TTL.
+    pub fn field_expires(&self) -> usize {
+        self.field_expiry.len()
+    }
+
     /// The table, for scans and samples.
     pub fn table(&self) -> &Table<Value> {
         &self.table
@@ -53,28 +91,27 @@ impl Db {
         &mut self.table
     }
 
-    /// The table, and the count of bytes in values.
-    pub(super) fn parts_mut(&mut self) -> (&mut Table<Value>, &mut usize) {
-        (&mut self.table, &mut self.value_bytes)
+    /// The table, the count of bytes in values, and which hashes have fields that expire.
+    pub(super) fn parts_mut(&mut self) -> (&mut Table<Value>, &mut usize, &mut FieldExpiry) {
+        (&mut self.table, &mut self.value_bytes, &mut self.field_expiry)
     }
 
     pub(super) fn into_table(self) -> Table<Value> {
         self.table
     }
 
-    /// A large value came in.
-    pub(super) fn weigh(&mut self, value: &Value) {
-        self.value_bytes += value.heap_bytes();
-    }
-
-    /// A large value left.
-    pub(super) fn unweigh(&mut self, value: &Value) {
-        self.value_bytes -= value.heap_bytes();
+    /// The content of a key was replaced, or left.
+    #[inline]
+    pub(super) fn account(&mut self, key: &[u8], left: Weight, came: Weight) {
+        self.value_bytes = self.value_bytes - left.bytes + came.bytes;
+        if left.due != came.due {
+            self.field_expiry.refile(key, came.due);
+        }
     }
 
     /// Bytes that the database takes, as allocated.
     pub fn bytes(&self) -> usize {
-        self.table.bytes() + self.value_bytes
+        self.table.bytes() + self.field_expiry.bytes() + self.value_bytes
     }
 
     /// Bytes of large values.
@@ -95,18 +132,70 @@ impl Db {
         }
         let mut removed = 0;
         let mut freed = 0;
+        let field_expiry = &mut self.field_expiry;
         let looked_at =
             self.table.expire_slice(&mut self.expire_cursor, now_ms, budget, &mut |key, owned| {
                 removed += 1;
                 gone(key);
                 if let Owned::Boxed(value) = owned {
                     freed += value.heap_bytes();
+                    if value.min_expire().is_some() {
+                        field_expiry.refile(key, None);
+                    }
                     if value.heap_bytes() >= LAZY_FREE_FROM {
                         garbage.push(Garbage::Value(value));
                     }
                 }
             });
         self.value_bytes -= freed;
-        Expired { looked_at, removed }
+        Expired { looked_at, removed, fields: 0 }
+    }
+
+    /// Removes fields of hashes whose time has come, and keys that have none left; names the keys to `changed`.
+    pub(super) fn expire_fields(
+        &mut self,
+        now_ms: i64,
+        budget: usize,
+        garbage: &mut Vec<Garbage>,
+        changed: &mut dyn FnMut(&[u8]),
+    ) -> Expired {
+        let mut due = Vec::new();
+        let mut total = Expired::default();
+        total.looked_at = self.field_expiry.take_due(now_ms, budget, &mut |key| due.push(key.to_vec()));
+        for key in due {
+            let left = budget.saturating_sub(total.looked_at);
+            let before = total.fields;
+            self.expire_fields_of(&key, now_ms, left, &mut total, garbage);
+            if total.fields != before {
+                changed(&key);
+            }
+        }
+        total
+    }
+
+    /// One hash of those; files its key anew. Without budget it stays as it is, and due.
+    fn expire_fields_of(
+        &mut self,
+        key: &[u8],
+        now_ms: i64,
+        budget: usize,
+        total: &mut Expired,
+        garbage: &mut Vec<Garbage>,
+    ) {
+        let Some(mut entry) = self.table.get_mut(self.table.hash(key), key) else { return };
+        let ViewMut::Boxed(Value::Hash(hash)) = entry.view_mut() else { return };
+        let before = hash.heap_bytes();
+        let (looked_at, fields) = if budget == 0 { (0, 0) } else { hash.expire_slice(now_ms, budget) };
+        let (empty, after, due) = (hash.is_empty(), hash.heap_bytes(), hash.min_expire());
+        total.looked_at += looked_at;
+        total.fields += fields;
+        self.value_bytes = self.value_bytes - before + after;
+        if !empty {
+            return self.field_expiry.refile(key, due);
+        }
+        self.value_bytes -= after;
+        if let Some(value) = entry.delete().filter(|value| value.heap_bytes() >= LAZY_FREE_FROM) {
+            garbage.push(Garbage::Value(value));
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! Collections under their keys: looked at, changed in place, made when they are absent, removed when they are empty.
 
+use super::field_expiry::FieldExpiry;
 use super::keys::Use;
 use super::{Collection, Keys, Value};
 use crate::ds::{Mut, Payload, View, ViewMut};
@@ -10,7 +11,8 @@ use std::ops::{Deref, DerefMut};
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct WrongType;
 
-/// A collection that is being changed. It looks like the collection; when it is dropped its weight is taken anew.
+/// A collection that is being changed. It looks like the collection; when it is dropped its weight is taken anew, and its
+/// key is filed under the time at which a part of it expires next.
 ///
 /// A command that may have emptied it calls [`Edit::sweep`] at the end. None may leave an empty collection behind, and
 /// every one that changed something says so with [`Keys::changed`].
@@ -19,6 +21,8 @@ pub struct Edit<'a, T: Collection> {
     /// The database's count of bytes in values.
     weight: &'a mut usize,
     before: usize,
+    filed: &'a mut FieldExpiry,
+    due_before: Option<i64>,
     kind: PhantomData<T>,
 }
 
@@ -26,9 +30,12 @@ impl<T: Collection> Edit<'_, T> {
     /// Removes the key if nothing is left in it; whether it was removed.
     pub fn sweep(mut self) -> bool {
         let empty = self.is_empty();
-        if empty {
+        if let Some(entry) = self.entry.take_if(|_| empty) {
             *self.weight -= self.before;
-            self.entry.take().map(Mut::delete);
+            if self.due_before.is_some() {
+                self.filed.refile(entry.key(), None);
+            }
+            entry.delete();
         }
         empty
     }
@@ -59,8 +66,13 @@ impl<T: Collection> DerefMut for Edit<'_, T> {
 impl<T: Collection> Drop for Edit<'_, T> {
     #[inline]
     fn drop(&mut self) {
-        if self.entry.is_some() {
-            *self.weight = *self.weight - self.before + self.heap_bytes();
+        if self.entry.is_none() {
+            return;
+        }
+        *self.weight = *self.weight - self.before + self.heap_bytes();
+        let due = self.min_expire();
+        if let Some(entry) = self.entry.as_ref().filter(|_| due != self.due_before) {
+            self.filed.refile(entry.key(), due);
         }
     }
 }
@@ -89,24 +101,27 @@ impl Keys<'_> {
     /// Looks a collection up to change it in place.
     #[inline]
     pub fn edit<T: Collection>(&mut self, key: &[u8]) -> Result<Option<Edit<'_, T>>, WrongType> {
-        let Some((shard, hash)) = self.find(key, Use::Write) else { return Ok(None) };
-        self.edit_found(shard, hash, key)
+        let Some(at) = self.find(key, Use::Write) else { return Ok(None) };
+        self.edit_at(at, key)
     }
 
+    /// The same with the key's shard and hash at hand.
     #[inline]
-    fn edit_found<T: Collection>(
+    fn edit_at<T: Collection>(
         &mut self,
-        shard: usize,
-        hash: u64,
+        (shard, hash): (usize, u64),
         key: &[u8],
     ) -> Result<Option<Edit<'_, T>>, WrongType> {
-        let (table, weight) = self.hand.store(shard).db_mut(self.db).parts_mut();
+        let (table, weight, filed) = self.hand.store(shard).db_mut(self.db).parts_mut();
         let Some(entry) = table.get_mut(hash, key) else { return Ok(None) };
-        let before = match entry.view() {
-            View::Boxed(value) => T::of(value).ok_or(WrongType)?.heap_bytes(),
+        let (before, due_before) = match entry.view() {
+            View::Boxed(value) => {
+                let found = T::of(value).ok_or(WrongType)?;
+                (found.heap_bytes(), found.min_expire())
+            }
             View::Int(_) | View::Bytes(_) => return Err(WrongType),
         };
-        Ok(Some(Edit { entry: Some(entry), weight, before, kind: PhantomData }))
+        Ok(Some(Edit { entry: Some(entry), weight, before, filed, due_before, kind: PhantomData }))
     }
 
     /// Looks a collection up to change it in place; `new` is put there first when the key is absent.
@@ -116,19 +131,15 @@ impl Keys<'_> {
         key: &[u8],
         new: impl FnOnce() -> T,
     ) -> Result<Edit<'_, T>, WrongType> {
-        let (shard, hash) = match self.find(key, Use::Write) {
-            Some(found) => found,
+        let at = match self.find(key, Use::Write) {
+            Some(at) => Some(at),
             None => {
                 self.set(key, Payload::Boxed(new().wrap()), None);
-                let shard = self.hand.owner(key);
-                (shard, self.hash(self.hand.peek(shard).db(self.db), key))
+                self.find(key, Use::Peek)
             }
         };
-        match self.edit_found(shard, hash, key) {
-            Ok(Some(edit)) => Ok(edit),
-            Ok(None) => unreachable!("it was put there"),
-            Err(wrong) => Err(wrong),
-        }
+        let found = at.map_or(Ok(None), |at| self.edit_at(at, key))?;
+        Ok(found.expect("it was there or was put there"))
     }
 
     /// The secret with which members of new collections are hashed.

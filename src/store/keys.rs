@@ -5,6 +5,7 @@
 //! [`Keys::changed`].
 
 use super::access::{self, Lfu};
+use super::db::Weight;
 use super::{Db, Hand, Store, Value};
 use crate::base::time::Now;
 use crate::ds::{Mut, Owned, Payload, Ref, View};
@@ -199,16 +200,14 @@ impl Keys<'_> {
         let keeps_count = self.policy.lfu.is_some();
         let store = self.hand.store(shard);
         let db = store.db_mut(index);
-        if let Payload::Boxed(value) = &payload {
-            db.weigh(value);
-        }
+        let came = Weight::of_payload(&payload);
         let (entry, old, existed) = db.table_mut().upsert_mut(hash, key, payload, expire_at);
         // As in Redis, a key that is overwritten keeps its count of uses.
         if access.is_some() || !(existed && keeps_count) {
             entry.set_access(access.unwrap_or(fresh));
         }
+        db.account(key, Weight::of_old(old.as_ref()), came);
         if let Some(value) = old {
-            db.unweigh(&value);
             store.discard_value(value);
         }
     }
@@ -220,14 +219,12 @@ impl Keys<'_> {
         let index = self.db;
         let store = self.hand.store(shard);
         let db = store.db_mut(index);
-        if let Payload::Boxed(value) = &payload {
-            db.weigh(value);
-        }
+        let came = Weight::of_payload(&payload);
         let Some(mut entry) = db.table_mut().get_mut(hash, key) else { return };
         let old = entry.set_payload(payload);
         entry.set_mark(mark);
+        db.account(key, Weight::of_old(old.as_ref()), came);
         if let Some(value) = old {
-            db.unweigh(&value);
             store.discard_value(value);
         }
     }
@@ -242,7 +239,7 @@ impl Keys<'_> {
             return None;
         }
         let value = entry.set_payload(Payload::Int(0))?;
-        db.unweigh(&value);
+        db.account(key, Weight::of(&value), Weight::default());
         Some(value)
     }
 
@@ -274,7 +271,7 @@ impl Keys<'_> {
         let (expire_at, access, mark) = (entry.expire_at(), entry.access(), entry.mark());
         let value = entry.remove();
         if let Owned::Boxed(value) = &value {
-            db.unweigh(value);
+            db.account(key, Weight::of(value), Weight::default());
         }
         Some(Taken { value, expire_at, access, mark })
     }
@@ -337,7 +334,7 @@ impl Store {
         let db = self.db_mut(db);
         let Some(entry) = db.table_mut().get_mut(hash, key) else { return };
         if let Owned::Boxed(value) = entry.remove() {
-            db.unweigh(&value);
+            db.account(key, Weight::of(&value), Weight::default());
             self.discard_value(value);
         }
     }

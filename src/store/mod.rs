@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!  Store ── Db 0 .. Db n (SELECT)          one per logical database, empty ones cost next to nothing
+//!            ├─ FieldExpiry                which hashes have fields that expire, only when there are some
 //!            └─ Table<Value>               key, TTL, access clock and short values in one block per key
 //!                └─ Value                  what does not fit there: large strings, lists, sets, hashes, ...
 //! ```
@@ -13,6 +14,7 @@
 pub mod access;
 mod db;
 mod edit;
+mod field_expiry;
 mod hand;
 mod keys;
 #[expect(clippy::module_inception, reason = "it holds Store")]

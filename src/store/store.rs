@@ -13,6 +13,8 @@ pub struct Tally {
     pub misses: u64,
     /// Keys that expired.
     pub expired: u64,
+    /// Fields of hashes that expired.
+    pub expired_fields: u64,
     /// Keys removed to make room.
     pub evicted: u64,
 }
@@ -23,6 +25,7 @@ impl Tally {
         self.hits += other.hits;
         self.misses += other.misses;
         self.expired += other.expired;
+        self.expired_fields += other.expired_fields;
         self.evicted += other.evicted;
     }
 }
@@ -168,7 +171,8 @@ impl Store {
         self.dbs.iter().map(Db::bytes).sum()
     }
 
-    /// Removes expired keys, at most `budget` entries looked at; how many were. Removals are counted.
+    /// Removes expired keys and fields of hashes, at most about `budget` entries looked at; how many were. Removals are
+    /// counted.
     pub fn expire_slice(&mut self, now_ms: i64, budget: usize) -> Expired {
         let mut total = Expired::default();
         let mut gone = self.is_observed().then(Vec::new);
@@ -176,17 +180,21 @@ impl Store {
             if total.looked_at >= budget {
                 break;
             }
-            total.add(db.expire_slice(now_ms, budget - total.looked_at, &mut self.garbage, &mut |key| {
+            let mut note = |key: &[u8]| {
                 if let Some(gone) = &mut gone {
                     gone.push((i, Box::from(key)));
                 }
-            }));
+            };
+            total.add(db.expire_slice(now_ms, budget - total.looked_at, &mut self.garbage, &mut note));
+            let left = budget.saturating_sub(total.looked_at);
+            total.add(db.expire_fields(now_ms, left, &mut self.garbage, &mut note));
         }
         for (db, key) in gone.into_iter().flatten() {
             let key: Box<[u8]> = key;
             self.note_change(db, &key);
         }
         self.tally.expired += total.removed as u64;
+        self.tally.expired_fields += total.fields as u64;
         total
     }
 }

@@ -83,6 +83,15 @@ impl Value {
         }
     }
 
+    /// As [`Collection::min_expire`].
+    #[inline]
+    pub fn min_expire(&self) -> Option<i64> {
+        match self {
+            Value::Hash(hash) => hash.min_expire(),
+            Value::Str(_) | Value::List(_) | Value::Set(_) | Value::Zset(_) | Value::Stream(_) => None,
+        }
+    }
+
     fn encoding(&self) -> &'static str {
         match self {
             Value::Str(_) => "raw",
@@ -107,10 +116,15 @@ pub trait Collection: Sized {
     fn heap_bytes(&self) -> usize;
     /// Whether its key is to go.
     fn is_empty(&self) -> bool;
+    /// None of its parts expires before this, unix ms; None when no part ever does. Its key is filed under that time.
+    #[inline]
+    fn min_expire(&self) -> Option<i64> {
+        None
+    }
 }
 
 macro_rules! collections {
-    ($($kind:ident),*) => {$(
+    ($($kind:ident $({$($more:item)*})?),*) => {$(
         impl Collection for $kind {
             #[inline]
             fn of(value: &Value) -> Option<&Self> {
@@ -133,11 +147,24 @@ macro_rules! collections {
             fn is_empty(&self) -> bool {
                 $kind::is_empty(self)
             }
+
+            $($($more)*)?
         }
     )*};
 }
 
-collections!(List, Set, Zset, Hash, Stream);
+collections!(
+    List,
+    Set,
+    Zset,
+    Hash {
+        #[inline]
+        fn min_expire(&self) -> Option<i64> {
+            Hash::min_expire(self)
+        }
+    },
+    Stream
+);
 
 /// The type of an entry's value.
 pub fn kind(entry: &Ref<'_, Value>) -> Kind {

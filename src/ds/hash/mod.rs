@@ -111,6 +111,13 @@ impl Hash {
         hash
     }
 
+    /// The same of fields, values and expiries, in order.
+    pub fn of_triples(pack: Listpack, shape: &Shape) -> Hash {
+        let mut hash = Hash::Other(Box::new(Other::PackEx(pack)));
+        hash.convert_if_long(shape);
+        hash
+    }
+
     /// An empty hash that is a table from the start.
     pub fn table(seed: u64) -> Hash {
         Hash::Other(Box::new(Other::Table(Box::new(Fields::new(seed)))))
@@ -265,6 +272,17 @@ impl Hash {
             Hash::Other(other) => match &**other {
                 Other::PackEx(pack) => Box::new(packed::triples(pack)),
                 Other::Table(fields) => Box::new(fields.iter()),
+            },
+        }
+    }
+
+    /// Gives all fields to `f`.
+    pub fn for_each(&self, f: &mut dyn FnMut(Field<'_>)) {
+        match self {
+            Hash::Pack(pack) => packed::pairs(pack).for_each(f),
+            Hash::Other(other) => match &**other {
+                Other::PackEx(pack) => packed::triples(pack).for_each(f),
+                Other::Table(fields) => fields.iter().for_each(f),
             },
         }
     }

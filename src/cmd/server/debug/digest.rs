@@ -13,7 +13,6 @@
 
 use super::rows::permit;
 use crate::cmd::{Cx, Done, Outcome, Where};
-use crate::ds::list::End;
 use crate::ds::{Ref, View};
 use crate::resp::Args;
 use crate::store::{Kind, Route, ShardSet, Value, kind};
@@ -51,7 +50,17 @@ impl Digest {
                 true
             }),
             View::Boxed(Value::Zset(_)) => {}
-            View::Boxed(Value::Hash(_)) => {}
+            View::Boxed(Value::Hash(hash)) => {
+                for field in hash.iter() {
+                    let mut one = Digest::default();
+                    field.name.with(|name| one.mix(name));
+                    with_text(&field.value, |text| one.mix(text));
+                    if field.expire_at.is_some() {
+                        one.xor(b"!!hexpire!!");
+                    }
+                    self.xor(&one.0);
+                }
+            }
             View::Boxed(Value::Stream(_)) => {}
         }
         if entry.expire_at().is_some() {

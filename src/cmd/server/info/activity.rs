@@ -89,7 +89,7 @@ fn traffic(text: &mut Text, view: &View<'_>) {
 
 fn keys(text: &mut Text, view: &View<'_>) {
     let tally = &view.total.tally;
-    text.field("expired_subkeys", 0);
+    text.field("expired_subkeys", tally.expired_fields);
     text.field("expired_keys", tally.expired);
     text.ratio("expired_stale_perc", 0.0);
     zeros(text, &["expired_time_cap_reached_count", "expire_cycle_cpu_milliseconds"]);

@@ -6,11 +6,10 @@ use crate::cmd::server::text::Text;
 /// One line per database that has keys.
 pub fn keyspace(text: &mut Text, view: &View<'_>) {
     for (i, db) in view.total.dbs.iter().enumerate().filter(|(_, db)| db.keys > 0) {
-        let (keys, expires, ttl) = (db.keys, db.expires, db.avg_ttl_ms);
-        // Hash fields have no TTL in this release.
+        let (keys, expires, ttl, fields) = (db.keys, db.expires, db.avg_ttl_ms, db.field_expires);
         text.field(
             format_args!("db{i}"),
-            format_args!("keys={keys},expires={expires},avg_ttl={ttl},subexpiry=0"),
+            format_args!("keys={keys},expires={expires},avg_ttl={ttl},subexpiry={fields}"),
         );
     }
 }

@@ -104,8 +104,14 @@ mod tests {
             report.tally.hits = 4;
             report.errors.note(b"WRONGTYPE x");
             report.dbs = vec![DbReport::default(); 16];
-            report.dbs[3] =
-                DbReport { keys: 7, expires: 1, avg_ttl_ms: 50, table_bytes: 100, value_bytes: 900 };
+            report.dbs[3] = DbReport {
+                keys: 7,
+                expires: 1,
+                avg_ttl_ms: 50,
+                field_expires: 2,
+                table_bytes: 100,
+                value_bytes: 900,
+            };
         }
         let reply = world.run("INFO everything");
         for (name, value) in [
@@ -119,7 +125,7 @@ mod tests {
             ("instantaneous_input_kbps", "2.00"),
             ("keyspace_hits", "8"),
             ("errorstat_WRONGTYPE", "count=2"),
-            ("db3", "keys=14,expires=2,avg_ttl=50,subexpiry=0"),
+            ("db3", "keys=14,expires=2,avg_ttl=50,subexpiry=4"),
             ("kring_hops", "4"),
             ("role", "master"),
             ("shard0", "core=3,keys=7,clients=5,commands=10,bytes=1000,borrows=0,hops=2,loans=0"),

@@ -1,0 +1,81 @@
+//! How the commands find a hash, its fields, and what of them is past its time.
+
+use crate::cmd::Cx;
+use crate::cmd::strings::Text;
+use crate::ds::View;
+use crate::ds::hash::{Field, Found, Hash, Shape};
+use crate::resp::{Error, Out};
+use bytes::Bytes;
+
+/// What hashes go by, as the configuration says at the moment.
+#[inline]
+pub fn shape(cx: &Cx<'_>) -> Shape {
+    let config = cx.env.config;
+    let limit = |knob: u64| usize::try_from(knob).unwrap_or(usize::MAX);
+    Shape {
+        entries: limit(config.hash_max_listpack_entries),
+        value: limit(config.hash_max_listpack_value),
+        seed: cx.keys.seed(),
+    }
+}
+
+/// A value as a string that can be a reply.
+#[inline]
+pub fn text<'a>(value: &View<'a, Bytes>) -> Text<'a> {
+    match value {
+        View::Int(n) => Text::Int(*n),
+        View::Bytes(text) => Text::Bytes(text),
+        View::Boxed(text) => Text::Shared(text),
+    }
+}
+
+/// Whether an expiry has come.
+#[inline]
+pub fn due(expire_at: Option<i64>, now_ms: i64) -> bool {
+    expire_at.is_some_and(|at| at <= now_ms)
+}
+
+/// A field that was asked for.
+pub enum Asked<'a> {
+    There(Found<'a>),
+    Absent,
+    /// It is past its time: the caller removes it.
+    Due,
+}
+
+/// Looks a field up.
+#[inline]
+pub fn ask<'a>(hash: &'a Hash, field: &[u8], now_ms: i64) -> Asked<'a> {
+    match hash.get(field) {
+        None => Asked::Absent,
+        Some(found) if due(found.expire_at, now_ms) => Asked::Due,
+        Some(found) => Asked::There(found),
+    }
+}
+
+/// Removes fields that a reader found past their time, and the key if none is left.
+#[cold]
+pub fn bury(cx: &mut Cx<'_>, key: &[u8], fields: &[&[u8]]) -> Result<(), Error> {
+    let Some(mut hash) = cx.keys.edit::<Hash>(key)? else { return Ok(()) };
+    let gone = fields.iter().filter(|field| hash.remove(field)).count();
+    hash.sweep();
+    note_expired(cx, key, gone);
+    Ok(())
+}
+
+/// Counts fields that expired.
+pub fn note_expired(cx: &mut Cx<'_>, key: &[u8], fields: usize) {
+    cx.keys.store_of(key).tally.expired_fields += fields as u64;
+}
+
+/// Counts as many changes.
+#[inline]
+pub fn note_changes(cx: &mut Cx<'_>, key: &[u8], changes: usize) {
+    cx.keys.store_of(key).dirty += changes as u64;
+}
+
+/// Replies with the name of a field.
+#[inline]
+pub fn reply_name(out: &mut Out, field: &Field<'_>) {
+    field.name.with(|name| out.bulk(name));
+}

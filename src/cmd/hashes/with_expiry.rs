@@ -1,0 +1,261 @@
+//! Reading and writing fields together with their expiries: HGETEX, HSETEX (of Redis 8).
+
+use super::lookup::{Asked, ask, note_changes, note_expired, shape, text};
+use super::times::{Fields, Unit};
+use crate::base::number::parse_i64;
+use crate::cmd::row::{category, flag, key};
+use crate::cmd::{Command, Cx, Done, KeySpec, Outcome, Plan};
+use crate::ds::hash::{Expiry, Hash};
+use crate::resp::{Args, Error};
+
+/// This file's rows.
+pub const COMMANDS: &[Command] = &[
+    Command {
+        name: "hgetex",
+        full_name: "hgetex",
+        arity: -5,
+        flags: flag::WRITE | flag::FAST,
+        categories: category::HASH,
+        keys: &[KeySpec::one(1, key::RW | key::ACCESS | key::UPDATE).with_notes("It changes expiries.")],
+        plan: Plan::Owner,
+        run: hgetex,
+        summary: "Gives the values of fields and sets or removes their expiry.",
+        since: "8.0.0",
+        group: "hash",
+        complexity: "O(N) for N fields.",
+        syntax: "key:key [expiration:(EX seconds:integer | PX milliseconds:integer | EXAT unix-time-seconds:unix-time \
+                 | PXAT unix-time-milliseconds:unix-time | persist=PERSIST)] \
+                 FIELDS fields:(numfields:integer field:string ...)",
+        ..Command::BASE
+    },
+    Command {
+        name: "hsetex",
+        full_name: "hsetex",
+        arity: -6,
+        flags: flag::WRITE | flag::DENYOOM | flag::FAST,
+        categories: category::HASH,
+        keys: &[KeySpec::one(1, key::RW | key::UPDATE)],
+        plan: Plan::Owner,
+        run: hsetex,
+        summary: "Sets fields and their expiry.",
+        since: "8.0.0",
+        group: "hash",
+        complexity: "O(N) for N fields.",
+        syntax: "key:key [condition:(fnx=FNX | fxx=FXX)] \
+                 [expiration:(EX seconds:integer | PX milliseconds:integer | EXAT unix-time-seconds:unix-time \
+                 | PXAT unix-time-milliseconds:unix-time | keepttl=KEEPTTL)] \
+                 FIELDS fields:(numfields:integer data:(field:string value:string) ...)",
+        ..Command::BASE
+    },
+];
+
+/// What HGETEX does to the expiries.
+#[derive(Clone, Copy)]
+enum Change {
+    Nothing,
+    Persist,
+    /// Unix ms.
+    At(i64),
+}
+
+fn parse_hgetex<'a>(
+    args: Args<'a>,
+    now_ms: i64,
+    command: &'static str,
+) -> Result<(Change, Fields<'a>), Error> {
+    let (change, at) = if let Some(unit) = Unit::of(args.at(2)) {
+        (Change::At(unit.time(args.at(3), now_ms, command)?), 4)
+    } else if args.is(2, "persist") {
+        (Change::Persist, 3)
+    } else {
+        (Change::Nothing, 2)
+    };
+    Ok((change, Fields::of_reader(args, at)?))
+}
+
+fn hgetex(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
+    let (key, now_ms, command) = (args.at(1), cx.keys.now.ms(), cx.row.full_name);
+    // The type comes before the arguments.
+    let Some(mut hash) = cx.keys.edit::<Hash>(key)? else {
+        let (_, fields) = parse_hgetex(args, now_ms, command)?;
+        cx.out.array(fields.len());
+        fields.iter().for_each(|_| cx.out.null());
+        return Ok(Outcome::Done);
+    };
+    let (change, fields) = parse_hgetex(args, now_ms, command)?;
+    if !matches!(change, Change::Nothing) {
+        hash.carry_expiries();
+    }
+    let (mut changed, mut gone) = (0, 0);
+    cx.out.array(fields.len());
+    for field in fields.iter() {
+        let had = match ask(&hash, field, now_ms) {
+            Asked::Absent => {
+                cx.out.null();
+                continue;
+            }
+            Asked::Due => {
+                cx.out.null();
+                hash.remove(field);
+                gone += 1;
+                continue;
+            }
+            Asked::There(found) => {
+                text(&found.value).reply(cx.out);
+                found.expire_at
+            }
+        };
+        match change {
+            Change::Nothing => continue,
+            Change::Persist if had.is_none() => continue,
+            Change::Persist => drop(hash.set_expire(field, None)),
+            Change::At(at) if at > now_ms => drop(hash.set_expire(field, Some(at))),
+            Change::At(_) => {
+                hash.remove(field);
+                gone += 1;
+            }
+        }
+        changed += 1;
+    }
+    hash.sweep();
+    note_expired(cx, key, gone);
+    note_changes(cx, key, changed);
+    Ok(Outcome::Done)
+}
+
+/// When HSETEX sets.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum When {
+    /// FNX
+    NoneThere,
+    /// FXX
+    AllThere,
+}
+
+/// What HSETEX gives the fields.
+#[derive(Clone, Copy)]
+enum Given {
+    /// KEEPTTL
+    Keep,
+    /// Unix ms.
+    At(i64),
+}
+
+/// What HSETEX was asked for.
+struct Wish<'a> {
+    when: Option<When>,
+    given: Option<Given>,
+    /// Fields and values in turn.
+    pairs: Args<'a>,
+}
+
+impl<'a> Wish<'a> {
+    fn parse(args: Args<'a>, now_ms: i64, command: &'static str) -> Result<Wish<'a>, Error> {
+        let (mut when, mut given) = (None, None);
+        let mut i = 2;
+        while i < args.len() {
+            let word = args.at(i);
+            if args.is(i, "fields") {
+                return Ok(Wish { when, given, pairs: pairs(args, i, command)? });
+            }
+            let unit = Unit::of(word);
+            if unit.is_some() || args.is(i, "keepttl") {
+                if given.is_some() {
+                    return Err(Error::text_of(
+                        "ERR Only one of EX, PX, EXAT, PXAT or KEEPTTL arguments can be specified",
+                    ));
+                }
+                given = Some(match unit {
+                    None => Given::Keep,
+                    Some(unit) => {
+                        i += 1;
+                        let time = args.get(i).ok_or(Error::text_of("ERR missing expire time"))?;
+                        Given::At(unit.time(time, now_ms, command)?)
+                    }
+                });
+            } else if args.is(i, "fxx") || args.is(i, "fnx") {
+                let said = if args.is(i, "fxx") { When::AllThere } else { When::NoneThere };
+                if when.replace(said).is_some() {
+                    return Err(Error::text_of("ERR Only one of FXX or FNX arguments can be specified"));
+                }
+            } else {
+                let word = String::from_utf8_lossy(word);
+                return Err(Error::text_of(format!("ERR unknown argument: {word}")));
+            }
+            i += 1;
+        }
+        Err(Error::Arity(command))
+    }
+}
+
+/// The fields and values behind `FIELDS n`, which is argument `at`.
+fn pairs<'a>(args: Args<'a>, at: usize, command: &'static str) -> Result<Args<'a>, Error> {
+    if at + 3 >= args.len() {
+        return Err(Error::Arity(command));
+    }
+    let number = parse_i64(args.at(at + 1)).filter(|n| (1..=i64::from(i32::MAX)).contains(n));
+    let number = number.ok_or(Error::text_of("ERR invalid number of fields"))?;
+    let rest = args.from(at + 2);
+    if rest.len() % 2 != 0 || number as usize != rest.len() / 2 {
+        return Err(Error::Arity(command));
+    }
+    Ok(rest)
+}
+
+fn hsetex(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
+    let (key, now_ms) = (args.at(1), cx.keys.now.ms());
+    let wish = Wish::parse(args, now_ms, cx.row.full_name)?;
+    let shape = shape(cx);
+    let mut hash = cx.keys.edit_or(key, Hash::new)?;
+    let (holds, past) = holds(&mut hash, &wish, now_ms);
+    if !holds {
+        hash.sweep();
+        note_expired(cx, key, past);
+        cx.out.int(0);
+        return Ok(Outcome::Done);
+    }
+    if matches!(wish.given, Some(Given::At(_))) {
+        hash.carry_expiries();
+    }
+    let mut gone = past;
+    for i in (0..wish.pairs.len()).step_by(2) {
+        let field = wish.pairs.at(i);
+        // What has come to its end is not kept.
+        let keeps = wish.given.is_some() && !matches!(ask(&hash, field, now_ms), Asked::Due);
+        hash.set(field, wish.pairs.at(i + 1), if keeps { Expiry::Keep } else { Expiry::Clear }, &shape);
+        match wish.given {
+            Some(Given::At(at)) if at > now_ms => drop(hash.set_expire(field, Some(at))),
+            Some(Given::At(_)) => {
+                hash.remove(field);
+                gone += 1;
+            }
+            Some(Given::Keep) | None => {}
+        }
+    }
+    hash.sweep();
+    note_expired(cx, key, gone);
+    note_changes(cx, key, wish.pairs.len() / 2);
+    cx.out.int(1);
+    Ok(Outcome::Done)
+}
+
+/// Whether the condition holds, and how many fields past their time were removed while it was looked at.
+fn holds(hash: &mut Hash, wish: &Wish<'_>, now_ms: i64) -> (bool, usize) {
+    let mut past = 0;
+    let Some(when) = wish.when else { return (true, past) };
+    for field in wish.pairs.iter().step_by(2) {
+        let there = match ask(hash, field, now_ms) {
+            Asked::There(_) => true,
+            Asked::Absent => false,
+            Asked::Due => {
+                hash.remove(field);
+                past += 1;
+                false
+            }
+        };
+        if there != (when == When::AllThere) {
+            return (false, past);
+        }
+    }
+    (true, past)
+}
