@@ -151,7 +151,8 @@ impl Db {
         Expired { looked_at, removed, fields: 0 }
     }
 
-    /// Removes fields of hashes whose time has come, and keys that have none left; names the keys to `changed`.
+    /// Removes fields of hashes whose time has come, and keys that have none left; names the keys to `changed`. Half of the
+    /// budget finds the hashes, and all of these get a share of the rest: none can be passed over again and again.
     pub(super) fn expire_fields(
         &mut self,
         now_ms: i64,
@@ -161,19 +162,18 @@ impl Db {
     ) -> Expired {
         let mut due = Vec::new();
         let mut total = Expired::default();
-        total.looked_at = self.field_expiry.take_due(now_ms, budget, &mut |key| due.push(key.to_vec()));
-        for key in due {
-            let left = budget.saturating_sub(total.looked_at);
-            let before = total.fields;
-            self.expire_fields_of(&key, now_ms, left, &mut total, garbage);
+        total.looked_at = self.field_expiry.take_due(now_ms, budget / 2, &mut |key| due.push(key.to_vec()));
+        for (i, key) in due.iter().enumerate() {
+            let (share, before) = (budget.saturating_sub(total.looked_at) / (due.len() - i), total.fields);
+            self.expire_fields_of(key, now_ms, share.max(1), &mut total, garbage);
             if total.fields != before {
-                changed(&key);
+                changed(key);
             }
         }
         total
     }
 
-    /// One hash of those; files its key anew. Without budget it stays as it is, and due.
+    /// One hash of those; files its key anew.
     fn expire_fields_of(
         &mut self,
         key: &[u8],
@@ -185,7 +185,7 @@ impl Db {
         let Some(mut entry) = self.table.get_mut(self.table.hash(key), key) else { return };
         let ViewMut::Boxed(Value::Hash(hash)) = entry.view_mut() else { return };
         let before = hash.heap_bytes();
-        let (looked_at, fields) = if budget == 0 { (0, 0) } else { hash.expire_slice(now_ms, budget) };
+        let (looked_at, fields) = hash.expire_slice(now_ms, budget);
         let (empty, after, due) = (hash.is_empty(), hash.heap_bytes(), hash.min_expire());
         total.looked_at += looked_at;
         total.fields += fields;
