@@ -13,6 +13,7 @@ const NEWER: &[(&str, &str)] = &[
     ("client|kill", "syntax"), // MAXAGE
     ("lcs", "syntax"),         // the name of MINMATCHLEN's argument
     ("pfmerge", "syntax"),     // sources may be left out
+    ("hscan", "syntax"),       // NOVALUES
 ];
 
 fn named(bits: u32, table: &[(u32, &str)], prefix: &str) -> String {

@@ -16,6 +16,7 @@ const SCRIPTS: &[(&str, &str)] = &[
     ("hyperloglogs", include_str!("cases/hyperloglogs.txt")),
     ("keys", include_str!("cases/keys.txt")),
     ("lifetimes", include_str!("cases/lifetimes.txt")),
+    ("hashes", include_str!("cases/hashes.txt")),
     ("connection", include_str!("cases/connection.txt")),
     ("server", include_str!("cases/server.txt")),
     ("command", include_str!("cases/command.txt")),

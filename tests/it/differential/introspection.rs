@@ -81,7 +81,7 @@ fn command_info_states_the_facts_of_redis() {
 }
 
 /// Commands whose arguments 7.4 describes otherwise: a new filter, another name.
-const NEWER: &[&str] = &["client|kill", "lcs", "pfmerge"];
+const NEWER: &[&str] = &["client|kill", "lcs", "pfmerge", "hscan"];
 
 /// Since, group and the tree of arguments. Summaries are kring's own words; `display_text` came with 7.2, `token` and the
 /// rest are as in 7.0.

@@ -4,6 +4,7 @@
 //! rows      the commands as data: a weight, a template, how replies compare
 //! grammar   templates to requests      values   keys, numbers and strings that sit on edges
 //! pair      two servers and the connections to both      compare   when two replies are the same
+//! hashes    rounds of one family, in every encoding
 //! rounds    random batches; the whole dataset compared at the end of a round
 //! cases     fixed scripts, a file a family (cases/*.txt)
 //! bytes     requests no client library sends: inline, broken, cut off
@@ -20,7 +21,11 @@ mod cases;
 mod compare;
 mod dumps;
 mod grammar;
+<<<<<<< HEAD
 mod hyperloglogs;
+=======
+mod hashes;
+>>>>>>> 5b57a47 (Hashes against redis-server: rounds, scripts, dumps both ways)
 mod introspection;
 mod known;
 mod lists;
