@@ -3,6 +3,7 @@
 //! | module | what |
 //! |---|---|
 //! | [`crc64`] | the checksum of RDB files and DUMP payloads |
+//! | [`lzf`] | the compression of RDB strings |
 //! | [`ziplist`] | the short lists of older files |
 //! | [`rdb_string`] | lengths and strings as RDB writes them |
 //! | [`value`] | a value of any type as RDB writes it; one file a type: `rdb_list`, `rdb_set`, `rdb_zset`, `rdb_hash`, `rdb_stream` |

@@ -21,6 +21,7 @@
 use super::Corrupt;
 use super::rdb_string::{decode_len, decode_string, encode_len, encode_string, take};
 use super::value::Reading;
+use super::ziplist::Ziplist;
 use crate::ds::hash::{EXPIRE_MAX, Expiry, Hash, Shape, with_text};
 use crate::ds::listpack::{Element, Listpack};
 use std::collections::HashSet;
@@ -106,6 +107,10 @@ pub fn decode(kind: u8, input: &mut &[u8], reading: &Reading<'_>) -> Result<Hash
             decode_time(input)?;
             of_triples(&listpack(input)?, &shape)
         }
+        ZIPLIST => {
+            let pack = Ziplist::parse(&decode_string(input)?.into_bytes())?.to_listpack();
+            if pack.is_empty() { Err(Corrupt) } else { of_pairs(pack, &shape) }
+        }
         ZIPMAP => of_zipmap(&decode_string(input)?.into_bytes(), &shape),
         _ => Err(Corrupt),
     }
@@ -168,10 +173,12 @@ fn canonical(element: Element<'_>) -> Element<'_> {
 /// Whether every name comes once; they are canonical.
 fn differ<'a>(mut names: impl Iterator<Item = Element<'a>>) -> bool {
     let mut met = HashSet::new();
-    names.all(|name| met.insert(match name {
-        Element::Int(n) => (Some(n), &b""[..]),
-        Element::Str(text) => (None, text),
-    }))
+    names.all(|name| {
+        met.insert(match name {
+            Element::Int(n) => (Some(n), &b""[..]),
+            Element::Str(text) => (None, text),
+        })
+    })
 }
 
 fn of_pairs(pack: Listpack, shape: &Shape) -> Result<Hash, Corrupt> {
@@ -180,7 +187,12 @@ fn of_pairs(pack: Listpack, shape: &Shape) -> Result<Hash, Corrupt> {
         return Err(Corrupt);
     }
     let as_it_is = elements.iter().eq(pack.iter().collect::<Vec<_>>().iter());
-    let pack = if as_it_is { drop(elements); pack } else { pack_of(&elements) };
+    let pack = if as_it_is {
+        drop(elements);
+        pack
+    } else {
+        pack_of(&elements)
+    };
     Ok(Hash::of_pairs(pack, shape))
 }
 
@@ -236,4 +248,241 @@ fn zipmap_len(rest: &mut &[u8]) -> Result<Option<usize>, Corrupt> {
         }
         short => Some(usize::from(short)),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::ziplist::tests::ziplist;
+    use super::*;
+    use crate::base::prng::{seeded, xorshift};
+    use crate::config::Config;
+
+    type Content = Vec<(Vec<u8>, Vec<u8>, Option<i64>)>;
+
+    fn read(kind: u8, bytes: &[u8]) -> Result<Hash, Corrupt> {
+        let mut input = bytes;
+        let hash = decode(kind, &mut input, &Reading { config: &Config::default(), seed: 7 })?;
+        if input.is_empty() { Ok(hash) } else { Err(Corrupt) }
+    }
+
+    fn content(hash: &Hash) -> Content {
+        let mut all: Content = hash
+            .iter()
+            .map(|f| (f.name.to_vec(), with_text(&f.value, <[u8]>::to_vec), f.expire_at))
+            .collect();
+        all.sort();
+        all
+    }
+
+    fn written(hash: &Hash) -> (u8, Vec<u8>) {
+        let mut out = Vec::new();
+        let kind = encode(&mut out, hash, true);
+        (kind, out)
+    }
+
+    /// A hash of so many fields; every `expires`th has an expiry.
+    fn sample(fields: usize, expires: usize, entries: usize) -> Hash {
+        let shape = Shape { entries, value: 64, seed: 7 };
+        let mut hash = Hash::new();
+        for i in 0..fields {
+            let name = if i % 3 == 0 { i.to_string() } else { format!("field:{i}") };
+            let value = if i == 7 { "v".repeat(3_000) } else { (i * 977 % 1_000).to_string() };
+            hash.set(name.as_bytes(), value.as_bytes(), Expiry::Clear, &shape);
+            if expires != 0 && i % expires == 0 {
+                hash.set_expire(name.as_bytes(), Some(1_700_000_000_000 + (i * 7_919 % 1_000) as i64));
+            }
+        }
+        hash
+    }
+
+    fn samples() -> Vec<(u8, Hash)> {
+        vec![
+            (LISTPACK, sample(5, 0, 512)),
+            (LISTPACK_EX, sample(6, 2, 512)),
+            (TABLE, sample(10, 0, 512)),
+            (TABLE, sample(600, 0, 512)),
+            (TABLE_EX, sample(600, 3, 512)),
+            (TABLE_EX, sample(4, 1, 0)),
+        ]
+    }
+
+    #[test]
+    fn every_form_is_read_back() {
+        for (kind, hash) in samples() {
+            let (number, bytes) = written(&hash);
+            assert_eq!(number, kind);
+            let back = read(kind, &bytes).expect("whole");
+            assert_eq!(content(&back), content(&hash), "{kind}");
+            assert_eq!(back.min_expire().is_some(), hash.min_expire().is_some());
+            if hash.len() > 512 || kind == LISTPACK || kind == LISTPACK_EX {
+                assert_eq!(back.encoding(), hash.encoding(), "{kind}");
+            }
+            for cut in 0..bytes.len().min(400) {
+                assert!(read(kind, &bytes[..cut]).is_err(), "{kind} cut to {cut}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_listpackex_without_expiries_is_written_for_redis_7_0() {
+        let mut hash = sample(6, 2, 512);
+        for i in ["0", "field:2", "field:4"] {
+            assert!(hash.set_expire(i.as_bytes(), None));
+        }
+        let (kind, bytes) = written(&hash);
+        assert_eq!((kind, hash.encoding()), (LISTPACK, "listpackex"));
+        assert_eq!(content(&read(kind, &bytes).expect("whole")), content(&hash));
+    }
+
+    #[test]
+    fn older_forms_are_read() {
+        let elements = [Element::Str(b"a"), Element::Int(1), Element::Str(b"b"), Element::Str(b"12")];
+        let expected: Content = vec![(b"a".into(), b"1".into(), None), (b"b".into(), b"12".into(), None)];
+        let string = |text: &[u8]| {
+            let mut out = Vec::new();
+            encode_string(&mut out, text, false);
+            out
+        };
+        let hash = read(ZIPLIST, &string(&ziplist(&elements))).expect("whole");
+        assert_eq!((content(&hash), hash.encoding()), (expected.clone(), "listpack"));
+        assert!(hash.get(b"b").is_some());
+        assert!(read(ZIPLIST, &string(&ziplist(&elements[..3]))).is_err(), "half a field");
+        assert!(read(ZIPLIST, &string(&ziplist(&[]))).is_err(), "no field");
+        // Fields "a" and "b"; a free byte behind the value of the first.
+        let zipmap = b"\x02\x01a\x01\x011x\x01b\x02\x0012\xff";
+        assert_eq!(content(&read(ZIPMAP, &string(zipmap)).expect("whole")), expected);
+        let long = [b"\xfe\x01a\xfe\x2c\x01\x00\x00\x00".as_slice(), &[b'v'; 300], b"\xff"].concat();
+        let hash = read(ZIPMAP, &string(&long)).expect("whole");
+        assert_eq!((hash.len(), hash.encoding()), (1, "hashtable"));
+        for bad in [
+            b"\x03\x01a\x01\x001\xff".as_slice(),
+            b"\x01\x01a\x01\x001",
+            b"\x01\x01a\x01\x001\xffx",
+            b"\x02\x01a\x01\x001\x01a\x01\x001\xff",
+            b"\x00\xff",
+            b"",
+        ] {
+            assert!(read(ZIPMAP, &string(bad)).is_err(), "{bad:?}");
+        }
+    }
+
+    /// The forms of Redis 7.4: two fields, one with an expiry; the candidates' ones hold absolute times.
+    #[test]
+    fn forms_with_expiries_are_those_of_redis() {
+        let expected: Content =
+            vec![(b"a".into(), b"x".into(), Some(1_700_000_000_000)), (b"b".into(), b"y".into(), None)];
+        let at = 1_700_000_000_000i64;
+        let table = [&at.to_le_bytes()[..], b"\x02\x01\x01a\x01x\x00\x01b\x01y"].concat();
+        assert_eq!(content(&read(TABLE_EX, &table).expect("whole")), expected);
+        let mut early = vec![2];
+        encode_len(&mut early, at as u64);
+        early.extend_from_slice(b"\x01a\x01x\x00\x01b\x01y");
+        assert_eq!(content(&read(EARLY_TABLE_EX, &early).expect("whole")), expected);
+        let pack = pack_of(&[
+            Element::Str(b"a"),
+            Element::Str(b"x"),
+            Element::Int(at),
+            Element::Str(b"b"),
+            Element::Str(b"y"),
+            Element::Int(0),
+        ]);
+        let mut string = Vec::new();
+        encode_string(&mut string, pack.as_bytes(), false);
+        let hash = read(EARLY_LISTPACK_EX, &string).expect("whole");
+        assert_eq!((content(&hash), hash.encoding()), (expected.clone(), "listpackex"));
+        let whole = [&at.to_le_bytes()[..], &string].concat();
+        let hash = read(LISTPACK_EX, &whole).expect("whole");
+        assert_eq!(written(&hash), (LISTPACK_EX, whole));
+    }
+
+    #[test]
+    fn what_no_hash_can_be_is_refused() {
+        let packed = |elements: &[Element<'_>]| {
+            let mut out = Vec::new();
+            encode_string(&mut out, pack_of(elements).as_bytes(), false);
+            out
+        };
+        let (a, one) = (Element::Str(b"a"), Element::Int(1));
+        assert!(read(LISTPACK, &packed(&[])).is_err());
+        assert!(read(LISTPACK, &packed(&[a])).is_err());
+        assert!(read(LISTPACK, &packed(&[a, one, a, one])).is_err(), "twice");
+        assert!(
+            read(LISTPACK, &packed(&[one, a, Element::Str(b"1"), a])).is_err(),
+            "twice, as number and as text"
+        );
+        assert!(read(EARLY_LISTPACK_EX, &packed(&[a, one])).is_err());
+        assert!(read(EARLY_LISTPACK_EX, &packed(&[a, one, a])).is_err(), "no time");
+        assert!(read(EARLY_LISTPACK_EX, &packed(&[a, one, Element::Int(-1)])).is_err());
+        assert!(read(EARLY_LISTPACK_EX, &packed(&[a, one, Element::Int(EXPIRE_MAX + 1)])).is_err());
+        assert!(read(TABLE, b"\x00").is_err(), "no field");
+        assert!(read(TABLE, b"\x02\x01a\x01x\x01a\x01y").is_err(), "twice");
+        assert!(read(TABLE, b"\x81\xff\xff\xff\xff\xff\xff\xff\xff\x01a\x01x").is_err(), "far too many");
+        let mut late = vec![1];
+        encode_len(&mut late, EXPIRE_MAX as u64 + 1);
+        late.extend_from_slice(b"\x01a\x01x");
+        assert!(read(EARLY_TABLE_EX, &late).is_err());
+        assert!(read(TABLE_EX, &[&[0xff; 8][..], b"\x01\x00\x01a\x01x"].concat()).is_err());
+        // Out of order, and a number as text: taken, and put right.
+        let hash = read(
+            EARLY_LISTPACK_EX,
+            &packed(&[
+                a,
+                one,
+                Element::Int(0),
+                Element::Str(b"7"),
+                a,
+                Element::Int(9),
+                Element::Str(b"8"),
+                a,
+                Element::Int(5),
+            ]),
+        );
+        let hash = hash.expect("whole");
+        assert_eq!(hash.iter().map(|f| f.name.to_vec()).collect::<Vec<_>>(), [b"8", b"7", b"a"]);
+        assert!(hash.get(b"7").is_some() && hash.min_expire() == Some(5));
+    }
+
+    /// `KRING_FUZZ=n` makes more runs of each form.
+    #[test]
+    fn damage_never_panics_and_never_makes_more_than_it_holds() {
+        let runs = std::env::var("KRING_FUZZ").ok().and_then(|n| n.parse().ok()).unwrap_or(10_000);
+        let mut rng = seeded(13);
+        let string = |text: &[u8]| {
+            let mut out = Vec::new();
+            encode_string(&mut out, text, false);
+            out
+        };
+        let mut good: Vec<(u8, Vec<u8>)> = samples().iter().map(|(_, hash)| written(hash)).collect();
+        good.retain(|(_, bytes)| bytes.len() < 3_000);
+        let elements = [Element::Str(b"a"), Element::Int(1), Element::Str(b"b"), Element::Str(b"12")];
+        good.push((ZIPLIST, string(&ziplist(&elements))));
+        good.push((ZIPMAP, string(b"\x02\x01a\x01\x011x\x01b\x02\x0012\xff")));
+        for (kind, bytes) in &good {
+            for _ in 0..runs {
+                let mut bad = bytes.clone();
+                for _ in 0..1 + xorshift(&mut rng) % 3 {
+                    let at = xorshift(&mut rng) as usize % bad.len();
+                    bad[at] ^= 1 << (xorshift(&mut rng) % 8);
+                }
+                if xorshift(&mut rng) % 4 == 0 {
+                    bad.truncate(xorshift(&mut rng) as usize % (bad.len() + 1));
+                }
+                let kind = if xorshift(&mut rng) % 8 == 0 {
+                    KINDS[xorshift(&mut rng) as usize % KINDS.len()]
+                } else {
+                    *kind
+                };
+                let Ok(hash) = read(kind, &bad) else { continue };
+                // It is a hash like any other: all of it is found, and it can be written.
+                assert!(!hash.is_empty() && hash.len() <= 100 * bad.len());
+                for (name, value, expire_at) in content(&hash) {
+                    let found = hash.get(&name).expect("what is there is found");
+                    assert_eq!(with_text(&found.value, <[u8]>::to_vec), value);
+                    assert_eq!(found.expire_at, expire_at);
+                }
+                let (kind, again) = written(&hash);
+                assert_eq!(content(&read(kind, &again).expect("whole")), content(&hash));
+            }
+        }
+    }
 }

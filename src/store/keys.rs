@@ -298,6 +298,16 @@ impl Keys<'_> {
         }
     }
 
+    /// Says that fields of a hash, so many, were found past their time and removed: not what a command changed.
+    pub fn fields_expired(&mut self, key: &[u8], fields: usize) {
+        let db = self.db;
+        let store = self.store_of(key);
+        store.tally.expired_fields += fields as u64;
+        if fields > 0 && store.is_observed() {
+            store.note_change(db, key);
+        }
+    }
+
     /// Says that a command changed a key.
     #[inline]
     pub fn changed(&mut self, key: &[u8]) {

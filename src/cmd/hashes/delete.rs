@@ -1,6 +1,6 @@
 //! Removing fields: HDEL, HGETDEL. The key goes with its last field.
 
-use super::lookup::{Asked, ask, note_changes, note_expired, text};
+use super::lookup::{Asked, ask, note_changes, text};
 use super::times::Fields;
 use crate::cmd::row::{category, flag, key};
 use crate::cmd::{Command, Cx, Done, KeySpec, Outcome, Plan};
@@ -83,7 +83,7 @@ fn hgetdel(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
         hash.remove(field);
     }
     hash.sweep();
-    note_expired(cx, key, past);
+    cx.keys.fields_expired(key, past);
     note_changes(cx, key, removed);
     Ok(Outcome::Done)
 }

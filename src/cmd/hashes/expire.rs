@@ -10,7 +10,7 @@
 //! | 1 | done |
 //! | 2 | removed at once |
 
-use super::lookup::{Asked, ask, note_changes, note_expired};
+use super::lookup::{Asked, ask, note_changes};
 use super::times::{Fields, Unit};
 use crate::cmd::row::{category, flag, key};
 use crate::cmd::{Command, Cx, Done, KeySpec, Outcome, Plan};
@@ -97,8 +97,12 @@ enum Condition {
 
 impl Condition {
     fn of(args: Args<'_>, at: usize) -> Condition {
-        let words = [("nx", Condition::Nx), ("xx", Condition::Xx), ("gt", Condition::Gt), ("lt", Condition::Lt)];
-        words.iter().find(|(word, _)| args.is(at, word)).map_or(Condition::Always, |(_, condition)| *condition)
+        let words =
+            [("nx", Condition::Nx), ("xx", Condition::Xx), ("gt", Condition::Gt), ("lt", Condition::Lt)];
+        words
+            .iter()
+            .find(|(word, _)| args.is(at, word))
+            .map_or(Condition::Always, |(_, condition)| *condition)
     }
 
     /// Whether `at` may replace the time that a field has. No time at all counts as the latest.
@@ -176,7 +180,7 @@ fn expire_in(cx: &mut Cx<'_>, args: Args<'_>, unit: Unit) -> Done {
         cx.out.int(code);
     }
     hash.sweep();
-    note_expired(cx, key, gone);
+    cx.keys.fields_expired(key, gone);
     note_changes(cx, key, changed);
     Ok(Outcome::Done)
 }

@@ -59,19 +59,17 @@ pub fn bury(cx: &mut Cx<'_>, key: &[u8], fields: &[&[u8]]) -> Result<(), Error> 
     let Some(mut hash) = cx.keys.edit::<Hash>(key)? else { return Ok(()) };
     let gone = fields.iter().filter(|field| hash.remove(field)).count();
     hash.sweep();
-    note_expired(cx, key, gone);
+    cx.keys.fields_expired(key, gone);
     Ok(())
 }
 
-/// Counts fields that expired.
-pub fn note_expired(cx: &mut Cx<'_>, key: &[u8], fields: usize) {
-    cx.keys.store_of(key).tally.expired_fields += fields as u64;
-}
-
-/// Counts as many changes.
+/// Says that a key was changed so many times, as Redis counts them.
 #[inline]
 pub fn note_changes(cx: &mut Cx<'_>, key: &[u8], changes: usize) {
-    cx.keys.store_of(key).dirty += changes as u64;
+    if changes > 0 {
+        cx.keys.changed(key);
+        cx.keys.store_of(key).dirty += changes as u64 - 1;
+    }
 }
 
 /// Replies with the name of a field.

@@ -1,6 +1,6 @@
 //! Values that are numbers: HINCRBY, HINCRBYFLOAT. The field keeps its expiry.
 
-use super::lookup::{Asked, ask, note_changes, note_expired, shape, text};
+use super::lookup::{Asked, ask, note_changes, shape, text};
 use crate::base::longdouble::LongDouble;
 use crate::base::number::parse_i64;
 use crate::cmd::row::{category, flag, key};
@@ -102,7 +102,7 @@ fn change<T>(
         hash.set(field, text, expiry, &shape);
     });
     drop(hash);
-    note_expired(cx, key, past as usize);
+    cx.keys.fields_expired(key, past as usize);
     note_changes(cx, key, 1);
     Ok(new)
 }

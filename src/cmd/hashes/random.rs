@@ -1,6 +1,6 @@
 //! HRANDFIELD. Fields past their time are removed first, so that none of them is drawn.
 
-use super::lookup::{due, note_expired, reply_name, text};
+use super::lookup::{due, reply_name, text};
 use crate::base::number::parse_i64;
 use crate::base::prng::xorshift;
 use crate::cmd::row::{category, flag, key};
@@ -96,7 +96,7 @@ fn remove_due(cx: &mut Cx<'_>, key: &[u8]) -> Result<(), Error> {
     let Some(mut hash) = cx.keys.edit::<Hash>(key)? else { return Ok(()) };
     let (_, gone) = hash.expire_slice(now_ms, usize::MAX);
     hash.sweep();
-    note_expired(cx, key, gone);
+    cx.keys.fields_expired(key, gone);
     Ok(())
 }
 

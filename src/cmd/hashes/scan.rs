@@ -80,8 +80,7 @@ fn hscan(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
     loop {
         cursor = hash.scan(cursor, &mut |field| {
             seen += 1;
-            let matches =
-                |pattern: &[u8]| field.name.with(|name| glob::matches(pattern, name, false));
+            let matches = |pattern: &[u8]| field.name.with(|name| glob::matches(pattern, name, false));
             if due(field.expire_at, now_ms) || !wish.pattern.is_none_or(matches) {
                 return;
             }

@@ -1,9 +1,9 @@
 //! Writing fields: HSET, HMSET, HSETNX. A field that is written loses its expiry.
 
-use super::lookup::{Asked, ask, note_changes, note_expired, shape};
+use super::lookup::{Asked, ask, note_changes, shape};
+use crate::cmd::row::Deprecated;
 use crate::cmd::row::{category, flag, key};
 use crate::cmd::{Command, Cx, Done, KeySpec, Outcome, Plan};
-use crate::cmd::row::Deprecated;
 use crate::ds::hash::{Expiry, Hash};
 use crate::resp::{Args, Error};
 
@@ -90,7 +90,7 @@ fn hsetnx(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
     };
     hash.set(field, args.at(3), Expiry::Clear, &shape);
     drop(hash);
-    note_expired(cx, key, past as usize);
+    cx.keys.fields_expired(key, past as usize);
     note_changes(cx, key, 1);
     cx.out.int(1);
     Ok(Outcome::Done)

@@ -383,7 +383,9 @@ fn fields_are_set_with_their_expiry() {
 #[test]
 fn expiries_go_where_the_hash_goes() {
     for mut w in worlds() {
-        for line in ["HSET h a 1 b 2", "HPEXPIRE h 50 FIELDS 1 a", "COPY h twin", "RENAME h j", "COPY j j DB 1"] {
+        for line in
+            ["HSET h a 1 b 2", "HPEXPIRE h 50 FIELDS 1 a", "COPY h twin", "RENAME h j", "COPY j j DB 1"]
+        {
             w.run(line);
         }
         assert_eq!(filed(&w), 2);
@@ -471,9 +473,24 @@ fn a_type_in_the_way_is_told_first() {
     w.run("SET s v");
     let wrong = "-WRONGTYPE Operation against a key holding the wrong kind of value\r\n";
     for line in [
-        "HGET s a", "HMGET s a b", "HSET s a b", "HMSET s a b", "HSETNX s a b", "HDEL s a", "HLEN s", "HSTRLEN s a",
-        "HEXISTS s a", "HGETALL s", "HKEYS s", "HVALS s", "HINCRBY s a 1", "HINCRBYFLOAT s a 1", "HRANDFIELD s",
-        "HRANDFIELD s 1", "HSCAN s 0", "HSCAN s 0 BAD",
+        "HGET s a",
+        "HMGET s a b",
+        "HSET s a b",
+        "HMSET s a b",
+        "HSETNX s a b",
+        "HDEL s a",
+        "HLEN s",
+        "HSTRLEN s a",
+        "HEXISTS s a",
+        "HGETALL s",
+        "HKEYS s",
+        "HVALS s",
+        "HINCRBY s a 1",
+        "HINCRBYFLOAT s a 1",
+        "HRANDFIELD s",
+        "HRANDFIELD s 1",
+        "HSCAN s 0",
+        "HSCAN s 0 BAD",
     ] {
         assert_eq!(w.run(line), wrong, "{line}");
     }

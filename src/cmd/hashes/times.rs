@@ -21,7 +21,9 @@ impl<'a> Fields<'a> {
 
     fn parse(args: Args<'a>, at: usize, bad_number: &'static str) -> Result<Fields<'a>, Error> {
         if at >= args.len() || !args.is(at, "fields") {
-            return Err(Error::text_of("ERR Mandatory argument FIELDS is missing or not at the right position"));
+            return Err(Error::text_of(
+                "ERR Mandatory argument FIELDS is missing or not at the right position",
+            ));
         }
         let number = args.get(at + 1).and_then(parse_i64).filter(|n| *n > 0);
         let number = number.ok_or(Error::text_of(bad_number))?;

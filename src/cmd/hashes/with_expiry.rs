@@ -1,6 +1,6 @@
 //! Reading and writing fields together with their expiries: HGETEX, HSETEX (of Redis 8).
 
-use super::lookup::{Asked, ask, note_changes, note_expired, shape, text};
+use super::lookup::{Asked, ask, note_changes, shape, text};
 use super::times::{Fields, Unit};
 use crate::base::number::parse_i64;
 use crate::cmd::row::{category, flag, key};
@@ -118,7 +118,7 @@ fn hgetex(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
         changed += 1;
     }
     hash.sweep();
-    note_expired(cx, key, gone);
+    cx.keys.fields_expired(key, gone);
     note_changes(cx, key, changed);
     Ok(Outcome::Done)
 }
@@ -210,7 +210,7 @@ fn hsetex(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
     let (holds, past) = holds(&mut hash, &wish, now_ms);
     if !holds {
         hash.sweep();
-        note_expired(cx, key, past);
+        cx.keys.fields_expired(key, past);
         cx.out.int(0);
         return Ok(Outcome::Done);
     }
@@ -233,7 +233,7 @@ fn hsetex(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
         }
     }
     hash.sweep();
-    note_expired(cx, key, gone);
+    cx.keys.fields_expired(key, gone);
     note_changes(cx, key, wish.pairs.len() / 2);
     cx.out.int(1);
     Ok(Outcome::Done)

@@ -23,7 +23,11 @@ fn weight(value: &Bytes) -> usize {
 }
 
 fn payload(value: &[u8]) -> Payload<'_, Bytes> {
-    if value.len() <= INLINE_MAX { Payload::Bytes(value) } else { Payload::Boxed(Bytes::copy_from_slice(value)) }
+    if value.len() <= INLINE_MAX {
+        Payload::Bytes(value)
+    } else {
+        Payload::Boxed(Bytes::copy_from_slice(value))
+    }
 }
 
 fn field(entry: Ref<'_, Bytes>) -> Field<'_> {

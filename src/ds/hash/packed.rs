@@ -60,9 +60,7 @@ pub fn min_expire(pack: &Listpack) -> Option<i64> {
 /// The fields of a listpack.
 pub fn pairs(pack: &Listpack) -> impl Iterator<Item = Field<'_>> {
     let mut rest = pack.iter();
-    std::iter::from_fn(move || {
-        Some(Field { name: rest.next()?, value: view(rest.next()?), expire_at: None })
-    })
+    std::iter::from_fn(move || Some(Field { name: rest.next()?, value: view(rest.next()?), expire_at: None }))
 }
 
 /// The fields of a listpackex.

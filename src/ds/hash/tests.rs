@@ -67,7 +67,11 @@ fn random_edits_in_every_encoding() {
     for seed in 0..if cfg!(miri) { 2 } else { 40 } {
         let rng = &mut seeded(seed);
         // Small ones stay listpacks; others become tables on their way.
-        let limits = Shape { entries: [1_000, 20, 0][seed as usize % 3], value: [100_000, 64][seed as usize / 3 % 2], seed };
+        let limits = Shape {
+            entries: [1_000, 20, 0][seed as usize % 3],
+            value: [100_000, 64][seed as usize / 3 % 2],
+            seed,
+        };
         let (mut hash, mut twin, mut now) = (Hash::new(), Twin::new(), 1_000);
         for step in 0..if cfg!(miri) { 60 } else { 1_500 } {
             let field = match xorshift(rng) % 50 {

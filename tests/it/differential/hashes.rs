@@ -112,7 +112,8 @@ fn carry(pair: &mut Pair, key: &str) {
         pair.exchange(0, &[step(&["HGETALL"], key.as_bytes())]);
     }
     let (kring, redis) = pair.first();
-    let restore = |payload: &Reply| [b"RESTORE", key.as_bytes(), b"0", payload.bytes(), b"REPLACE"].map(<[u8]>::to_vec);
+    let restore =
+        |payload: &Reply| [b"RESTORE", key.as_bytes(), b"0", payload.bytes(), b"REPLACE"].map(<[u8]>::to_vec);
     for (client, dump) in [(kring, &dumps[1]), (redis, &dumps[0])] {
         let args = restore(dump);
         let args: Vec<&[u8]> = args.iter().map(Vec::as_slice).collect();
