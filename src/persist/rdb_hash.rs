@@ -183,7 +183,7 @@ fn differ<'a>(mut names: impl Iterator<Item = Element<'a>>) -> bool {
 
 fn of_pairs(pack: Listpack, shape: &Shape) -> Result<Hash, Corrupt> {
     let elements: Vec<Element<'_>> = pack.iter().map(canonical).collect();
-    if elements.len() % 2 != 0 || !differ(elements.iter().step_by(2).copied()) {
+    if !elements.len().is_multiple_of(2) || !differ(elements.iter().step_by(2).copied()) {
         return Err(Corrupt);
     }
     let as_it_is = elements.iter().eq(pack.iter().collect::<Vec<_>>().iter());
@@ -198,7 +198,7 @@ fn of_pairs(pack: Listpack, shape: &Shape) -> Result<Hash, Corrupt> {
 
 fn of_triples(pack: &Listpack, shape: &Shape) -> Result<Hash, Corrupt> {
     let elements: Vec<Element<'_>> = pack.iter().map(canonical).collect();
-    if elements.len() % 3 != 0 || !differ(elements.iter().step_by(3).copied()) {
+    if !elements.len().is_multiple_of(3) || !differ(elements.iter().step_by(3).copied()) {
         return Err(Corrupt);
     }
     let mut fields = Vec::with_capacity(elements.len() / 3);
@@ -464,10 +464,10 @@ mod tests {
                     let at = xorshift(&mut rng) as usize % bad.len();
                     bad[at] ^= 1 << (xorshift(&mut rng) % 8);
                 }
-                if xorshift(&mut rng) % 4 == 0 {
+                if xorshift(&mut rng).is_multiple_of(4) {
                     bad.truncate(xorshift(&mut rng) as usize % (bad.len() + 1));
                 }
-                let kind = if xorshift(&mut rng) % 8 == 0 {
+                let kind = if xorshift(&mut rng).is_multiple_of(8) {
                     KINDS[xorshift(&mut rng) as usize % KINDS.len()]
                 } else {
                     *kind

@@ -161,8 +161,8 @@ impl Db {
         changed: &mut dyn FnMut(&[u8]),
     ) -> Expired {
         let mut due = Vec::new();
-        let mut total = Expired::default();
-        total.looked_at = self.field_expiry.take_due(now_ms, budget / 2, &mut |key| due.push(key.to_vec()));
+        let looked_at = self.field_expiry.take_due(now_ms, budget / 2, &mut |key| due.push(key.to_vec()));
+        let mut total = Expired { looked_at, ..Expired::default() };
         for (i, key) in due.iter().enumerate() {
             let (share, before) = (budget.saturating_sub(total.looked_at) / (due.len() - i), total.fields);
             self.expire_fields_of(key, now_ms, share.max(1), &mut total, garbage);

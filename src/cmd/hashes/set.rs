@@ -63,7 +63,7 @@ fn hmset(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
 /// Sets the fields; how many were new.
 #[inline]
 fn set_all(cx: &mut Cx<'_>, args: Args<'_>) -> Result<usize, Error> {
-    if args.len() % 2 != 0 {
+    if !args.len().is_multiple_of(2) {
         return Err(Error::Arity(cx.row.full_name));
     }
     let (key, shape) = (args.at(1), shape(cx));

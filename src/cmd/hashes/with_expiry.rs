@@ -196,7 +196,7 @@ fn pairs<'a>(args: Args<'a>, at: usize, command: &'static str) -> Result<Args<'a
     let number = parse_i64(args.at(at + 1)).filter(|n| (1..=i64::from(i32::MAX)).contains(n));
     let number = number.ok_or(Error::text_of("ERR invalid number of fields"))?;
     let rest = args.from(at + 2);
-    if rest.len() % 2 != 0 || number as usize != rest.len() / 2 {
+    if !rest.len().is_multiple_of(2) || number as usize != rest.len() / 2 {
         return Err(Error::Arity(command));
     }
     Ok(rest)

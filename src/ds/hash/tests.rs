@@ -81,7 +81,7 @@ fn random_edits_in_every_encoding() {
             match xorshift(rng) % 12 {
                 0..=3 => {
                     let value = value(rng);
-                    let keep = xorshift(rng) % 2 == 0;
+                    let keep = xorshift(rng).is_multiple_of(2);
                     let before = twin.get(&field).and_then(|(_, at)| *at);
                     let old = twin.insert(field.clone(), (value.clone(), before.filter(|_| keep)));
                     let expiry = if keep { Expiry::Keep } else { Expiry::Clear };
@@ -89,7 +89,8 @@ fn random_edits_in_every_encoding() {
                 }
                 4 | 5 => assert_eq!(hash.remove(&field), twin.remove(&field).is_some()),
                 6..=8 if seed % 4 != 0 => {
-                    let at = (xorshift(rng) % 4 != 0).then(|| now + 1 + (xorshift(rng) % 300) as i64);
+                    let at =
+                        (!xorshift(rng).is_multiple_of(4)).then(|| now + 1 + (xorshift(rng) % 300) as i64);
                     let found = twin.get_mut(&field).map(|(_, theirs)| *theirs = at).is_some();
                     assert_eq!(hash.set_expire(&field, at), found);
                 }
