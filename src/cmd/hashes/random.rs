@@ -94,7 +94,15 @@ fn remove_due(cx: &mut Cx<'_>, key: &[u8]) -> Result<(), Error> {
         return Ok(());
     }
     let Some(mut hash) = cx.keys.edit::<Hash>(key)? else { return Ok(()) };
-    let (_, gone) = hash.expire_slice(now_ms, usize::MAX);
+    let mut gone = 0;
+    // A table that shrinks on the way moves fields, so one walk may miss some; one that removes none has missed none.
+    loop {
+        let (_, removed) = hash.expire_slice(now_ms, usize::MAX);
+        gone += removed;
+        if removed == 0 {
+            break;
+        }
+    }
     hash.sweep();
     cx.keys.fields_expired(key, gone);
     Ok(())

@@ -555,3 +555,21 @@ fn walks_meet_every_field() {
         }
     }
 }
+
+#[test]
+fn who_watches_a_hash_hears_of_its_fields_expiry() {
+    for mut w in worlds() {
+        for active in [true, false] {
+            w.run("HSET h a 1 b 2");
+            w.run("HPEXPIRE h 10 FIELDS 1 a");
+            assert_eq!(w.run("WATCH h"), "+OK\r\n");
+            w.advance_ms(10);
+            if active {
+                expire(&mut w, 1_000);
+            } else {
+                w.run("HGET h a");
+            }
+            w.expect(&[("MULTI", "+OK\r\n"), ("EXEC", "*-1\r\n")]);
+        }
+    }
+}
