@@ -293,6 +293,14 @@ fn random_fields_are_never_past_their_time() {
         assert_eq!(w.run("HRANDFIELD h 5 WITHVALUES"), "*0\r\n");
         assert_eq!(w.run("EXISTS h"), ":0\r\n");
         assert_eq!(w.run("HRANDFIELD h"), "$-1\r\n");
+        // A large one shrinks while its fields go.
+        for i in 0..3_000 {
+            w.run(&format!("HSETEX h {} FIELDS 1 f{i} v", if i < 2_990 { "PX 10" } else { "FNX" }));
+        }
+        w.advance_ms(10);
+        assert_eq!(w.run("HRANDFIELD h 5000").matches('$').count(), 10);
+        assert_eq!(w.run("HLEN h"), ":10\r\n");
+        w.run("DEL h");
     }
 }
 
