@@ -28,8 +28,7 @@ const KNOWN: &[Known] = &[
         holds: |redis, kring| redis.starts_with(b":") && kring.starts_with(b"-ERR"),
     },
     // 7.0 reads a cursor with strtoul, which takes "" and "-1"; 7.4 wants the digits of an unsigned number.
-<<<<<<< HEAD
-    Known { commands: &["scan"], holds: |_, kring| kring == b"-ERR invalid cursor\r\n" },
+    Known { commands: &["scan", "sscan", "hscan"], holds: |_, kring| kring == b"-ERR invalid cursor\r\n" },
     // Since 7.2, a list of one node is a listpack.
     Known {
         commands: &["object"],
@@ -40,9 +39,6 @@ const KNOWN: &[Known] = &[
         commands: &["lpos"],
         holds: |_, kring| kring.starts_with(b"-ERR value is out of range, value must between"),
     },
-=======
-    Known { commands: &["scan", "hscan"], holds: |_, kring| kring == b"-ERR invalid cursor\r\n" },
->>>>>>> 5b57a47 (Hashes against redis-server: rounds, scripts, dumps both ways)
     // Debian's 7.0 has no such subcommand.
     Known { commands: &["debug"], holds: |redis, _| redis.windows(15).any(|w| w == b"STRINGMATCH-LEN") },
 ];

@@ -21,17 +21,14 @@ mod cases;
 mod compare;
 mod dumps;
 mod grammar;
-<<<<<<< HEAD
-mod hyperloglogs;
-=======
 mod hashes;
->>>>>>> 5b57a47 (Hashes against redis-server: rounds, scripts, dumps both ways)
+mod hyperloglogs;
 mod introspection;
 mod known;
 mod lists;
 mod pair;
 mod rounds;
 mod rows;
-mod sort;
 mod sets;
+mod sort;
 mod values;

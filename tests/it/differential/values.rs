@@ -150,19 +150,16 @@ pub fn value(name: &str, rng: &mut Rng) -> Vec<u8> {
                 return value.as_bytes().to_vec();
             }
         },
-<<<<<<< HEAD
         "elem" => element(rng),
         "index" if rng.one_in(30) => rng.pick(NOT_INTEGERS).as_bytes().to_vec(),
         "index" if rng.one_in(20) => rng.pick(INTEGERS).as_bytes().to_vec(),
         "index" => (rng.below(40) as i64 - 20).to_string().into_bytes(),
         "count" if rng.one_in(20) => rng.pick(NOT_INTEGERS).as_bytes().to_vec(),
         "count" => (rng.below(12) as i64 - 1).to_string().into_bytes(),
-=======
         "hash" => rng.pick(&["h1", "h2", "h3", "{t}h", "s", "none"]).as_bytes().to_vec(),
         "hfield" => hash_field(rng),
         "hval" if rng.one_in(3) => rng.pick(FLOATS).as_bytes().to_vec(),
         "hval" => string(rng),
->>>>>>> 5b57a47 (Hashes against redis-server: rounds, scripts, dumps both ways)
         "pat" => rng.pick(PATTERNS).as_bytes().to_vec(),
         "db" if rng.one_in(12) => rng.pick(&["-1", "16", "abc", ""]).as_bytes().to_vec(),
         "db" => rng.pick(&["0", "1", "2"]).as_bytes().to_vec(),
@@ -191,7 +188,6 @@ fn string(rng: &mut Rng) -> Vec<u8> {
     }
 }
 
-<<<<<<< HEAD
 /// A member of a collection: few short ones, so that they meet, and now and then one that makes encodings change.
 fn element(rng: &mut Rng) -> Vec<u8> {
     match rng.below(40) {
@@ -201,7 +197,9 @@ fn element(rng: &mut Rng) -> Vec<u8> {
         14 => vec![b'm'; 60 + rng.below(8)],
         15 => vec![b'l'; 1_000 * (1 + rng.below(12))],
         _ => vec![b'a' + rng.below(8) as u8],
-=======
+    }
+}
+
 /// Few names, so that fields meet: numbers, binary ones, lengths around the bounds of encodings.
 fn hash_field(rng: &mut Rng) -> Vec<u8> {
     match rng.below(12) {
@@ -211,7 +209,6 @@ fn hash_field(rng: &mut Rng) -> Vec<u8> {
         9 => rng.pick(NOT_INTEGERS).as_bytes().to_vec(),
         10 => vec![b'l'; 63 + rng.below(3)],
         _ => vec![rng.below(4) as u8, 0xff, 0],
->>>>>>> 5b57a47 (Hashes against redis-server: rounds, scripts, dumps both ways)
     }
 }
 

@@ -13,6 +13,8 @@
 
 use super::rows::permit;
 use crate::cmd::{Cx, Done, Outcome, Where};
+use crate::ds::hash::with_text;
+use crate::ds::list::End;
 use crate::ds::{Ref, View};
 use crate::resp::Args;
 use crate::store::{Kind, Route, ShardSet, Value, kind};
