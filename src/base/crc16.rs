@@ -63,8 +63,8 @@ pub fn crc16(bytes: &[u8]) -> u16 {
 fn has_brace(key: &[u8]) -> bool {
     const ONES: u64 = u64::MAX / 255;
     let brace = |word: &[u8; 8]| {
-        let word = u64::from_le_bytes(*word) ^ ONES * b'{' as u64;
-        word.wrapping_sub(ONES) & !word & ONES << 7
+        let word = u64::from_le_bytes(*word) ^ (ONES * b'{' as u64);
+        word.wrapping_sub(ONES) & !word & (ONES << 7)
     };
     let Some(last) = key.last_chunk::<8>() else { return key.contains(&b'{') };
     let (words, _) = key.as_chunks::<8>();
