@@ -30,4 +30,4 @@ pub mod table;
 pub mod zset;
 
 pub use entry::{INLINE_MAX, Owned, Payload, View, ViewMut};
-pub use table::{KeyHasher, Mut, Ref, Table};
+pub use table::{ClockHand, KeyHasher, Mut, Ref, STEPS_PER_ROUND, Table};

@@ -33,6 +33,7 @@
 //! | `access` | `Mut`: an entry being changed |
 //! | `walk` | SCAN, iteration, sampling |
 //! | `expire` | active expiry in slices |
+//! | `pick` | samples, a hand that goes round, lookups by hash: for eviction |
 //!
 //! SAFETY contract of the folder: a table owns all its segments and entries alone. Handles to them ([`Seg`], `BucketRef`,
 //! [`Entry`]) are made from what the table holds and dropped before anything that could free or move their target; what
@@ -42,6 +43,7 @@ mod access;
 mod bucket;
 mod directory;
 mod expire;
+mod pick;
 mod pool;
 mod resize;
 mod segment;
@@ -50,6 +52,7 @@ mod walk;
 
 pub use super::entry::Ref;
 pub use access::Mut;
+pub use pick::{ClockHand, STEPS_PER_ROUND};
 
 use super::entry::{Entry, Payload};
 use super::heap::{Blocks, Heap};

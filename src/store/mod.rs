@@ -21,6 +21,7 @@ mod keys;
 mod store;
 mod value;
 mod watch;
+mod victims;
 
 pub use db::{Db, Expired};
 pub use edit::{Edit, WrongType};
@@ -29,3 +30,4 @@ pub use keys::{Keys, Policy, Taken};
 pub use store::{Garbage, LAZY_FREE_FROM, Store, Tally};
 pub use value::{Collection, EMBSTR_MAX, Kind, RAW, Value, encoding, int_of, kind, string_of};
 pub use watch::Watcher;
+pub use victims::{Judge, Rule};

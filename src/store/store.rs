@@ -1,5 +1,6 @@
 //! One shard's data as a value, and what it leaves for the shard to carry away.
 
+use super::victims::Pool;
 use super::watch::Watches;
 use super::{Db, Expired, Value};
 use crate::ds::Table;
@@ -57,6 +58,11 @@ pub struct Store {
     observers: usize,
     pub(super) watches: Watches,
     garbage: Vec<Garbage>,
+    /// The next keys to go when memory is short.
+    pub(super) pool: Pool,
+    /// The database that was changed last; the others weigh what `settled` says of them.
+    touched: usize,
+    settled: usize,
 }
 
 impl Store {
@@ -72,6 +78,9 @@ impl Store {
             observers: 0,
             watches: Watches::default(),
             garbage: Vec::new(),
+            pool: Pool::default(),
+            touched: 0,
+            settled: 0,
         }
     }
 
@@ -91,7 +100,12 @@ impl Store {
     }
 
     /// A database by its number, for writing.
+    #[inline]
     pub fn db_mut(&mut self, index: usize) -> &mut Db {
+        if index != self.touched {
+            self.settled = self.settled + self.dbs[self.touched].bytes() - self.dbs[index].bytes();
+            self.touched = index;
+        }
         &mut self.dbs[index]
     }
 
@@ -123,6 +137,7 @@ impl Store {
             self.tell_of_swap(b, a, now_ms);
         }
         self.dbs.swap(a, b);
+        self.settle();
         // One change of the keyspace, in however many shards.
         self.dirty += (self.shard == 0) as u64;
     }
@@ -133,6 +148,7 @@ impl Store {
             self.tell_of_flush(db);
         }
         let old = std::mem::replace(&mut self.dbs[db], Db::new(self.seed));
+        self.settle();
         let keys = old.len();
         if keys > 0 {
             self.dirty += keys as u64;
@@ -166,9 +182,20 @@ impl Store {
         (!self.garbage.is_empty()).then(|| std::mem::take(&mut self.garbage))
     }
 
-    /// Bytes that the data takes: blocks, tables and large values, as allocated.
+    /// Bytes that the data takes: blocks, tables and large values, as allocated. Asks every database.
     pub fn bytes(&self) -> usize {
         self.dbs.iter().map(Db::bytes).sum()
+    }
+
+    /// The same in O(1), for each command that may not go over `maxmemory`.
+    #[inline]
+    pub fn weight(&self) -> usize {
+        self.settled + self.dbs[self.touched].bytes()
+    }
+
+    /// Weighs every database anew.
+    fn settle(&mut self) {
+        self.settled = self.bytes() - self.dbs[self.touched].bytes();
     }
 
     /// Removes expired keys and fields of hashes, at most about `budget` entries looked at; how many were. Removals are
@@ -195,6 +222,7 @@ impl Store {
         }
         self.tally.expired += total.removed as u64;
         self.tally.expired_fields += total.fields as u64;
+        self.settle();
         total
     }
 }

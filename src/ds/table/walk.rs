@@ -12,6 +12,12 @@ const RANDOM_TRIES: usize = 64;
 /// Buckets looked at for each entry that a sample asks for.
 const SAMPLE_BUCKETS: usize = 4;
 
+/// A place in a bucket, from a random number whose high bits choose the bucket: the low ones are neither in the prefix nor in
+/// the window.
+fn random_place(r: u64) -> usize {
+    ((r & 0xFFFF) as usize * PLACES) >> 16
+}
+
 impl<V, B: Blocks> Table<V, B> {
     /// Emits the entries of one home bucket and returns the cursor of the next; start with 0, 0 means done. Cursors are below
     /// 2^48, and any number is a valid one. An entry present during a whole scan is emitted at least once.
@@ -57,8 +63,7 @@ impl<V, B: Blocks> Table<V, B> {
         for _ in 0..RANDOM_TRIES {
             let hash = rng();
             let seg = self.dir.lookup(hash);
-            // The low bits are neither in the prefix nor in the window.
-            let place = ((hash & 0xFFFF) as usize * PLACES) >> 16;
+            let place = random_place(hash);
             let bucket = seg.bucket(seg.home(hash));
             if bucket.occupied().any(|p| p == place) {
                 // SAFETY: the entry is this table's, which is borrowed.
@@ -66,29 +71,37 @@ impl<V, B: Blocks> Table<V, B> {
             }
         }
         let mut found = None;
-        self.walk_from(rng(), usize::MAX, |entry| {
+        self.walk_from(rng(), 0, usize::MAX, |entry| {
             found = Some(entry);
             false
         });
         found
     }
 
-    /// Up to `n` entries that lie together behind the hash position `r`. Looks at some `4 n` buckets.
+    /// Up to `n` entries that lie together behind the place that `r` names: every place is as likely as the others, for new
+    /// entries take the first free ones. Looks at some `4 n` buckets.
     pub fn sample(&self, r: u64, n: usize, f: &mut dyn FnMut(Ref<'_, V>)) {
         let mut left = n;
         if self.len == 0 || n == 0 {
             return;
         }
-        self.walk_from(r, n.saturating_mul(SAMPLE_BUCKETS), |entry| {
+        self.walk_from(r, random_place(r), n.saturating_mul(SAMPLE_BUCKETS), |entry| {
             f(entry);
             left -= 1;
             left != 0
         });
     }
 
-    /// Gives entries to `f` from the bucket at `hash` on, once around at most, while it returns true and for no more than
-    /// `buckets` buckets.
-    fn walk_from<'a>(&'a self, hash: u64, buckets: usize, mut f: impl FnMut(Ref<'a, V>) -> bool) {
+    /// Gives entries to `f` from this place of the bucket at `hash` on, once around at most, while it returns true and for no
+    /// more than `buckets` buckets.
+    fn walk_from<'a>(
+        &'a self,
+        hash: u64,
+        place: usize,
+        buckets: usize,
+        mut f: impl FnMut(Ref<'a, V>) -> bool,
+    ) {
+        let mut first = place;
         let mut seg: Seg = self.dir.lookup(hash);
         let mut b = seg.home(hash);
         let mut left = buckets;
@@ -99,7 +112,8 @@ impl<V, B: Blocks> Table<V, B> {
                     return;
                 }
                 left -= 1;
-                for (.., slot) in seg.slots(b..b + 1) {
+                let from = std::mem::take(&mut first);
+                for (.., slot) in seg.slots(b..b + 1).filter(|(_, place, _)| *place >= from) {
                     // SAFETY: the entry is this table's, which is borrowed.
                     if !f(unsafe { Ref::new(slot.entry()) }) {
                         return;
@@ -220,6 +234,17 @@ mod tests {
         // A sparse table: all but one key gone.
         (1..2_000).for_each(|n| remove(&mut table, n));
         assert_eq!(table.random(|| 0).map(|entry| number(&entry)), Some(0));
+    }
+
+    #[test]
+    fn samples_reach_every_place() {
+        let mut table = Table::<()>::new(5);
+        (0..3_000).for_each(|n| put(&mut table, n));
+        let (mut state, mut counts) = (1, vec![0; 3_000]);
+        for _ in 0..60_000 {
+            table.sample(rng(&mut state), 5, &mut |entry| counts[number(&entry) as usize] += 1);
+        }
+        assert!(counts.iter().all(|&n| (20..400).contains(&n)), "{counts:?}");
     }
 
     #[test]

@@ -1,0 +1,210 @@
+//! What eviction asks of a table: entries with a TTL near a random place, a hand that goes round, an entry by its hash alone.
+
+use super::bucket::{fingerprint, prefetch};
+use super::segment::NEVER;
+use super::{Mut, Position, Ref, Table};
+use crate::ds::heap::Blocks;
+
+/// A hand on its way round a table: it meets every entry that stays once a round, in hash order.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ClockHand {
+    hash: u64,
+    place: usize,
+    rounds: u32,
+}
+
+/// A hand counts a round in so many steps.
+pub const STEPS_PER_ROUND: u32 = 16;
+
+impl ClockHand {
+    /// Steps since the hand was made.
+    pub fn steps(self) -> u32 {
+        self.rounds.wrapping_mul(STEPS_PER_ROUND) + (self.hash >> 60) as u32
+    }
+
+    /// Whole rounds since the hand was made.
+    pub fn rounds(self) -> u32 {
+        self.rounds
+    }
+
+    /// How far into the round it is, in parts of 2^16.
+    pub fn turn(self) -> u64 {
+        self.hash >> 48
+    }
+}
+
+impl<V, B: Blocks> Table<V, B> {
+    /// Up to about `n` entries with a TTL that lie behind the hash position `from`. Looks at no more than `buckets` buckets and
+    /// passes over whole segments and nodes of the directory that hold no TTL. Returns where to go on.
+    pub fn sample_expiring(
+        &self,
+        from: u64,
+        n: usize,
+        buckets: usize,
+        f: &mut dyn FnMut(Ref<'_, V>),
+    ) -> u64 {
+        let (mut at, mut found, mut looked, mut wraps) = (from, 0, 0, 0);
+        while self.expires > 0 && found < n && looked < buckets && wraps < 2 {
+            let (node_min, node_end) = self.dir.node_expiry(at);
+            let seg = self.dir.lookup(at);
+            looked += 1;
+            let next = if node_min == NEVER {
+                node_end
+            } else if seg.head().min_expire == NEVER {
+                seg.end()
+            } else {
+                let b = seg.home(at);
+                for (.., slot) in seg.slots(b..b + 1).filter(|(.., slot)| slot.has_ttl()) {
+                    found += 1;
+                    // SAFETY: the entry is this table's, which is borrowed.
+                    f(unsafe { Ref::new(slot.entry()) });
+                }
+                seg.bucket_start(b + 1)
+            };
+            wraps += usize::from(next.is_none());
+            at = next.unwrap_or(0);
+        }
+        at
+    }
+
+    /// Moves a hand on by up to `buckets` buckets, until `judge` says yes to an entry. It may change their access bits.
+    pub fn sweep(
+        &mut self,
+        hand: &mut ClockHand,
+        buckets: usize,
+        judge: &mut dyn FnMut(&Ref<'_, V>) -> bool,
+    ) -> Option<Mut<'_, V, B>> {
+        for _ in 0..buckets {
+            if self.len == 0 {
+                return None;
+            }
+            let seg = self.dir.lookup(hand.hash);
+            let b = seg.home(hand.hash);
+            let bucket = seg.bucket(b);
+            if hand.place == 0 {
+                bucket.occupied().for_each(|place| prefetch(bucket.slot(place).entry().as_ptr()));
+            }
+            for place in bucket.occupied().filter(|place| *place >= hand.place) {
+                let entry = bucket.slot(place).entry();
+                // SAFETY: the entry is this table's, which is borrowed.
+                if judge(&unsafe { Ref::new(entry) }) {
+                    hand.place = place + 1;
+                    return Some(Mut::new(self, Position { seg, bucket: b, place }, entry));
+                }
+            }
+            hand.place = 0;
+            let next = seg.bucket_start(b + 1);
+            hand.rounds = hand.rounds.wrapping_add(u32::from(next.is_none()));
+            hand.hash = next.unwrap_or(0);
+        }
+        None
+    }
+
+    /// An entry whose hash seems to be this one, as far as its place tells (some 30 bits), and to which `judge` says yes.
+    pub fn find_hash(
+        &mut self,
+        hash: u64,
+        judge: &mut dyn FnMut(&Ref<'_, V>) -> bool,
+    ) -> Option<Mut<'_, V, B>> {
+        if self.len == 0 {
+            return None;
+        }
+        let seg = self.dir.lookup(hash);
+        let mut b = seg.home(hash);
+        for _ in 0..seg.probes() {
+            let bucket = seg.bucket(b);
+            for place in bucket.matches(fingerprint(hash)) {
+                let slot = bucket.slot(place);
+                let entry = slot.entry();
+                // SAFETY: the entry is this table's, which is borrowed.
+                if slot.tag() == seg.tag(hash) && judge(&unsafe { Ref::new(entry) }) {
+                    return Some(Mut::new(self, Position { seg, bucket: b, place }, entry));
+                }
+            }
+            if bucket.overflow() == 0 {
+                return None;
+            }
+            b = seg.probe(b, 1);
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::Payload;
+    use super::*;
+    use std::collections::HashSet;
+
+    fn put(table: &mut Table<()>, n: u64, expire: Option<i64>) {
+        let key = n.to_be_bytes();
+        table.upsert(table.hash(&key), &key, Payload::Int(0), expire);
+    }
+
+    fn number(key: &[u8]) -> u64 {
+        u64::from_be_bytes(key.try_into().expect("keys here have 8 bytes"))
+    }
+
+    #[test]
+    fn one_expiring_key_among_many_is_found() {
+        let mut table = Table::<()>::new(3);
+        (0..20_000).for_each(|n| put(&mut table, n, None));
+        assert_eq!(table.sample_expiring(77, 5, 100, &mut |_| panic!("there is none")), 77);
+        put(&mut table, 4_711, Some(9));
+        let (mut at, mut found) = (1 << 63, Vec::new());
+        for _ in 0..1_000 {
+            at = table.sample_expiring(at, 1, 16, &mut |entry| found.push(number(entry.key())));
+        }
+        assert!(found.len() > 10 && found.iter().all(|n| *n == 4_711), "{}", found.len());
+    }
+
+    #[test]
+    fn expiring_keys_are_sampled_all_over() {
+        let mut table = Table::<()>::new(3);
+        (0..10_000).for_each(|n| put(&mut table, n, (n % 10 == 0).then_some(n as i64 + 1)));
+        let mut seen = HashSet::new();
+        for r in 0..2_000u64 {
+            let from = r.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+            table.sample_expiring(from, 5, 64, &mut |entry| {
+                assert!(entry.expire_at().is_some());
+                seen.insert(number(entry.key()));
+            });
+        }
+        assert!(seen.len() > 950, "{}", seen.len());
+    }
+
+    #[test]
+    fn a_hand_meets_every_entry_once_a_round_while_others_go() {
+        let mut table = Table::<()>::new(3);
+        (0..5_000).for_each(|n| put(&mut table, n, None));
+        let (mut hand, mut met, mut gone) = (ClockHand::default(), vec![0; 5_000], 0);
+        while hand.rounds() < 3 {
+            let victim = table.sweep(&mut hand, 1, &mut |entry| {
+                met[number(entry.key()) as usize] += 1;
+                number(entry.key()) % 5 == 0
+            });
+            if let Some(victim) = victim {
+                victim.delete();
+                gone += 1;
+            }
+        }
+        assert_eq!((gone, table.len()), (1_000, 4_000));
+        // Where segments shrink behind a victim, the rest of its bucket may be passed over or met twice.
+        let even = met.iter().enumerate().filter(|(n, times)| n % 5 != 0 && **times == 3).count();
+        assert!(even > 3_950, "{even}");
+        assert_eq!(hand.steps() / STEPS_PER_ROUND, 3);
+    }
+
+    #[test]
+    fn an_entry_is_found_by_its_hash() {
+        let mut table = Table::<()>::new(3);
+        (0..5_000).for_each(|n| put(&mut table, n, None));
+        for n in 0..6_000u64 {
+            let hash = table.hash(&n.to_be_bytes());
+            let found = table.find_hash(hash, &mut |_| true).map(|entry| number(entry.key()));
+            assert_eq!(found, (n < 5_000).then_some(n));
+        }
+        let hash = table.hash(&7u64.to_be_bytes());
+        assert!(table.find_hash(hash, &mut |_| false).is_none());
+    }
+}
