@@ -48,6 +48,12 @@ pub struct MemoryNow {
     pub used_peak: u64,
     pub cpu_user_us: u64,
     pub cpu_sys_us: u64,
+    /// For how long memory was over `maxmemory` in spite of evictions: in all, and this time.
+    pub exceeded_ms: u64,
+    pub exceeding_ms: u64,
+    /// Removed, and not freed yet.
+    pub garbage_objects: u64,
+    pub garbage_bytes: u64,
 }
 
 /// A command at work.

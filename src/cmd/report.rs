@@ -62,6 +62,8 @@ pub struct DbReport {
     /// Table and entry blocks; large values.
     pub table_bytes: usize,
     pub value_bytes: usize,
+    /// Held by the table's heap and not used.
+    pub slack_bytes: usize,
 }
 
 /// What one shard tells. Sections that were not asked for are empty.
@@ -71,8 +73,8 @@ pub struct Report {
     pub clients: Vec<ClientInfo>,
     pub connected: usize,
     pub blocked: usize,
-    pub input_bytes: usize,
-    pub output_bytes: usize,
+    /// Connections and their buffers.
+    pub client_bytes: usize,
     /// The largest input and output of any one client in the last seconds, in bytes.
     pub largest_input: usize,
     pub largest_output: usize,
@@ -111,6 +113,7 @@ impl DbReport {
         self.field_expires += other.field_expires;
         self.table_bytes += other.table_bytes;
         self.value_bytes += other.value_bytes;
+        self.slack_bytes += other.slack_bytes;
     }
 }
 
@@ -132,8 +135,7 @@ impl Report {
         self.clients.extend_from_slice(&other.clients);
         self.connected += other.connected;
         self.blocked += other.blocked;
-        self.input_bytes += other.input_bytes;
-        self.output_bytes += other.output_bytes;
+        self.client_bytes += other.client_bytes;
         self.largest_input = self.largest_input.max(other.largest_input);
         self.largest_output = self.largest_output.max(other.largest_output);
         self.counters.add(&other.counters);

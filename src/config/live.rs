@@ -223,8 +223,8 @@ mod tests {
                 "CONFIG SET failed (possibly related to argument 'dir') - can't set protected config",
             ),
             (
-                &[("maxmemory", "1gb")],
-                "CONFIG SET failed (possibly related to argument 'maxmemory') - not supported by this release of kring",
+                &[("oom-score-adj", "yes")],
+                "CONFIG SET failed (possibly related to argument 'oom-score-adj') - not supported by this release of kring",
             ),
             (
                 &[("appendonly", "maybe")],

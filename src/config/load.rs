@@ -249,7 +249,7 @@ mod tests {
             ("hz 010", "argument couldn't be parsed into an integer"),
             ("appendonly maybe", "argument must be 'yes' or 'no'"),
             ("loglevel xx", "argument(s) must be one of the following: debug, verbose, notice, warning"),
-            ("maxmemory 5%", "argument must be a memory value"),
+            ("maxmemory 5x", "argument must be a memory value"),
             ("maxmemory-clients 5x", "argument must be a memory or percent value"),
             ("proto-max-bulk-len 1k", "argument must be between 1048576 and 536870912 inclusive"),
             ("unixsocketperm 999", "argument couldn't be parsed as an octal number"),
@@ -288,10 +288,10 @@ mod tests {
             assert_eq!(refusal(&format!("port 1\n{line}")), ("2".into(), NOT_SUPPORTED.into()), "{line}");
         }
         let loaded =
-            load("save 60 1\nmaxmemory 1gb\nio-threads 4\nlua-replicate-commands yes").expect("harmless");
+            load("save 60 1\noom-score-adj yes\nio-threads 4\nlua-replicate-commands yes").expect("harmless");
         assert_eq!(
-            (loaded.config.save.0.len(), loaded.config.maxmemory, loaded.config.io_threads),
-            (0, 0, 4)
+            (loaded.config.save.0.len(), loaded.config.oom_score_adj, loaded.config.io_threads),
+            (0, "no", 4)
         );
         assert_eq!(loaded.warnings.len(), 4, "{:?}", loaded.warnings);
         let quiet =

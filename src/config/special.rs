@@ -80,6 +80,10 @@ choices! {
         AllkeysRandom = "allkeys-random",
         /// None.
         NoEviction = "noeviction",
+        /// kring's own: S3-FIFO over all keys.
+        AllkeysS3fifo = "allkeys-s3fifo",
+        /// kring's own: S3-FIFO over keys with a TTL.
+        VolatileS3fifo = "volatile-s3fifo",
     }
 }
 
@@ -87,6 +91,17 @@ impl MaxmemoryPolicy {
     /// Whether keys count their uses instead of remembering the last one.
     pub fn is_lfu(self) -> bool {
         matches!(self, MaxmemoryPolicy::VolatileLfu | MaxmemoryPolicy::AllkeysLfu)
+    }
+
+    /// Whether keys stand in the queues of S3-FIFO.
+    pub fn is_fifo(self) -> bool {
+        matches!(self, MaxmemoryPolicy::VolatileS3fifo | MaxmemoryPolicy::AllkeysS3fifo)
+    }
+
+    /// Whether only keys with a TTL may go.
+    pub fn is_volatile(self) -> bool {
+        use MaxmemoryPolicy::{VolatileLfu, VolatileLru, VolatileRandom, VolatileS3fifo, VolatileTtl};
+        matches!(self, VolatileLru | VolatileLfu | VolatileRandom | VolatileTtl | VolatileS3fifo)
     }
 }
 
@@ -246,24 +261,45 @@ impl Value for SavePoints {
     }
 }
 
-/// `maxmemory-clients`: bytes, or percent of maxmemory.
+/// `maxmemory`: bytes, or percent of the machine's memory. `maxmemory-clients`: bytes, or percent of maxmemory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MemoryOrPercent {
     /// That many bytes.
     Bytes(u64),
-    /// That part of maxmemory, 0 to 100.
+    /// That part of the whole, 0 to 100.
     Percent(u8),
 }
 
+impl MemoryOrPercent {
+    /// In bytes, where the whole is `whole` bytes.
+    pub fn of(self, whole: u64) -> u64 {
+        match self {
+            MemoryOrPercent::Bytes(bytes) => bytes,
+            MemoryOrPercent::Percent(percent) => (u128::from(whole) * u128::from(percent) / 100) as u64,
+        }
+    }
+}
+
 impl Value for MemoryOrPercent {
-    fn assign(&mut self, words: &[String], _: &Rule) -> Result<(), String> {
-        const ERROR: &str = "argument must be a memory or percent value";
+    fn assign(&mut self, words: &[String], rule: &Rule) -> Result<(), String> {
+        let bounded = matches!(rule, Rule::Memory(..));
+        // Redis takes no percent for `maxmemory`, so it does not speak of it.
+        let error = if bounded {
+            "argument must be a memory value"
+        } else {
+            "argument must be a memory or percent value"
+        };
         let word = one(words)?;
         let Some(percent) = word.strip_suffix('%') else {
-            *self = MemoryOrPercent::Bytes(memory(word).ok_or(ERROR)?);
+            let mut bytes = 0u64;
+            match bounded {
+                true => bytes.assign(words, rule)?,
+                false => bytes = memory(word).ok_or(error)?,
+            }
+            *self = MemoryOrPercent::Bytes(bytes);
             return Ok(());
         };
-        let percent = decimal(percent).filter(|p| *p >= 0).ok_or(ERROR)?;
+        let percent = decimal(percent).filter(|p| *p >= 0).ok_or(error)?;
         let percent = u8::try_from(percent).ok().filter(|p| *p <= 100);
         *self = MemoryOrPercent::Percent(percent.ok_or("percentage argument must be less or equal to 100")?);
         Ok(())
@@ -278,6 +314,14 @@ impl Value for MemoryOrPercent {
 
     fn takes(_: &Rule) -> String {
         "bytes, or percent".into()
+    }
+
+    fn lines(&self, default: &Self, rule: &Rule) -> Vec<(String, bool)> {
+        let text = match self {
+            MemoryOrPercent::Bytes(bytes) => memory_text(*bytes),
+            MemoryOrPercent::Percent(_) => self.show(rule),
+        };
+        vec![(text, self != default)]
     }
 }
 
@@ -467,6 +511,7 @@ mod tests {
         let zero = MemoryOrPercent::Bytes(0);
         assert_eq!(set(zero, "5%").as_deref(), Ok("5%"));
         assert_eq!(set(zero, "1kb").as_deref(), Ok("1024"));
+        assert_eq!(MemoryOrPercent::Percent(5).of(u64::MAX / 2), u64::MAX / 40);
         assert_eq!(set(zero, "150%"), Err("percentage argument must be less or equal to 100".into()));
         assert_eq!(set(OomScores([0; 3]), "1 -2 3").as_deref(), Ok("1 -2 3"));
         assert_eq!(set(Master(None), "localhost 6379").as_deref(), Ok("localhost 6379"));

@@ -71,7 +71,6 @@ const CLUSTER: &str = "cluster mode belongs to a later release";
 const TLS: &str = "TLS belongs to a later release";
 const ACL: &str = "ACL users belong to a later release";
 const SCRIPTS: &str = "scripts belong to a later release";
-const EVICTION: &str = "maxmemory belongs to a later release";
 const TYPES: &str = "the type it bounds belongs to a later release";
 const TRACKING: &str = "client tracking belongs to a later release";
 const NO_FORK: &str = "kring never forks";
@@ -153,7 +152,7 @@ knobs! {
         /// Per class: bytes of unsent replies at which a client is closed (hard), or after so many seconds (soft).
         "client-output-buffer-limit" => client_output_buffer_limit: OutputLimits = OutputLimits::default(), Any, Live, Works;
         /// Memory of all clients together, bytes or percent of maxmemory; 0 for no bound.
-        "maxmemory-clients" => maxmemory_clients: MemoryOrPercent = MemoryOrPercent::Bytes(0), Any, Live, Pending;
+        "maxmemory-clients" => maxmemory_clients: MemoryOrPercent = MemoryOrPercent::Bytes(0), Any, Live, Works;
         /// Keys remembered for client-side caching; 0 for no bound.
         "tracking-table-max-keys" => tracking_table_max_keys: u64 = 1_000_000, Int(0, I64), Live, Inert(TRACKING);
         /// Who may run DEBUG: no, yes, or local connections.
@@ -251,14 +250,14 @@ knobs! {
         "activerehashing" => activerehashing: bool = true, Any, Live, Inert("tables grow a segment at a time");
     }
     "Memory" {
-        /// Bytes that data may take; 0 for no bound.
-        "maxmemory" => maxmemory: u64 = 0, Memory(0, I64), Live, Pending;
-        /// Which keys are evicted; in this release it only chooses the clock of a key: LFU, or LRU.
+        /// Bytes that keys, values and clients' buffers may take, or percent of the machine's memory; 0 for no bound.
+        "maxmemory" => maxmemory: MemoryOrPercent = MemoryOrPercent::Bytes(0), Memory(0, I64), Live, Works;
+        /// Which keys are evicted when memory is full; what keys note about their uses follows from it.
         "maxmemory-policy" => maxmemory_policy: MaxmemoryPolicy = MaxmemoryPolicy::NoEviction, Any, Live, Works;
         /// Keys looked at to evict one.
-        "maxmemory-samples" => maxmemory_samples: u32 = 5, Int(1, I32), Live, Inert(EVICTION);
-        /// How hard eviction works, 0 to 100.
-        "maxmemory-eviction-tenacity" => maxmemory_eviction_tenacity: u32 = 10, Int(0, 100), Live, Inert(EVICTION);
+        "maxmemory-samples" => maxmemory_samples: u32 = 5, Int(1, I32), Live, Works;
+        /// How long eviction may delay a command, 0 to 100: up to 10, 50 microseconds each; at 100 without bound.
+        "maxmemory-eviction-tenacity" => maxmemory_eviction_tenacity: u32 = 10, Int(0, 100), Live, Works;
         /// How slowly the LFU counter grows.
         "lfu-log-factor" => lfu_log_factor: u32 = 10, Int(0, I32), Live, Works;
         /// Minutes in which the LFU counter falls by one; 0 keeps it.

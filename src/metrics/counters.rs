@@ -47,6 +47,8 @@ counters! {
     writes => "total_writes_processed";
     /// Clients closed because of `client-query-buffer-limit`.
     query_buffer_closed => "client_query_buffer_limit_disconnections";
+    /// Clients closed because of `maxmemory-clients`.
+    evicted_clients => "evicted_clients";
     /// Clients closed because of `client-output-buffer-limit`.
     output_buffer_closed => "client_output_buffer_limit_disconnections";
     /// Commands refused because the client had not authenticated, or password attempts that failed.

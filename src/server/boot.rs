@@ -1,6 +1,6 @@
 //! Boot and shutdown: limits, sockets, cores, one thread a shard, and a main thread that waits for the end.
 
-use super::control::{Line, Message};
+use super::control::{Line, Message, PendingGarbage};
 use super::log::Log;
 use super::{cores, sockets};
 use crate::base::heap::give_back_free_memory;
@@ -176,9 +176,15 @@ fn start(
 ) -> Result<Process, BootError> {
     let shards = cores.len();
     let (garbage, heap) = channel::<Vec<crate::store::Garbage>>();
+    let pending = Arc::new(PendingGarbage::default());
+    let freed = pending.clone();
     spawn("kring-free", move || {
         for garbage in heap {
-            drop(garbage);
+            for piece in garbage {
+                let bytes = piece.bytes();
+                drop(piece);
+                freed.gone(bytes);
+            }
             give_back_free_memory();
         }
     })?;
@@ -193,7 +199,7 @@ fn start(
         bells.push(bell);
     }
     let storage = Plane::start().map_err(io("cannot start the storage thread"))?;
-    let line = Line { main: main.clone(), garbage, storage, config_file: path, shards: lines };
+    let line = Line { main: main.clone(), garbage, pending, storage, config_file: path, shards: lines };
     let seed = prng::seeded(info.started_us as u64 ^ u64::from(info.pid) << 40);
     let shared = Arc::new(Shared::new(info, config.databases as usize, seed, Box::new(line)));
     let stop = Arc::new(AtomicBool::new(false));
@@ -299,7 +305,7 @@ fn look_at_memory(shared: &Shared) {
         board.cpu_user_us.store(us(usage.user_time()), Ordering::Relaxed);
         board.cpu_sys_us.store(us(usage.system_time()), Ordering::Relaxed);
     }
-    let used = shared.store_bytes.iter().map(|b| b.load(Ordering::Relaxed)).sum();
+    let used = shared.ledger.used() + shared.control.pending().bytes;
     board.used_peak.fetch_max(used, Ordering::Relaxed);
     let pages = std::fs::read_to_string("/proc/self/statm").ok();
     let pages = pages.and_then(|t| t.split(' ').nth(1)?.parse::<u64>().ok()).unwrap_or(0);

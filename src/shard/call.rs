@@ -6,9 +6,11 @@
 use super::Core;
 use super::batch::{Batch, Parsed, Place};
 use super::drive::{Stop, Work};
+use super::evict::fits;
 use super::jobs::Lending;
 use crate::cmd::cx::MemoryNow;
 use crate::cmd::registry::Found;
+use crate::cmd::row::flag;
 use crate::cmd::session::ReplyMode;
 use crate::cmd::{Cx, Env, Outcome, Plan};
 use crate::ds::Table;
@@ -98,6 +100,7 @@ impl Core {
             reports: &[],
             row: first.row,
         };
+        let limit = self.room.limit;
         let (mut kinds, mut ran, mut stop, mut last) = (Kinds::default(), 0, None, first.id);
         for command in &batch.commands[from..] {
             let Parsed { found: Ok(found), key: 1.., place: Place::Shard(s), .. } = command else { break };
@@ -106,13 +109,22 @@ impl Core {
                 break;
             }
             if !cx.keys.hand.has(s) {
-                let mut lending = Lending { shared, net, counters: &mut self.tallies.counters };
+                let mut lending =
+                    Lending { shared, net, counters: &mut self.tallies.counters, room: &mut self.room };
                 lending.put_back(cx.keys.hand, self.id);
                 if !self.policy.may_borrow(self.id, s, found.row)
                     || !lending.take(cx.keys.hand, s, self.policy.take_spin_ns)
                 {
                     break;
                 }
+            }
+            // What does not fit is for `one`, which makes room. The first command has been looked at.
+            if limit != 0
+                && ran > 0
+                && found.row.is(flag::DENYOOM)
+                && !fits(shared, limit, cx.keys.hand.peek(s))
+            {
+                break;
             }
             if !kinds.count(found.id) {
                 break;
@@ -194,8 +206,12 @@ impl Core {
             }
             seen |= bit;
             if !self.hand.has(shard) {
-                let mut lending =
-                    Lending { shared: &self.shared, net: &mut *net, counters: &mut self.tallies.counters };
+                let mut lending = Lending {
+                    shared: &self.shared,
+                    net: &mut *net,
+                    counters: &mut self.tallies.counters,
+                    room: &mut self.room,
+                };
                 lending.put_back(&mut self.hand, self.id);
                 if !self.policy.borrow && shard != self.id || !lending.take(&mut self.hand, shard, 0) {
                     continue;
@@ -217,7 +233,7 @@ impl Core {
             Plan::Gather(_) => work.reports.as_deref(),
             _ => None,
         };
-        let memory = if reports.is_some() { shared.memory.read() } else { MemoryNow::default() };
+        let memory = if reports.is_some() { shared.memory_now(self.now) } else { MemoryNow::default() };
         let env = Env {
             now: self.now,
             config: &self.config,

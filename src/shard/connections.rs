@@ -124,6 +124,8 @@ pub(super) struct Conn {
     /// The driver has been told to close it.
     pub closed: bool,
     pub recv_paused: bool,
+    /// What [`Conn::memory`] was when it was last counted.
+    pub counted: usize,
     pub in_ready: bool,
     pub in_dirty: bool,
     /// Since when (monotonic us) replies are over the soft limit; 0: they are not.
@@ -147,6 +149,7 @@ impl Conn {
             eof: false,
             closed: false,
             recv_paused: false,
+            counted: 0,
             in_ready: false,
             in_dirty: false,
             soft_since_us: 0,
@@ -163,10 +166,11 @@ impl Conn {
         self.input.as_ref().map_or(0, |i| i.len())
     }
 
-    /// Bytes that it takes itself, and its request buffer.
-    pub fn input_memory(&self) -> usize {
+    /// Bytes that it takes: itself, its requests, its replies.
+    pub fn memory(&self) -> usize {
         let input = self.input.as_ref().map_or(0, |i| size_of::<Input>() + i.buf.capacity());
-        size_of::<Conn>() + size_of::<Session>() + input
+        let output = self.out.capacity().max(self.out.len()) + self.chunk_bytes + self.sending;
+        size_of::<Conn>() + size_of::<Session>() + input + output
     }
 
     /// Whether its requests may run now.

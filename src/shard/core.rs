@@ -3,6 +3,7 @@
 use super::batch::Batch;
 use super::connections::{Conn, Input, Peer, Waits};
 use super::cron::Cron;
+use super::evict::Room;
 use super::heads::Heads;
 use super::mail::Chore;
 use super::orders::{Nap, Parked};
@@ -73,6 +74,8 @@ pub struct Core {
     pub(super) spare: Vec<Vec<u8>>,
     pub(super) tallies: Tallies,
     pub(super) cron: Cron,
+    /// The bound on memory.
+    pub(super) room: Room,
     pub(super) active_expire: bool,
     /// CONFIG RESETSTAT came: the store's counters start anew.
     pub(super) reset_tally: bool,
@@ -91,7 +94,6 @@ impl Core {
             id,
             policy: Policy::new(&config, route.shards()),
             access: super::tallies::access_policy(&config, now),
-            config,
             now,
             conns: Vec::new(),
             hand: Hand::new(route),
@@ -112,6 +114,8 @@ impl Core {
             spare: Vec::new(),
             tallies,
             cron: Cron::new(now),
+            room: Room::new(&config, shared.server.total_memory),
+            config,
             active_expire: true,
             reset_tally: false,
             random: prng::seeded(now.wall_us as u64 ^ (id as u64) << 32),
@@ -129,6 +133,7 @@ impl Core {
     /// A turn begins at this time.
     pub fn begin_turn(&mut self, now: Now) {
         self.now = now;
+        self.room.now = now;
         self.access.clock = crate::store::access::lru_clock(now.secs());
         self.tallies.counters.turns += 1;
     }
@@ -162,6 +167,7 @@ impl Core {
         }
         assert!(self.conns[at].is_none(), "a connection is open at most once");
         self.conns[at] = Some(Box::new(Conn::new(conn, session)));
+        self.count_client(conn);
         self.tallies.counters.connections += 1;
     }
 
@@ -187,7 +193,9 @@ impl Core {
         let input = Core::input_of(conn);
         input.push(bytes);
         let complete = input.buf.len() >= input.want;
-        if conn.may_run() && complete {
+        let runs = conn.may_run() && complete;
+        self.count_client(id);
+        if runs {
             self.run_input(net, id);
         }
         self.check_input(net, id);
@@ -235,6 +243,7 @@ impl Core {
         if self.conn(id).is_none() {
             return;
         }
+        self.forget_client(id);
         self.conns[id.index()] = None;
         self.shared.connections[self.id].fetch_sub(1, Ordering::Relaxed);
     }
@@ -268,6 +277,7 @@ impl Core {
             || !self.own_mail.is_empty()
             || !self.outbox.is_empty()
             || self.cron.is_busy()
+            || self.room.is_busy()
     }
 
     /// Whether nothing is under way here: no job, report, order, letter or reply.

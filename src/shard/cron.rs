@@ -59,6 +59,8 @@ impl Core {
     pub(super) fn tick(&mut self, net: &mut dyn World) {
         self.end_pause();
         self.expire_slice(net);
+        self.keep_room(net);
+        self.bound_clients(net);
         if self.now.mono_us < self.cron.next_round_us {
             return;
         }

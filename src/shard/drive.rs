@@ -94,6 +94,7 @@ impl Core {
                 input.spans = partial.iter().map(|s| s.shifted(at)).collect();
                 input.want = want;
             }
+            self.count_client(id);
         }
         self.settle(net, id, stop);
     }
@@ -122,6 +123,7 @@ impl Core {
             Some(conn) if keep => conn.input = Some(input),
             _ => self.drop_input(Some(input)),
         }
+        self.count_client(id);
         self.settle(net, id, stop);
     }
 
@@ -307,7 +309,11 @@ impl Core {
                 self.fetch_ahead(net, work, &batch.commands[i..]);
             }
             let (ran, stop) = match command.place {
-                Place::Shard(s) if brief && self.have_one(net, s as usize, command.found.ok()) => {
+                Place::Shard(s)
+                    if brief
+                        && self.have_one(net, s as usize, command.found.ok())
+                        && self.fits(command, s as usize) =>
+                {
                     self.run_brief(net, work, batch, i, &mut ticks)
                 }
                 _ => {
@@ -402,6 +408,10 @@ impl Core {
             return Some(if work.home { Stop::Pause } else { Stop::Home });
         }
         if work.session.is_queueing() && !found.row.is(flag::UNQUEUED) {
+            if !self.make_room(net) {
+                // A queue takes memory too.
+                return self.refuse_oom(work, found, mark);
+            }
             return self.queue(work, found, args, mark);
         }
         match command.place {
@@ -428,6 +438,9 @@ impl Core {
                 Plan::Gather(parts) if work.reports.is_none() => return Some(Stop::Gather(parts)),
                 _ => {}
             },
+        }
+        if flags_of(found, work.session) & flag::DENYOOM != 0 && !self.make_room(net) {
+            return self.refuse_oom(work, found, mark);
         }
         work.session.last_command = Some(found.id);
         let mut silenced_from = mark;

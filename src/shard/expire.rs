@@ -5,7 +5,6 @@
 
 use super::Core;
 use crate::ring::net::World;
-use std::sync::atomic::Ordering;
 
 /// Entries that one slice looks at: 100 to 200 us.
 const SLICE_ENTRIES: usize = 2_048;
@@ -27,7 +26,7 @@ impl Core {
         self.reset_own_tally();
         let store = self.hand.store(self.id);
         let expired = store.expire_slice(self.now.ms(), SLICE_ENTRIES);
-        self.shared.store_bytes[self.id].store(store.bytes() as u64, Ordering::Relaxed);
+        self.tell_room();
         self.put_back(net);
         let took_ns = net.ticks_ns().saturating_sub(began);
         self.tallies.counters.expire_slices += 1;

@@ -58,6 +58,7 @@ impl Core {
 
     /// Closes a connection whose replies are over `client-output-buffer-limit normal`.
     pub(super) fn check_output(&mut self, net: &mut dyn World, id: ConnId) {
+        self.count_client(id);
         let limit = self.config.client_output_buffer_limit.normal;
         let now_us = self.now.mono_us;
         let Some(conn) = self.conn(id) else { return };

@@ -9,18 +9,23 @@
 
 use super::connections::Waits;
 use super::drive::{Stop, Work};
+use super::evict::Room;
 use super::mail::Chore;
 use super::{Core, Job, Letter, Shared};
 use crate::metrics::Counters;
 use crate::resp::Parser;
 use crate::ring::net::World;
-use crate::store::{Hand, ShardSet};
+use crate::store::{Garbage, Hand, ShardSet};
+
+/// With so many bytes on their way to be freed, shards free values themselves.
+const GARBAGE_BYTES: u64 = 32 << 20;
 
 /// What taking stores and putting them back needs of a core, so that a command's context can hold the rest.
 pub(super) struct Lending<'a> {
     pub shared: &'a Shared,
     pub net: &'a mut dyn World,
     pub counters: &'a mut Counters,
+    pub room: &'a mut Room,
 }
 
 impl Lending<'_> {
@@ -55,26 +60,29 @@ impl Lending<'_> {
     pub fn put_back(&mut self, hand: &mut Hand, here: usize) {
         if let Some(shard) = hand.only()
             && !hand.peek(shard).has_garbage()
+            && self.room.is_tidy()
         {
             let Some(store) = hand.remove(shard) else { return };
+            self.room.tell(self.shared, &store);
             if self.shared.cells[shard].put(store) && shard != here {
                 self.net.wake(shard);
             }
             return;
         }
-        if hand.held() > 0 {
+        if hand.held() > 0 || !self.room.is_tidy() {
             self.put_back_all(hand, here);
         }
     }
 
     fn put_back_all(&mut self, hand: &mut Hand, here: usize) {
-        let mut garbage = Vec::new();
-        let mut to_wake = ShardSet::EMPTY;
+        let mut garbage = std::mem::take(&mut self.room.garbage);
+        let mut to_wake = std::mem::replace(&mut self.room.to_wake, ShardSet::EMPTY);
         while let Some(shard) = hand.first() {
             let Some(mut store) = hand.remove(shard) else { break };
             if let Some(mut more) = store.take_garbage() {
                 garbage.append(&mut more);
             }
+            self.room.tell(self.shared, &store);
             if self.shared.cells[shard].put(store) && shard != here {
                 to_wake.insert(shard);
             }
@@ -82,6 +90,10 @@ impl Lending<'_> {
         to_wake.iter().for_each(|shard| self.net.wake(shard));
         if !garbage.is_empty() {
             self.counters.lazy_freed += garbage.len() as u64;
+            if self.shared.control.pending().bytes > GARBAGE_BYTES {
+                // More comes than the other thread frees: memory would grow over its bound. Databases still go there.
+                garbage.retain(|g| matches!(g, Garbage::Table { .. }));
+            }
             self.shared.control.free(garbage);
         }
     }
@@ -90,7 +102,8 @@ impl Lending<'_> {
 impl Core {
     /// Takes a store into the hand: at once, or within a short spin.
     pub(super) fn take(&mut self, net: &mut dyn World, shard: usize) -> bool {
-        let mut lending = Lending { shared: &self.shared, net, counters: &mut self.tallies.counters };
+        let mut lending =
+            Lending { shared: &self.shared, net, counters: &mut self.tallies.counters, room: &mut self.room };
         lending.take(&mut self.hand, shard, self.policy.take_spin_ns)
     }
 
@@ -107,7 +120,8 @@ impl Core {
 
     /// Puts every store in hand back.
     pub(super) fn put_back(&mut self, net: &mut dyn World) {
-        let mut lending = Lending { shared: &self.shared, net, counters: &mut self.tallies.counters };
+        let mut lending =
+            Lending { shared: &self.shared, net, counters: &mut self.tallies.counters, room: &mut self.room };
         lending.put_back(&mut self.hand, self.id);
     }
 

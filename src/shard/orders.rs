@@ -195,6 +195,7 @@ impl Core {
             Order::WriteConfig => {}
             Order::ResetStats => {
                 self.tallies.reset();
+                self.shared.ledger.reset_times();
                 self.reset_tally = true;
                 // When the store is away, its counters go as soon as it is back.
                 if self.take(net, self.id) {
@@ -238,6 +239,7 @@ impl Core {
             self.policy = super::policy::Policy::new(&config, self.shared.route.shards());
             self.tallies.configure(&config);
             self.access = super::tallies::access_policy(&config, self.now);
+            self.bound_memory(&config);
             self.config = Arc::new(config);
         }
     }
@@ -278,8 +280,7 @@ impl Core {
                 let session = conn.session.as_ref().or(conn.shown.as_ref());
                 let watched = session.and_then(|s| s.transaction.as_ref()).map_or(0, |t| t.watched);
                 report.watching += (watched > 0) as usize;
-                report.input_bytes += conn.input_memory();
-                report.output_bytes += conn.owed();
+                report.client_bytes += conn.memory();
                 report.largest_input = report.largest_input.max(conn.unread());
                 report.largest_output = report.largest_output.max(conn.owed());
             }
@@ -332,6 +333,7 @@ fn db_report(db: &Db, now_ms: i64) -> DbReport {
         field_expires: db.field_expires(),
         table_bytes: db.bytes() - db.value_bytes(),
         value_bytes: db.value_bytes(),
+        slack_bytes: db.table().heap_slack(),
     };
     if db.expires() > 0 {
         let ttls = db.table().iter().take(TTL_SAMPLES * 16).filter_map(|e| e.expire_at());

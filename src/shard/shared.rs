@@ -1,6 +1,8 @@
 //! What all shards see: the cells of the stores, the way to them, facts of the process, and a few counters.
 
+use super::ledger::Ledger;
 use crate::base::cell::Cell;
+use crate::base::time::Now;
 use crate::cmd::cx::MemoryNow;
 use crate::cmd::{FAMILIES, Registry, ServerInfo, ShutdownMode};
 use crate::config::Config;
@@ -13,12 +15,23 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 pub trait Control: Send + Sync {
     /// Free this memory somewhere else.
     fn free(&self, garbage: Vec<Garbage>);
+    /// Garbage that is on its way to be freed.
+    fn pending(&self) -> Pending {
+        Pending::default()
+    }
     /// Bring the configuration file up to date; the answer comes as [`super::Core::config_written`] with this ticket.
     fn write_config(&self, shard: usize, ticket: u64, config: Arc<Config>);
     /// Give free memory back to the kernel.
     fn purge(&self);
     /// Stop the process.
     fn shutdown(&self, mode: ShutdownMode);
+}
+
+/// Garbage that is on its way to be freed.
+#[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
+pub struct Pending {
+    pub objects: u64,
+    pub bytes: u64,
 }
 
 /// The process's memory, as the control plane last read it.
@@ -34,8 +47,7 @@ pub struct MemoryBoard {
 }
 
 impl MemoryBoard {
-    /// A copy.
-    pub fn read(&self) -> MemoryNow {
+    fn read(&self) -> MemoryNow {
         let get = |cell: &AtomicU64| cell.load(Ordering::Relaxed);
         MemoryNow {
             rss: get(&self.rss),
@@ -44,6 +56,7 @@ impl MemoryBoard {
             used_peak: get(&self.used_peak),
             cpu_user_us: get(&self.cpu_user_us),
             cpu_sys_us: get(&self.cpu_sys_us),
+            ..MemoryNow::default()
         }
     }
 }
@@ -62,8 +75,8 @@ pub struct Shared {
     pub next_client: AtomicU64,
     pub next_slow: AtomicU64,
     pub memory: MemoryBoard,
-    /// Bytes of each shard's store, as it last told.
-    pub store_bytes: Vec<AtomicU64>,
+    /// What stores and clients take, by shard.
+    pub ledger: Ledger,
 }
 
 impl Shared {
@@ -81,7 +94,20 @@ impl Shared {
             next_client: AtomicU64::new(1),
             next_slow: AtomicU64::new(0),
             memory: MemoryBoard::default(),
-            store_bytes: (0..shards).map(|_| AtomicU64::new(0)).collect(),
+            ledger: Ledger::new(shards),
+        }
+    }
+
+    /// The process's memory, for reports.
+    pub fn memory_now(&self, now: Now) -> MemoryNow {
+        let (exceeded_us, exceeding_us) = self.ledger.exceeded_times_us(now.mono_us);
+        let pending = self.control.pending();
+        MemoryNow {
+            exceeded_ms: exceeded_us / 1_000,
+            exceeding_ms: exceeding_us / 1_000,
+            garbage_objects: pending.objects,
+            garbage_bytes: pending.bytes,
+            ..self.memory.read()
         }
     }
 

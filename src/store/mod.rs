@@ -20,8 +20,8 @@ mod keys;
 #[expect(clippy::module_inception, reason = "it holds Store")]
 mod store;
 mod value;
-mod watch;
 mod victims;
+mod watch;
 
 pub use db::{Db, Expired};
 pub use edit::{Edit, WrongType};
@@ -29,5 +29,5 @@ pub use hand::{Hand, Route, ShardSet};
 pub use keys::{Keys, Policy, Taken};
 pub use store::{Garbage, LAZY_FREE_FROM, Store, Tally};
 pub use value::{Collection, EMBSTR_MAX, Kind, RAW, Value, encoding, int_of, kind, string_of};
-pub use watch::Watcher;
 pub use victims::{Judge, Rule};
+pub use watch::Watcher;

@@ -35,8 +35,18 @@ impl Tally {
 pub enum Garbage {
     /// A large value.
     Value(Value),
-    /// A whole database.
-    Table(Box<Table<Value>>),
+    /// A whole database, and what it weighs.
+    Table { table: Box<Table<Value>>, bytes: usize },
+}
+
+impl Garbage {
+    /// Bytes that are freed with it.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Garbage::Value(value) => value.heap_bytes(),
+            Garbage::Table { bytes, .. } => *bytes,
+        }
+    }
 }
 
 /// A value at least this long is freed off the hot path, in bytes.
@@ -152,7 +162,8 @@ impl Store {
         let keys = old.len();
         if keys > 0 {
             self.dirty += keys as u64;
-            self.discard(Garbage::Table(Box::new(old.into_table())));
+            let bytes = old.bytes();
+            self.discard(Garbage::Table { table: Box::new(old.into_table()), bytes });
         }
         keys
     }

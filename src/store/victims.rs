@@ -216,9 +216,17 @@ impl Store {
         if rule.sign(&entry) != candidate.sign || rule.volatile && entry.expire_at().is_none() {
             return false;
         }
-        self.remove(candidate.db, hash, &candidate.key);
-        self.tally.evicted += 1;
+        self.drop_key(candidate.db, hash, &candidate.key);
         true
+    }
+
+    /// Removes a key to make room.
+    fn drop_key(&mut self, db: usize, hash: u64, key: &[u8]) {
+        self.remove(db, hash, key);
+        self.tally.evicted += 1;
+        if self.is_observed() {
+            self.note_change(db, key);
+        }
     }
 
     fn evict_any(&mut self, rule: &Rule, random: &mut u64) -> bool {
@@ -238,14 +246,15 @@ impl Store {
         let mut key = None;
         if rule.volatile {
             let rule = Rule { samples: 1, ..*rule };
-            sample(table, &rule, &mut self.pool.cursor, random, &mut |entry| key = Some(entry.key().to_vec()));
+            sample(table, &rule, &mut self.pool.cursor, random, &mut |entry| {
+                key = Some(entry.key().to_vec())
+            });
         } else {
             key = table.random(|| xorshift(random)).map(|entry| entry.key().to_vec());
         }
         let Some(key) = key else { return false };
         let hash = table.hash(&key);
-        self.remove(db, hash, &key);
-        self.tally.evicted += 1;
+        self.drop_key(db, hash, &key);
         true
     }
 }

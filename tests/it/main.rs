@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! server   starts and ends a server process       differential/  the same commands to both, bytes compared
-//! client   a raw connection                       protocol, pipelines, sockets, limits, lifecycle, expiry  one process
+//! client   a raw connection                       protocol, pipelines, sockets, limits, lifecycle, expiry, memory  one process
 //! reply    RESP2 and RESP3, raw bytes kept        order, atomic, clients  many clients, many shards
 //! rng      seeded choices                         transactions  MULTI and WATCH    public_client  the `redis` crate
 //! ```
@@ -23,6 +23,7 @@ mod differential;
 mod expiry;
 mod lifecycle;
 mod limits;
+mod memory;
 mod order;
 mod pipelines;
 mod protocol;

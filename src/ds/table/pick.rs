@@ -36,13 +36,7 @@ impl ClockHand {
 impl<V, B: Blocks> Table<V, B> {
     /// Up to about `n` entries with a TTL that lie behind the hash position `from`. Looks at no more than `buckets` buckets and
     /// passes over whole segments and nodes of the directory that hold no TTL. Returns where to go on.
-    pub fn sample_expiring(
-        &self,
-        from: u64,
-        n: usize,
-        buckets: usize,
-        f: &mut dyn FnMut(Ref<'_, V>),
-    ) -> u64 {
+    pub fn sample_expiring(&self, from: u64, n: usize, buckets: usize, f: &mut dyn FnMut(Ref<'_, V>)) -> u64 {
         let (mut at, mut found, mut looked, mut wraps) = (from, 0, 0, 0);
         while self.expires > 0 && found < n && looked < buckets && wraps < 2 {
             let (node_min, node_end) = self.dir.node_expiry(at);
@@ -181,7 +175,7 @@ mod tests {
         while hand.rounds() < 3 {
             let victim = table.sweep(&mut hand, 1, &mut |entry| {
                 met[number(entry.key()) as usize] += 1;
-                number(entry.key()) % 5 == 0
+                number(entry.key()).is_multiple_of(5)
             });
             if let Some(victim) = victim {
                 victim.delete();

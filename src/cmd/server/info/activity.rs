@@ -94,8 +94,10 @@ fn keys(text: &mut Text, view: &View<'_>) {
     text.ratio("expired_stale_perc", 0.0);
     zeros(text, &["expired_time_cap_reached_count", "expire_cycle_cpu_milliseconds"]);
     text.field("evicted_keys", tally.evicted);
-    zeros(text, &["evicted_clients", "evicted_scripts"]);
-    zeros(text, &["total_eviction_exceeded_time", "current_eviction_exceeded_time"]);
+    text.field("evicted_clients", view.total.counters.evicted_clients);
+    zeros(text, &["evicted_scripts"]);
+    text.field("total_eviction_exceeded_time", view.env.memory.exceeded_ms);
+    text.field("current_eviction_exceeded_time", view.env.memory.exceeding_ms);
     text.field("keyspace_hits", tally.hits);
     text.field("keyspace_misses", tally.misses);
 }

@@ -81,24 +81,26 @@ pub fn memory(text: &mut Text, view: &View<'_>) {
     text.bytes("used_memory_peak", figures.peak);
     text.field("used_memory_peak_perc", format_args!("{:.2}%", figures.peak_percent()));
     text.field("used_memory_overhead", figures.overhead());
-    text.field("used_memory_startup", figures.startup);
+    // What the process had at its start is not counted as used.
+    text.field("used_memory_startup", 0);
     text.field("used_memory_dataset", figures.dataset);
     text.field("used_memory_dataset_perc", format_args!("{:.2}%", figures.dataset_percent()));
     text.field("allocator_allocated", figures.used);
-    text.field("allocator_active", figures.rss);
-    text.field("allocator_resident", figures.rss);
+    text.field("allocator_active", figures.active);
+    text.field("allocator_resident", figures.resident());
     text.field("allocator_muzzy", 0);
     text.bytes("total_system_memory", view.env.server.total_memory);
     scripts_memory(text);
-    text.bytes("maxmemory", view.env.config.maxmemory);
+    text.bytes("maxmemory", view.env.config.maxmemory.of(view.env.server.total_memory));
     text.field("maxmemory_policy", view.env.config.maxmemory_policy.word());
-    // Only the resident size of the process is known, so allocator and process have the same figures.
-    text.ratio("allocator_frag_ratio", figures.fragmentation());
-    text.field("allocator_frag_bytes", figures.fragmentation_bytes());
-    text.ratio("allocator_rss_ratio", 1.0);
-    text.field("allocator_rss_bytes", 0);
-    text.ratio("rss_overhead_ratio", 1.0);
-    text.field("rss_overhead_bytes", 0);
+    for (ratio, bytes, (above, beyond)) in [
+        ("allocator_frag_ratio", "allocator_frag_bytes", Figures::between(figures.active, figures.used)),
+        ("allocator_rss_ratio", "allocator_rss_bytes", Figures::between(figures.resident(), figures.active)),
+        ("rss_overhead_ratio", "rss_overhead_bytes", Figures::between(figures.rss, figures.resident())),
+    ] {
+        text.ratio(ratio, above);
+        text.field(bytes, beyond);
+    }
     text.ratio("mem_fragmentation_ratio", figures.fragmentation());
     text.field("mem_fragmentation_bytes", figures.fragmentation_bytes());
     text.field("mem_not_counted_for_evict", 0);
@@ -111,7 +113,7 @@ pub fn memory(text: &mut Text, view: &View<'_>) {
     text.field("mem_allocator", ALLOCATOR);
     text.field("mem_overhead_db_hashtable_rehashing", 0);
     text.field("active_defrag_running", 0);
-    text.field("lazyfree_pending_objects", 0);
+    text.field("lazyfree_pending_objects", view.env.memory.garbage_objects);
     text.field("lazyfreed_objects", view.total.counters.lazy_freed);
 }
 

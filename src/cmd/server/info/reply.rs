@@ -111,6 +111,7 @@ mod tests {
                 field_expires: 2,
                 table_bytes: 100,
                 value_bytes: 900,
+                ..DbReport::default()
             };
         }
         let reply = world.run("INFO everything");

@@ -38,14 +38,15 @@ pub fn diagnose(text: &mut Text, figures: &Figures) {
             ),
         );
     }
-    if figures.fragmentation() > FRAGMENTATION_RATIO && figures.fragmentation_bytes() > FRAGMENTATION_BYTES {
+    let (fragmentation, beyond) = Figures::between(figures.resident(), figures.used);
+    if fragmentation > FRAGMENTATION_RATIO && beyond > FRAGMENTATION_BYTES {
         finding(
             text,
             format_args!(
                 "Fragmentation: {} are resident, {:.2} for each byte in use. Deleted keys leave holes that new \
                  keys of other sizes cannot fill. MEMORY PURGE may help, a restart does.",
-                Human(figures.rss),
-                figures.fragmentation()
+                Human(figures.resident()),
+                fragmentation
             ),
         );
     }
@@ -74,6 +75,7 @@ mod tests {
         peak: 101 << 20,
         rss: 110 << 20,
         startup: 0,
+        active: 105 << 20,
         dataset: 99 << 20,
         clients: 1 << 20,
         keys: 1,

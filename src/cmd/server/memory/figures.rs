@@ -1,10 +1,11 @@
 //! The figures that INFO memory and MEMORY share.
 //!
 //! ```text
-//!  used = startup (resident when the server had started) + dataset (as allocated) + clients (connections and buffers)
+//!  used      = dataset (as allocated) + clients (connections and buffers) + garbage (removed, not freed yet)
+//!  active    = used + what the heaps of entries hold and do not use
+//!  allocator = resident, less what the process had before its first client: code, stacks, rings
 //! ```
-//! The dataset is counted exactly by the stores. What the process had before its first client, code included, is one figure,
-//! so that `rss / used` tells fragmentation and nothing else.
+//! The dataset is counted exactly by the stores. `maxmemory` bounds dataset and clients: what is used, but for the garbage.
 
 use crate::cmd::server::text::ratio;
 use crate::cmd::{Env, Report};
@@ -18,8 +19,10 @@ pub struct Figures {
     pub used: u64,
     pub peak: u64,
     pub rss: u64,
-    /// Resident when the server had started.
+    /// Resident when the server had started: not counted as used.
     pub startup: u64,
+    /// Held by the heaps of entries, used or not, and by everything else that is used.
+    pub active: u64,
     /// Keys and values.
     pub dataset: u64,
     /// Requests and replies under way.
@@ -32,14 +35,15 @@ impl Figures {
     /// The figures of the reports' total.
     pub fn of(env: &Env<'_>, total: &Report) -> Figures {
         let dataset = total.data_bytes() as u64;
-        let clients = (total.input_bytes + total.output_bytes) as u64;
-        let startup = env.memory.startup;
-        let used = startup + dataset + clients;
+        let clients = total.client_bytes as u64;
+        let used = dataset + clients + env.memory.garbage_bytes;
+        let slack: usize = total.dbs.iter().map(|db| db.slack_bytes).sum();
         Figures {
             used,
-            peak: (env.memory.used_peak + startup).max(used),
+            peak: env.memory.used_peak.max(used),
             rss: env.memory.rss,
-            startup,
+            startup: env.memory.startup,
+            active: used + slack as u64,
             dataset,
             clients,
             keys: total.dbs.iter().map(|db| db.keys as u64).sum(),
@@ -52,9 +56,9 @@ impl Figures {
         self.used - self.dataset
     }
 
-    /// Of what came after the start, how much is data.
+    /// How much of it is data.
     pub fn dataset_percent(&self) -> f64 {
-        ratio(self.dataset, self.used - self.startup) * 100.0
+        ratio(self.dataset, self.used) * 100.0
     }
 
     /// How near the peak is.
@@ -62,7 +66,12 @@ impl Figures {
         ratio(self.used, self.peak) * 100.0
     }
 
-    /// Resident bytes per byte used.
+    /// What is resident of data and buffers.
+    pub fn resident(&self) -> u64 {
+        self.rss.saturating_sub(self.startup)
+    }
+
+    /// Resident bytes of the whole process per byte used.
     pub fn fragmentation(&self) -> f64 {
         ratio(self.rss, self.used)
     }
@@ -70,5 +79,10 @@ impl Figures {
     /// Resident bytes beyond those used; negative when some are swapped out.
     pub fn fragmentation_bytes(&self) -> i64 {
         self.rss as i64 - self.used as i64
+    }
+
+    /// A ratio, and a difference in bytes, between two of the figures.
+    pub fn between(a: u64, b: u64) -> (f64, i64) {
+        (ratio(a, b), a as i64 - b as i64)
     }
 }

@@ -199,12 +199,16 @@ fn reply_db(out: &mut Out, table_bytes: i64) {
 
 fn fields(figures: &Figures, total: &Report) -> Vec<(String, Field)> {
     use Field::{Db, Double, Int};
-    let per_key = (figures.used - figures.startup).checked_div(figures.keys).unwrap_or(0);
+    let per_key = figures.used.checked_div(figures.keys).unwrap_or(0);
+    let allocator = Figures::between(figures.active, figures.used);
+    let resident = Figures::between(figures.resident(), figures.active);
+    let process = Figures::between(figures.rss, figures.resident());
     let dbs = total.dbs.iter().enumerate().filter(|(_, db)| db.keys > 0);
     let head = [
         ("peak.allocated", Int(figures.peak as i64)),
         ("total.allocated", Int(figures.used as i64)),
-        ("startup.allocated", Int(figures.startup as i64)),
+        // What the process had at its start is not counted as used.
+        ("startup.allocated", Int(0)),
         ("replication.backlog", Int(0)),
         ("clients.slaves", Int(0)),
         ("clients.normal", Int(figures.clients as i64)),
@@ -224,15 +228,15 @@ fn fields(figures: &Figures, total: &Report) -> Vec<(String, Field)> {
         ("dataset.percentage", Double(figures.dataset_percent())),
         ("peak.percentage", Double(figures.peak_percent())),
         ("allocator.allocated", Int(figures.used as i64)),
-        ("allocator.active", Int(figures.rss as i64)),
-        ("allocator.resident", Int(figures.rss as i64)),
+        ("allocator.active", Int(figures.active as i64)),
+        ("allocator.resident", Int(figures.resident() as i64)),
         ("allocator.muzzy", Int(0)),
-        ("allocator-fragmentation.ratio", Double(figures.fragmentation())),
-        ("allocator-fragmentation.bytes", Int(figures.fragmentation_bytes())),
-        ("allocator-rss.ratio", Double(1.0)),
-        ("allocator-rss.bytes", Int(0)),
-        ("rss-overhead.ratio", Double(1.0)),
-        ("rss-overhead.bytes", Int(0)),
+        ("allocator-fragmentation.ratio", Double(allocator.0)),
+        ("allocator-fragmentation.bytes", Int(allocator.1)),
+        ("allocator-rss.ratio", Double(resident.0)),
+        ("allocator-rss.bytes", Int(resident.1)),
+        ("rss-overhead.ratio", Double(process.0)),
+        ("rss-overhead.bytes", Int(process.1)),
         ("fragmentation", Double(figures.fragmentation())),
         ("fragmentation.bytes", Int(figures.fragmentation_bytes())),
     ];
@@ -276,7 +280,7 @@ mod tests {
         let mut world = World::new(2);
         for report in &mut world.reports {
             report.dbs = vec![DbReport { keys: 5, table_bytes: 300, value_bytes: 50, ..DbReport::default() }];
-            report.input_bytes = 50;
+            report.client_bytes = 50;
         }
         let reply = world.run("MEMORY STATS");
         for part in [

@@ -1,0 +1,342 @@
+//! `maxmemory`: room is made before a command that may take more, from the keys that are the worst of all shards.
+//!
+//! ```text
+//!  command that may grow ── in use <= maxmemory ──────────────────────────────────────> run
+//!                              │ no
+//!                              └─ look at some keys of the store in hand; is its worst about as bad as the worst
+//!                                 that any shard has told (ledger)?  yes: it goes.  no: borrow that store, for as
+//!                                 long as one eviction takes ── again, until there is room or the time is up
+//! ```
+//! The other store is only tried for, never waited for, so two shards that evict cannot hold each other up. When the time is up
+//! the command runs all the same and the shards go on evicting between their turns; it is refused only when no key may go.
+
+use super::batch::Parsed;
+use super::drive::{Stop, Work};
+use super::ledger::NO_SIGN;
+use super::{Core, Shared};
+use crate::base::prng::xorshift;
+use crate::base::time::Now;
+use crate::cmd::registry::Found;
+use crate::cmd::row::flag;
+use crate::config::{Config, MaxmemoryPolicy};
+use crate::resp::Mark;
+use crate::ring::net::World;
+use crate::store::access::Lfu;
+use crate::store::{Garbage, Judge, Rule, ShardSet, Store};
+use std::sync::atomic::Ordering::Relaxed;
+
+/// What a client hears when there is no room and nothing may go.
+const OOM: &[u8] = b"OOM command not allowed when used memory > 'maxmemory'.";
+/// Evictions between two looks at the clock.
+const EVICTIONS_PER_LOOK: usize = 8;
+/// With evictions, so much more is freed than is needed at once: for the next few commands, and no more of the bound than a 4096th.
+const AHEAD_BYTES: u64 = 1024;
+/// From this part of `maxmemory` on the owners keep telling what they would give, in percent.
+const NEAR_PERCENT: u64 = 90;
+
+/// What a shard knows about the bound on memory.
+pub(super) struct Room {
+    /// `maxmemory` in bytes; 0: none.
+    pub limit: u64,
+    /// `maxmemory-clients` in bytes; 0: none.
+    pub clients_limit: u64,
+    /// `None`: no key goes.
+    rule: Option<Rule>,
+    /// How long eviction may delay a command.
+    slice_ns: u64,
+    /// There is more to evict, between the turns.
+    busy: bool,
+    /// Garbage of stores that were borrowed to evict from, and owners to wake, both for when no store is in hand.
+    pub garbage: Vec<Garbage>,
+    pub to_wake: ShardSet,
+    /// The time of this turn.
+    pub now: Now,
+    /// Bytes of this shard's clients, as counted by connection.
+    pub clients: usize,
+    /// When clients are looked at again.
+    pub next_clients_us: u64,
+}
+
+/// How an eviction ended.
+enum Evicted {
+    Enough,
+    /// Time was up, or a store was away.
+    Running,
+    Nothing,
+}
+
+/// How `maxmemory-policy` chooses.
+fn rule_of(config: &Config) -> Option<Rule> {
+    use MaxmemoryPolicy::*;
+    let judge = match config.maxmemory_policy {
+        NoEviction => return None,
+        VolatileLru | AllkeysLru => Judge::Lru,
+        VolatileLfu | AllkeysLfu => {
+            Judge::Lfu(Lfu { log_factor: config.lfu_log_factor, decay_minutes: config.lfu_decay_time })
+        }
+        VolatileTtl => Judge::Ttl,
+        VolatileRandom | AllkeysRandom => Judge::Random,
+        VolatileS3fifo | AllkeysS3fifo => Judge::Fifo,
+    };
+    let samples = config.maxmemory_samples as usize;
+    Some(Rule { judge, volatile: config.maxmemory_policy.is_volatile(), samples })
+}
+
+/// `maxmemory-eviction-tenacity` as a time: 50 us a step up to 10, 15 percent more a step above, no bound at 100.
+fn slice_ns(tenacity: u32) -> u64 {
+    match tenacity {
+        0..=10 => u64::from(tenacity) * 50_000,
+        11..=99 => (500_000.0 * 1.15f64.powi(tenacity as i32 - 10)) as u64,
+        _ => u64::MAX,
+    }
+}
+
+impl Room {
+    pub fn new(config: &Config, machine: u64) -> Room {
+        let limit = config.maxmemory.of(machine);
+        Room {
+            limit,
+            clients_limit: config.maxmemory_clients.of(limit),
+            rule: rule_of(config),
+            slice_ns: slice_ns(config.maxmemory_eviction_tenacity),
+            busy: false,
+            garbage: Vec::new(),
+            to_wake: ShardSet::EMPTY,
+            now: Now::default(),
+            clients: 0,
+            next_clients_us: 0,
+        }
+    }
+
+    /// Whether evictions go on between the turns.
+    pub fn is_busy(&self) -> bool {
+        self.busy
+    }
+
+    /// Whether nothing is left over from stores that were borrowed to evict from.
+    pub fn is_tidy(&self) -> bool {
+        self.garbage.is_empty() && self.to_wake.is_empty()
+    }
+
+    /// Tells how a store is that goes back to its cell.
+    #[inline]
+    pub fn tell(&self, shared: &Shared, store: &Store) {
+        if self.limit == 0 {
+            return;
+        }
+        match &self.rule {
+            Some(rule) => tell(shared, store, rule),
+            None => shared.ledger.of(store.shard()).set_store(store.weight()),
+        }
+    }
+
+    /// Whether somebody wants to know what clients take.
+    pub fn counts_clients(&self) -> bool {
+        self.limit | self.clients_limit != 0
+    }
+}
+
+impl Core {
+    /// Whether there is room for a command on this store, which is in hand.
+    #[inline]
+    pub(super) fn fits(&self, command: &Parsed, shard: usize) -> bool {
+        self.room.limit == 0
+            || command.found.is_ok_and(|f| !f.row.is(flag::DENYOOM))
+            || fits(&self.shared, self.room.limit, self.hand.peek(shard))
+    }
+
+    /// Makes room for a command whose stores are in hand; whether it may run.
+    #[inline]
+    pub(super) fn make_room(&mut self, net: &mut dyn World) -> bool {
+        if self.room.limit == 0 {
+            return true;
+        }
+        self.hand.iter().for_each(|s| self.shared.ledger.of(s.shard()).set_store(s.weight()));
+        if self.shared.ledger.used() <= self.room.limit {
+            self.shared.ledger.within(self.now.mono_us);
+            return true;
+        }
+        self.make_room_now(net)
+    }
+
+    #[cold]
+    fn make_room_now(&mut self, net: &mut dyn World) -> bool {
+        let began = net.ticks_ns();
+        let evicted = self.evict(net, began);
+        let took_ns = net.ticks_ns().saturating_sub(began);
+        let threshold_ms = self.config.latency_monitor_threshold as u64;
+        self.tallies.note_latency("eviction-cycle", self.now, took_ns, threshold_ms);
+        let now_us = self.now.mono_us;
+        match evicted {
+            Evicted::Enough => self.shared.ledger.within(now_us),
+            Evicted::Running | Evicted::Nothing => self.shared.ledger.exceeded(now_us),
+        }
+        self.room.busy = matches!(evicted, Evicted::Running);
+        !matches!(evicted, Evicted::Nothing)
+    }
+
+    /// Refuses a command for which there is no room.
+    #[cold]
+    pub(super) fn refuse_oom(&mut self, work: &mut Work<'_>, found: Found, mark: Mark) -> Option<Stop> {
+        let text = self.spoil(work.session, Some(found), OOM.to_vec());
+        work.out.error_bytes(&text);
+        work.out.take_errors();
+        self.tallies.rejected(OOM, Some(found.id));
+        self.reply_mode(work, mark);
+        None
+    }
+
+    /// Goes on evicting between the turns. No store is in hand.
+    pub(super) fn keep_room(&mut self, net: &mut dyn World) {
+        if self.room.limit == 0 {
+            return;
+        }
+        if self.shared.ledger.used() <= self.room.limit {
+            self.room.busy = false;
+            return self.shared.ledger.within(self.now.mono_us);
+        }
+        if self.room.rule.is_some() {
+            self.make_room_now(net);
+            self.put_back(net);
+        }
+    }
+
+    /// Tells the others what this shard has. Its store is in hand.
+    pub(super) fn tell_room(&mut self) {
+        let store = self.hand.store(self.id);
+        self.shared.ledger.of(self.id).set_store(store.bytes());
+        let Some(rule) = &self.room.rule else { return };
+        let near = (self.room.limit / 100).saturating_mul(NEAR_PERCENT);
+        if self.room.limit == 0 || self.shared.ledger.used() < near {
+            return;
+        }
+        store.seek_victims(rule, self.now, &mut self.random);
+        tell(&self.shared, store, rule);
+    }
+
+    fn evict(&mut self, net: &mut dyn World, began: u64) -> Evicted {
+        let Some(rule) = self.room.rule else { return Evicted::Nothing };
+        let enough = self.room.limit - AHEAD_BYTES.min(self.room.limit / 4096);
+        for n in 1.. {
+            if self.shared.ledger.used() <= enough {
+                return Evicted::Enough;
+            }
+            if !self.evict_one(&rule) {
+                let ledger = &self.shared.ledger;
+                let away = |s: usize| !self.hand.has(s) && ledger.of(s).keys.load(Relaxed) > 0;
+                let elsewhere = (0..self.shared.route.shards()).any(away);
+                return if elsewhere { Evicted::Running } else { Evicted::Nothing };
+            }
+            if n % EVICTIONS_PER_LOOK == 0 && net.ticks_ns().saturating_sub(began) >= self.room.slice_ns {
+                break;
+            }
+        }
+        Evicted::Running
+    }
+
+    /// Removes one key, the worst of all shards as far as is known; false when none was found.
+    fn evict_one(&mut self, rule: &Rule) -> bool {
+        let here = self.hand.only().or(self.hand.first());
+        let mine = here.and_then(|shard| {
+            let store = self.hand.store(shard);
+            let sign = match rule.judge {
+                Judge::Random => None,
+                _ => store.seek_victims(rule, self.now, &mut self.random),
+            };
+            self.shared.ledger.of(shard).sign.store(sign.unwrap_or(NO_SIGN), Relaxed);
+            sign
+        });
+        let chosen = match rule.judge {
+            Judge::Random => self.any_shard(),
+            _ => self.worst_shard(rule, here.zip(mine)),
+        };
+        chosen.is_some_and(|shard| self.evict_from(shard, rule))
+            || here.is_some_and(|shard| self.evict_from(shard, rule))
+            || (0..self.shared.route.shards())
+                .any(|shard| Some(shard) != here && self.evict_from(shard, rule))
+    }
+
+    /// A shard, each as likely as it has keys.
+    fn any_shard(&mut self) -> Option<usize> {
+        let accounts = self.shared.ledger.all();
+        let total: u64 = accounts.iter().map(|a| a.keys.load(Relaxed)).sum();
+        let mut at = xorshift(&mut self.random).checked_rem(total)?;
+        accounts.iter().position(|a| {
+            let keys = a.keys.load(Relaxed);
+            let found = at < keys;
+            at = at.saturating_sub(keys);
+            found
+        })
+    }
+
+    /// The shard that has the worst key; the one in hand when its own is about as bad.
+    fn worst_shard(&self, rule: &Rule, mine: Option<(usize, u64)>) -> Option<usize> {
+        let accounts = self.shared.ledger.all();
+        let now: Now = self.now;
+        let ranks = accounts.iter().enumerate().filter(|(s, a)| {
+            // Who has keys and has not told of any is asked first.
+            a.keys.load(Relaxed) > 0 && mine.is_none_or(|(here, _)| *s != here)
+        });
+        let ranks = ranks.map(|(s, a)| match a.sign.load(Relaxed) {
+            NO_SIGN => (u64::MAX, s),
+            sign => (rule.rank(sign, now), s),
+        });
+        match (ranks.max(), mine) {
+            (Some((best, _)), Some((here, sign))) if rule.near(rule.rank(sign, now), best) => Some(here),
+            (Some((_, shard)), _) => Some(shard),
+            (None, mine) => mine.map(|(here, _)| here),
+        }
+    }
+
+    /// Removes a key of this shard: its store is in hand, or can be borrowed at once.
+    fn evict_from(&mut self, shard: usize, rule: &Rule) -> bool {
+        if self.hand.has(shard) {
+            let store = self.hand.store(shard);
+            let gone = store.evict_one(rule, self.now, &mut self.random);
+            let account = self.shared.ledger.of(shard);
+            account.set_store(store.weight());
+            account.sign.store(store.best_sign().unwrap_or(NO_SIGN), Relaxed);
+            return gone;
+        }
+        let Some(mut store) = self.shared.cells[shard].take() else { return false };
+        let mut gone = false;
+        if let Judge::Random = rule.judge {
+            gone = store.evict_one(rule, self.now, &mut self.random);
+        } else if store.seek_victims(rule, self.now, &mut self.random).is_some() {
+            gone = store.evict_one(rule, self.now, &mut self.random);
+        }
+        self.room.garbage.extend(store.take_garbage().into_iter().flatten());
+        tell(&self.shared, &store, rule);
+        if self.shared.cells[shard].put(store) && shard != self.id {
+            self.room.to_wake.insert(shard);
+        }
+        gone
+    }
+}
+
+/// Whether memory is within its bound, as far as it can be known with one store in hand.
+#[inline]
+pub(super) fn fits(shared: &Shared, limit: u64, store: &Store) -> bool {
+    shared.ledger.of(store.shard()).set_store(store.weight());
+    shared.ledger.used() <= limit
+}
+
+/// Tells how a store is, and what it would give.
+fn tell(shared: &Shared, store: &Store, rule: &Rule) {
+    let account = shared.ledger.of(store.shard());
+    account.set_store(store.weight());
+    account.keys.store(store.evictable(rule) as u64, Relaxed);
+    account.sign.store(store.best_sign().unwrap_or(NO_SIGN), Relaxed);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tenacity_is_a_time() {
+        assert_eq!((slice_ns(0), slice_ns(1), slice_ns(10)), (0, 50_000, 500_000));
+        assert!(slice_ns(11) > 570_000 && slice_ns(99) > 60_000_000_000);
+        assert_eq!(slice_ns(100), u64::MAX);
+    }
+}
