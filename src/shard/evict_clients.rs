@@ -24,7 +24,12 @@ impl Core {
         let before = std::mem::replace(&mut conn.counted, now);
         if now != before {
             self.room.clients = self.room.clients + now - before;
-            self.shared.ledger.of(self.id).set_clients(self.room.clients);
+            let account = self.shared.ledger.of(self.id);
+            account.set_clients(self.room.clients);
+            if self.room.clients_limit != 0 {
+                // At once, so that no other shard closes a smaller one meanwhile.
+                account.largest_client.fetch_max(now as u64, Relaxed);
+            }
         }
     }
 
