@@ -13,6 +13,7 @@
 //! | `report.rs`, `procfs.rs` | percentiles, plot, JSON; CPU and memory of processes |
 //! | `client_ring.rs` | the ring; all `unsafe` is there |
 //! | `constant.rs` | the server that only answers |
+//! | `trace/` | recorded requests against caches of several sizes |
 
 mod client_ring;
 mod constant;
@@ -23,6 +24,7 @@ mod procfs;
 mod replies;
 mod report;
 mod setup;
+mod trace;
 mod workload;
 
 use clap::Parser;
@@ -136,6 +138,26 @@ pub struct Flags {
     /// Writes the numbers as JSON; - for stdout instead of the report
     #[arg(long, value_name = "FILE")]
     json: Option<String>,
+    /// Replays a trace, cache-aside, against servers that are started here: a .lis, .csv or list of keys, also .zst; or zipf, scan
+    #[arg(long, value_name = "FILE")]
+    trace: Option<String>,
+    /// With --trace: a server to start, with its options; may be repeated
+    #[arg(long, value_name = "PROGRAM ARGS", default_values_t = [String::from("redis-server"), String::from("kring-server --shards 1")])]
+    trace_server: Vec<String>,
+    /// With --trace: policies to try; one that a server does not know is left out
+    #[arg(
+        long,
+        value_name = "LIST",
+        value_delimiter = ',',
+        default_value = "allkeys-lru,allkeys-lfu,allkeys-random,allkeys-s3fifo"
+    )]
+    trace_policies: Vec<String>,
+    /// With --trace: cache sizes in percent of the footprint
+    #[arg(long, value_name = "LIST", default_value = "0.1,1,10,50")]
+    trace_sizes: String,
+    /// With --trace: each server gets a part of its `own` footprint, or all the `same` as the first
+    #[arg(long, value_name = "own|same", default_value = "own", value_parser = ["own", "same"])]
+    trace_memory: String,
     /// Be a server that answers GET with a constant of --data-size and all else with +OK
     #[arg(long, value_name = "ADDR:PORT")]
     serve_constant: Option<String>,
@@ -164,6 +186,9 @@ fn run(flags: &Flags) -> Result<(), String> {
         setup::pin(&cpus, 0)?;
         let limit = Duration::from_secs_f64(flags.seconds.unwrap_or(DEFAULT_SERVE_SECONDS));
         return constant::serve(address, flags.data_size.max, limit);
+    }
+    if let Some(path) = &flags.trace {
+        return trace::run(flags, path);
     }
     setup::raise_open_files(flags.clients as u64 + flags.idle as u64 + 64 + u64::from(flags.threads) * 4)?;
     let target = Target::resolve(flags)?;

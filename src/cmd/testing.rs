@@ -42,7 +42,7 @@ impl World {
             session,
             now,
             reports: (0..shards).map(|shard| Report { shard, ..Report::default() }).collect(),
-            policy: Policy { lfu: None, clock: 0 },
+            policy: Policy { lfu: None, fifo: false, clock: 0 },
             outcome: None,
             random: 1,
         }

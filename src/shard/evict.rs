@@ -125,7 +125,7 @@ impl Room {
             return;
         }
         match &self.rule {
-            Some(rule) => tell(shared, store, rule),
+            Some(rule) => tell(shared, store, rule, self.now),
             None => shared.ledger.of(store.shard()).set_store(store.weight()),
         }
     }
@@ -211,7 +211,7 @@ impl Core {
             return;
         }
         store.seek_victims(rule, self.now, &mut self.random);
-        tell(&self.shared, store, rule);
+        tell(&self.shared, store, rule, self.now);
     }
 
     fn evict(&mut self, net: &mut dyn World, began: u64) -> Evicted {
@@ -295,7 +295,7 @@ impl Core {
             let gone = store.evict_one(rule, self.now, &mut self.random);
             let account = self.shared.ledger.of(shard);
             account.set_store(store.weight());
-            account.sign.store(store.best_sign().unwrap_or(NO_SIGN), Relaxed);
+            account.sign.store(store.best_sign(rule, self.now).unwrap_or(NO_SIGN), Relaxed);
             return gone;
         }
         let Some(mut store) = self.shared.cells[shard].take() else { return false };
@@ -306,7 +306,7 @@ impl Core {
             gone = store.evict_one(rule, self.now, &mut self.random);
         }
         self.room.garbage.extend(store.take_garbage().into_iter().flatten());
-        tell(&self.shared, &store, rule);
+        tell(&self.shared, &store, rule, self.now);
         if self.shared.cells[shard].put(store) && shard != self.id {
             self.room.to_wake.insert(shard);
         }
@@ -322,11 +322,11 @@ pub(super) fn fits(shared: &Shared, limit: u64, store: &Store) -> bool {
 }
 
 /// Tells how a store is, and what it would give.
-fn tell(shared: &Shared, store: &Store, rule: &Rule) {
+fn tell(shared: &Shared, store: &Store, rule: &Rule, now: Now) {
     let account = shared.ledger.of(store.shard());
     account.set_store(store.weight());
     account.keys.store(store.evictable(rule) as u64, Relaxed);
-    account.sign.store(store.best_sign().unwrap_or(NO_SIGN), Relaxed);
+    account.sign.store(store.best_sign(rule, now).unwrap_or(NO_SIGN), Relaxed);
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //!  LRU:  24 bits   seconds, wrapping after 194 days
 //!  LFU:  16 bits   minutes of the last decrement    8 bits   logarithmic counter
 //! ```
+//! Under S3-FIFO they are a place in a queue: see [`super::fifo`].
 //! The counter is Morris's approximate counting (1978): it grows with probability 1 / ((counter - 5) * factor + 1).
 
 const CLOCK_MASK: u32 = 0xff_ffff;
@@ -13,7 +14,7 @@ pub const IDLE_MAX: i64 = CLOCK_MASK as i64;
 pub const LFU_INIT: u32 = 5;
 
 /// How LFU counters grow and decay (`lfu-log-factor`, `lfu-decay-time` in minutes).
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Lfu {
     pub log_factor: u32,
     pub decay_minutes: u32,

@@ -1,6 +1,7 @@
 //! One logical database of one shard: its table, and what its large values weigh.
 
 use super::field_expiry::FieldExpiry;
+use super::fifo::Fifo;
 use super::{Garbage, LAZY_FREE_FROM, Value};
 use crate::ds::{Owned, Payload, Table, ViewMut};
 
@@ -55,11 +56,19 @@ pub struct Db {
     value_bytes: usize,
     expire_cursor: usize,
     field_expiry: FieldExpiry,
+    /// The queues of an `s3fifo` policy.
+    fifo: Option<Box<Fifo>>,
 }
 
 impl Db {
     pub(super) fn new(seed: u64) -> Db {
-        Db { table: Table::new(seed), value_bytes: 0, expire_cursor: 0, field_expiry: FieldExpiry::new(seed) }
+        Db {
+            table: Table::new(seed),
+            value_bytes: 0,
+            expire_cursor: 0,
+            field_expiry: FieldExpiry::new(seed),
+            fifo: None,
+        }
     }
 
     /// How many keys, expired ones that nobody has met included.
@@ -91,6 +100,21 @@ impl Db {
         &mut self.table
     }
 
+    /// The queues of an `s3fifo` policy, if there are some.
+    pub(super) fn fifo(&self) -> Option<&Fifo> {
+        self.fifo.as_deref()
+    }
+
+    /// The table, and the queues of an `s3fifo` policy, made now if there were none.
+    pub(super) fn with_fifo(&mut self, now_ms: i64) -> (&mut Table<Value>, &mut Fifo) {
+        (&mut self.table, self.fifo.get_or_insert_with(|| Box::new(Fifo::new(now_ms))))
+    }
+
+    /// Another policy is in force.
+    pub(super) fn drop_fifo(&mut self) {
+        self.fifo = None;
+    }
+
     /// The table, the count of bytes in values, and which hashes have fields that expire.
     pub(super) fn parts_mut(&mut self) -> (&mut Table<Value>, &mut usize, &mut FieldExpiry) {
         (&mut self.table, &mut self.value_bytes, &mut self.field_expiry)
@@ -111,7 +135,8 @@ impl Db {
 
     /// Bytes that the database takes, as allocated.
     pub fn bytes(&self) -> usize {
-        self.table.bytes() + self.field_expiry.bytes() + self.value_bytes
+        let fifo = self.fifo.as_ref().map_or(0, |fifo| fifo.bytes());
+        self.table.bytes() + self.field_expiry.bytes() + self.value_bytes + fifo
     }
 
     /// Bytes of large values.

@@ -6,7 +6,7 @@
 
 use super::access::{self, Lfu};
 use super::db::Weight;
-use super::{Db, Hand, Store, Value};
+use super::{Db, Hand, Store, Value, fifo};
 use crate::base::time::Now;
 use crate::ds::{Mut, Owned, Payload, Ref, View};
 
@@ -15,6 +15,8 @@ use crate::ds::{Mut, Owned, Payload, Ref, View};
 pub struct Policy {
     /// Whether keys count uses (an LFU `maxmemory-policy`) or note the last one.
     pub lfu: Option<Lfu>,
+    /// Whether keys stand in queues (an s3fifo `maxmemory-policy`).
+    pub fifo: bool,
     /// The LRU clock of this turn: `access::lru_clock` of the time.
     pub clock: u32,
 }
@@ -198,8 +200,12 @@ impl Keys<'_> {
         let hash = self.hash(self.hand.peek(shard).db(self.db), key);
         let (index, fresh) = (self.db, self.new_access());
         let keeps_count = self.policy.lfu.is_some();
+        let (fifo, now_ms) = (self.policy.fifo, self.now.ms());
         let store = self.hand.store(shard);
         let db = store.db_mut(index);
+        if fifo {
+            return store.set_queued(index, (hash, key), payload, expire_at, now_ms);
+        }
         let came = Weight::of_payload(&payload);
         let (entry, old, existed) = db.table_mut().upsert_mut(hash, key, payload, expire_at);
         // As in Redis, a key that is overwritten keeps its count of uses.
@@ -324,6 +330,7 @@ impl Keys<'_> {
 #[inline]
 fn note_use(entry: &Ref<'_, Value>, now: Now, policy: Policy, random: &mut u64) {
     let access = match policy.lfu {
+        None if policy.fifo => fifo::used(entry.access()),
         None => policy.clock,
         Some(lfu) => {
             access::lfu_used(entry.access(), now.secs(), lfu, crate::base::prng::xorshift(random) as u32)
@@ -337,6 +344,29 @@ impl Store {
     #[inline]
     fn for_reading(&mut self, db: usize) -> (&Db, &mut super::Tally) {
         (&self.dbs[db], &mut self.tally)
+    }
+
+    /// [`Keys::set`] where keys stand in queues.
+    #[inline(never)]
+    fn set_queued(
+        &mut self,
+        index: usize,
+        (hash, key): (u64, &[u8]),
+        payload: Payload<'_, Value>,
+        expire_at: Option<i64>,
+        now_ms: i64,
+    ) {
+        let came = Weight::of_payload(&payload);
+        let db = self.db_mut(index);
+        let (table, queues) = db.with_fifo(now_ms);
+        let keys = table.len();
+        let (entry, old, existed) = table.upsert_mut(hash, key, payload, expire_at);
+        let access = if existed { fifo::used(entry.access()) } else { queues.enter(hash, keys, now_ms) };
+        entry.set_access(access);
+        db.account(key, Weight::of_old(old.as_ref()), came);
+        if let Some(value) = old {
+            self.discard_value(value);
+        }
     }
 
     /// Removes an entry that is there.

@@ -15,6 +15,7 @@ pub mod access;
 mod db;
 mod edit;
 mod field_expiry;
+pub mod fifo;
 mod hand;
 mod keys;
 #[expect(clippy::module_inception, reason = "it holds Store")]

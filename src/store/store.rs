@@ -205,7 +205,7 @@ impl Store {
     }
 
     /// Weighs every database anew.
-    fn settle(&mut self) {
+    pub(super) fn settle(&mut self) {
         self.settled = self.bytes() - self.dbs[self.touched].bytes();
     }
 

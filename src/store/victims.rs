@@ -10,7 +10,7 @@
 //! | lfu | minute and counter | the least used, after decay |
 //! | ttl | when it expires, ms | the earliest |
 //! | random | none | any |
-//! | s3fifo | see [`super::fifo`] | |
+//! | s3fifo | since when the next in the queues of [`super::fifo`] is there, ms | the earliest; there are no candidates |
 //!
 //! Cost: an eviction reads `maxmemory-samples` entries that lie together, and the victim once more.
 
@@ -28,7 +28,7 @@ const EXPIRING_BUCKETS: usize = 64;
 const TRIES: usize = 64;
 
 /// What a policy judges by.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, PartialEq, Debug)]
 pub enum Judge {
     Lru,
     Lfu(Lfu),
@@ -55,7 +55,9 @@ impl Rule {
             Judge::Lru => u64::from(access::idle_secs(sign as u32, now.secs())),
             Judge::Lfu(lfu) => u64::from(255 - access::lfu_counter(sign as u32, now.secs(), lfu)),
             Judge::Ttl => u64::MAX - 1 - sign,
-            Judge::Random | Judge::Fifo => 0,
+            // The sign is a time in ms.
+            Judge::Fifo => (now.ms().max(0) as u64).saturating_sub(sign),
+            Judge::Random => 0,
         }
     }
 
@@ -64,8 +66,8 @@ impl Rule {
     #[inline]
     pub fn near(&self, mine: u64, best: u64) -> bool {
         match self.judge {
-            Judge::Lru => mine + mine / 8 >= best,
-            Judge::Lfu(_) | Judge::Ttl | Judge::Random | Judge::Fifo => mine >= best,
+            Judge::Lru | Judge::Fifo => mine + mine / 8 >= best,
+            Judge::Lfu(_) | Judge::Ttl | Judge::Random => mine >= best,
         }
     }
 
@@ -94,6 +96,10 @@ pub struct Pool {
     spare: Vec<Vec<u8>>,
     /// Where the search for rare keys with a TTL goes on.
     cursor: u64,
+    /// A victim's key.
+    pub(super) buffer: Vec<u8>,
+    /// The policy that the candidates were found under.
+    judge: Option<Judge>,
 }
 
 /// Buffers of longer keys are not kept.
@@ -165,6 +171,12 @@ impl Store {
 
     /// Looks at some keys of each database; the sign of the best candidate so far.
     pub fn seek_victims(&mut self, rule: &Rule, now: Now, random: &mut u64) -> Option<u64> {
+        if self.pool.judge != Some(rule.judge) {
+            self.change_judge(rule);
+        }
+        if let Judge::Fifo = rule.judge {
+            return self.fifo_sign(rule.volatile, now);
+        }
         let pool = &mut self.pool;
         let mut cursor = pool.cursor;
         for (index, db) in self.dbs.iter().enumerate().filter(|(_, db)| !db.is_empty()) {
@@ -177,13 +189,21 @@ impl Store {
     }
 
     /// The sign of the best candidate so far.
-    pub fn best_sign(&self) -> Option<u64> {
-        self.pool.found.last().map(|c| c.sign)
+    pub fn best_sign(&self, rule: &Rule, now: Now) -> Option<u64> {
+        match rule.judge {
+            Judge::Fifo => self.fifo_sign(rule.volatile, now),
+            _ => self.pool.found.last().map(|c| c.sign),
+        }
     }
 
-    /// Forgets the candidates: another policy judges.
-    pub fn forget_victims(&mut self) {
+    /// Another policy judges: what was found under the one before is worth nothing.
+    fn change_judge(&mut self, rule: &Rule) {
         self.pool.clear();
+        self.pool.judge = Some(rule.judge);
+        if rule.judge != Judge::Fifo {
+            self.dbs.iter_mut().for_each(super::Db::drop_fifo);
+            self.settle();
+        }
     }
 
     /// Removes the key that a rule lets go first among those seen; whether there was one. Its value, when it is large,
@@ -191,6 +211,9 @@ impl Store {
     pub fn evict_one(&mut self, rule: &Rule, now: Now, random: &mut u64) -> bool {
         if let Judge::Random = rule.judge {
             return self.evict_any(rule, random);
+        }
+        if let Judge::Fifo = rule.judge {
+            return self.evict_fifo(rule.volatile, now);
         }
         for _ in 0..TRIES {
             let Some(candidate) = self.pool.found.pop() else {
@@ -221,7 +244,7 @@ impl Store {
     }
 
     /// Removes a key to make room.
-    fn drop_key(&mut self, db: usize, hash: u64, key: &[u8]) {
+    pub(super) fn drop_key(&mut self, db: usize, hash: u64, key: &[u8]) {
         self.remove(db, hash, key);
         self.tally.evicted += 1;
         if self.is_observed() {

@@ -97,6 +97,8 @@ fn every_policy_keeps_memory_bounded_and_spares_whom_it_should() {
             "volatile-lfu",
             "volatile-random",
             "volatile-ttl",
+            "allkeys-s3fifo",
+            "volatile-s3fifo",
         ] {
             let server = limited(shards, policy);
             let mut client = server.connect();
@@ -123,7 +125,7 @@ fn every_policy_keeps_memory_bounded_and_spares_whom_it_should() {
 
 #[test]
 fn volatile_policies_refuse_when_no_key_has_a_ttl() {
-    for policy in ["volatile-lru", "volatile-lfu", "volatile-random", "volatile-ttl"] {
+    for policy in ["volatile-lru", "volatile-lfu", "volatile-random", "volatile-ttl", "volatile-s3fifo"] {
         let server = limited(3, policy);
         let mut client = server.connect();
         let stored = many(&mut client, 50_000, |i| format!("SET key:{i} {i:0100}"));
@@ -162,7 +164,7 @@ fn policies_and_bounds_change_live() {
     client.ok("CONFIG SET maxmemory-policy noeviction");
     many(&mut client, 5_000, |i| format!("SET more:{i} {i:0100}"));
     assert_eq!(client.raw_of("SET k v"), OOM);
-    for policy in ["allkeys-lfu", "allkeys-random", "allkeys-lru", "allkeys-lfu"] {
+    for policy in ["allkeys-lfu", "allkeys-s3fifo", "allkeys-random", "allkeys-lru", "allkeys-s3fifo"] {
         client.ok(&format!("CONFIG SET maxmemory-policy {policy}"));
         assert_eq!(many(&mut client, 5_000, |i| format!("SET {policy}:{i} {i:0100}")), 5_000);
     }
@@ -177,7 +179,13 @@ fn policies_and_bounds_change_live() {
 /// One shard gets all that is new, the other seven hold what is old: the old goes.
 #[test]
 fn a_skewed_keyspace_gives_up_its_globally_worst_keys() {
-    let server = limited(8, "allkeys-lfu");
+    for policy in ["allkeys-lfu", "allkeys-s3fifo"] {
+        skewed(policy);
+    }
+}
+
+fn skewed(policy: &str) {
+    let server = limited(8, policy);
     let mut client = server.connect();
     client.ok("CONFIG SET lfu-log-factor 0");
     // Old and never used, all over; the new ones of one shard are used at once.
@@ -190,7 +198,7 @@ fn a_skewed_keyspace_gives_up_its_globally_worst_keys() {
     }
     let old = present(&mut client, (0..8_000).map(|i| format!("old:{i}")));
     let new = present(&mut client, (0..20_000).map(|i| format!("{{tag}}:{i}")));
-    assert!(old < 800 && new > 6_000, "old {old}, new {new}");
+    assert!(old < 800 && new > 6_000, "{policy}: old {old}, new {new}");
 }
 
 #[test]

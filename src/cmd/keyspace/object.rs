@@ -5,7 +5,7 @@ use crate::cmd::row::{category, flag, key};
 use crate::cmd::{Command, Cx, Done, KeySpec, Outcome, Plan};
 use crate::ds::{Ref, View};
 use crate::resp::{Args, Error};
-use crate::store::{Value, access};
+use crate::store::{Value, access, fifo};
 
 /// This file's rows.
 pub const COMMANDS: &[Command] = &[Command {
@@ -108,6 +108,7 @@ const SHARED_REFCOUNT: i64 = i32::MAX as i64;
 
 const FREQ_UNTRACKED: &str = "ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please note \
     that when switching between policies at runtime LRU and LFU data will take some time to adjust.";
+const IDLE_UNTRACKED_FIFO: &str = "ERR An s3fifo maxmemory policy is selected, idle time not tracked.";
 const IDLE_UNTRACKED: &str = "ERR An LFU maxmemory policy is selected, idle time not tracked. Please note that when \
     switching between policies at runtime LRU and LFU data will take some time to adjust.";
 
@@ -123,6 +124,7 @@ fn freq(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
     let (now, policy) = (cx.keys.now, cx.keys.policy);
     match (cx.keys.inspect(args.at(2)), policy.lfu) {
         (None, _) => cx.out.null(),
+        (Some(entry), _) if policy.fifo => cx.out.int(i64::from(fifo::uses(entry.access()))),
         (Some(_), None) => return Err(Error::text_of(FREQ_UNTRACKED)),
         (Some(entry), Some(lfu)) => {
             cx.out.int(access::lfu_counter(entry.access(), now.secs(), lfu) as i64);
@@ -135,6 +137,7 @@ fn idletime(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
     let (now, policy) = (cx.keys.now, cx.keys.policy);
     match (cx.keys.inspect(args.at(2)), policy.lfu) {
         (None, _) => cx.out.null(),
+        (Some(_), _) if policy.fifo => return Err(Error::text_of(IDLE_UNTRACKED_FIFO)),
         (Some(_), Some(_)) => return Err(Error::text_of(IDLE_UNTRACKED)),
         (Some(entry), None) => cx.out.int(access::idle_secs(entry.access(), now.secs()) as i64),
     }
@@ -204,6 +207,17 @@ mod tests {
             ("OBJECT IDLETIME nosuch", "$-1\r\n"),
             ("OBJECT FREQ nosuch", "$-1\r\n"),
         ]);
+    }
+
+    #[test]
+    fn an_s3fifo_policy_counts_up_to_three_uses() {
+        let mut world = World::new(2);
+        world.policy.fifo = true;
+        world.expect(&[("SET i 42", "+OK\r\n"), ("OBJECT FREQ i", ":0\r\n"), ("GET i", "$2\r\n42\r\n")]);
+        world.expect(&[("OBJECT FREQ i", ":1\r\n"), ("SET i 43", "+OK\r\n"), ("OBJECT FREQ i", ":2\r\n")]);
+        assert!(world.run("OBJECT IDLETIME i").starts_with("-ERR An s3fifo maxmemory policy"));
+        assert_eq!(world.run("RENAME i j"), "+OK\r\n");
+        assert_eq!(world.run("OBJECT FREQ j"), ":0\r\n");
     }
 
     #[test]
