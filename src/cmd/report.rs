@@ -62,6 +62,8 @@ pub struct DbReport {
     /// Table and entry blocks; large values.
     pub table_bytes: usize,
     pub value_bytes: usize,
+    /// Of `table_bytes`, what is not entries: the index, eviction's queues.
+    pub overhead_bytes: usize,
     /// Held by the table's heap and not used.
     pub slack_bytes: usize,
 }
@@ -114,6 +116,7 @@ impl DbReport {
         self.table_bytes += other.table_bytes;
         self.value_bytes += other.value_bytes;
         self.slack_bytes += other.slack_bytes;
+        self.overhead_bytes += other.overhead_bytes;
     }
 }
 

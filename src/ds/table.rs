@@ -175,6 +175,11 @@ impl<V, B: Blocks> Table<V, B> {
         self.heap.live_bytes() + self.pool.bytes() + self.dir.bytes()
     }
 
+    /// Bytes of segments and directory: what the table takes beside its entries.
+    pub fn index_bytes(&self) -> usize {
+        self.pool.bytes() + self.dir.bytes()
+    }
+
     /// Bytes that the heap of entries holds from the allocator, beyond what is in use: its fragmentation.
     pub fn heap_slack(&self) -> usize {
         self.heap.reserved_bytes() - self.heap.live_bytes()

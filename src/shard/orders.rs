@@ -334,6 +334,7 @@ fn db_report(db: &Db, now_ms: i64) -> DbReport {
         table_bytes: db.bytes() - db.value_bytes(),
         value_bytes: db.value_bytes(),
         slack_bytes: db.table().heap_slack(),
+        overhead_bytes: db.overhead(),
     };
     if db.expires() > 0 {
         let ttls = db.table().iter().take(TTL_SAMPLES * 16).filter_map(|e| e.expire_at());

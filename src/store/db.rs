@@ -139,6 +139,11 @@ impl Db {
         self.table.bytes() + self.field_expiry.bytes() + self.value_bytes + fifo
     }
 
+    /// Bytes that are neither entries nor values: the table's index, the queues of an `s3fifo` policy.
+    pub fn overhead(&self) -> usize {
+        self.table.index_bytes() + self.fifo.as_ref().map_or(0, |fifo| fifo.bytes())
+    }
+
     /// Bytes of large values.
     pub fn value_bytes(&self) -> usize {
         self.value_bytes

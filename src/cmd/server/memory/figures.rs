@@ -1,11 +1,11 @@
 //! The figures that INFO memory and MEMORY share.
 //!
 //! ```text
-//!  used      = dataset (as allocated) + clients (connections and buffers) + garbage (removed, not freed yet)
+//!  used      = dataset (entries and values, as allocated) + index of the tables + clients (connections and buffers) + garbage (removed, not freed yet)
 //!  active    = used + what the heaps of entries hold and do not use
 //!  allocator = resident, less what the process had before its first client: code, stacks, rings
 //! ```
-//! The dataset is counted exactly by the stores. `maxmemory` bounds dataset and clients: what is used, but for the garbage.
+//! The dataset is counted exactly by the stores. `maxmemory` bounds what is used, but for the garbage.
 
 use crate::cmd::server::text::ratio;
 use crate::cmd::{Env, Report};
@@ -34,9 +34,11 @@ pub struct Figures {
 impl Figures {
     /// The figures of the reports' total.
     pub fn of(env: &Env<'_>, total: &Report) -> Figures {
-        let dataset = total.data_bytes() as u64;
+        let stores = total.data_bytes() as u64;
+        let index: usize = total.dbs.iter().map(|db| db.overhead_bytes).sum();
+        let dataset = stores - index as u64;
         let clients = total.client_bytes as u64;
-        let used = dataset + clients + env.memory.garbage_bytes;
+        let used = stores + clients + env.memory.garbage_bytes;
         let slack: usize = total.dbs.iter().map(|db| db.slack_bytes).sum();
         Figures {
             used,

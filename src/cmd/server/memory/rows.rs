@@ -169,7 +169,7 @@ fn malloc_stats(cx: &mut Cx<'_>, _args: Args<'_>) -> Done {
 enum Field {
     Int(i64),
     Double(f64),
-    /// A database: bytes of its table, and of what it keeps about TTLs.
+    /// A database: bytes of its index, and of what it keeps about TTLs.
     Db(i64),
 }
 
@@ -188,10 +188,10 @@ fn stats(cx: &mut Cx<'_>, _args: Args<'_>) -> Done {
     Ok(Outcome::Done)
 }
 
-fn reply_db(out: &mut Out, table_bytes: i64) {
+fn reply_db(out: &mut Out, overhead_bytes: i64) {
     out.map(2);
     out.bulk(b"overhead.hashtable.main");
-    out.int(table_bytes);
+    out.int(overhead_bytes);
     // TTLs lie in the entries.
     out.bulk(b"overhead.hashtable.expires");
     out.int(0);
@@ -218,7 +218,7 @@ fn fields(figures: &Figures, total: &Report) -> Vec<(String, Field)> {
         ("functions.caches", Int(0)),
     ];
     let tail = [
-        ("overhead.db.hashtable.lut", Int(0)),
+        ("overhead.db.hashtable.lut", Int(total.dbs.iter().map(|db| db.overhead_bytes as i64).sum())),
         ("overhead.db.hashtable.rehashing", Int(0)),
         ("db.dict.rehashing.count", Int(0)),
         ("overhead.total", Int(figures.overhead() as i64)),
@@ -241,7 +241,7 @@ fn fields(figures: &Figures, total: &Report) -> Vec<(String, Field)> {
         ("fragmentation.bytes", Int(figures.fragmentation_bytes())),
     ];
     let owned = |(name, field): (&str, Field)| (name.to_owned(), field);
-    let dbs = dbs.map(|(i, db)| (format!("db.{i}"), Db(db.table_bytes as i64)));
+    let dbs = dbs.map(|(i, db)| (format!("db.{i}"), Db(db.overhead_bytes as i64)));
     head.into_iter().map(owned).chain(dbs).chain(tail.into_iter().map(owned)).collect()
 }
 
@@ -279,24 +279,30 @@ mod tests {
     fn stats_is_a_map_of_redis_names() {
         let mut world = World::new(2);
         for report in &mut world.reports {
-            report.dbs = vec![DbReport { keys: 5, table_bytes: 300, value_bytes: 50, ..DbReport::default() }];
+            report.dbs = vec![DbReport {
+                keys: 5,
+                table_bytes: 400,
+                value_bytes: 50,
+                overhead_bytes: 100,
+                ..DbReport::default()
+            }];
             report.client_bytes = 50;
         }
         let reply = world.run("MEMORY STATS");
         for part in [
-            "$15\r\ntotal.allocated\r\n:800\r\n",
-            "$4\r\ndb.0\r\n*4\r\n$23\r\noverhead.hashtable.main\r\n:600\r\n$26\r\noverhead.hashtable.expires\r\n:0\r\n",
-            "$18\r\nkeys.bytes-per-key\r\n:80\r\n",
+            "$15\r\ntotal.allocated\r\n:1000\r\n",
+            "$4\r\ndb.0\r\n*4\r\n$23\r\noverhead.hashtable.main\r\n:200\r\n$26\r\noverhead.hashtable.expires\r\n:0\r\n",
+            "$18\r\nkeys.bytes-per-key\r\n:100\r\n",
             "$13\r\ndataset.bytes\r\n:700\r\n",
-            "$18\r\ndataset.percentage\r\n$4\r\n87.5\r\n",
+            "$18\r\ndataset.percentage\r\n$2\r\n70\r\n",
         ] {
             assert!(reply.contains(part), "{part}: {reply}");
         }
         world.proto(Proto::Resp3);
         assert!(world.run("MEMORY STATS").starts_with("%32\r\n"));
         let doctor = world.run("MEMORY DOCTOR");
-        assert!(doctor.starts_with('=') && doctor.contains("\r\ntxt:Only 800B are in use"), "{doctor}");
-        assert!(world.run("MEMORY MALLOC-STATS").contains("\n    0   0               5             300"));
+        assert!(doctor.starts_with('=') && doctor.contains("\r\ntxt:Only 1000B are in use"), "{doctor}");
+        assert!(world.run("MEMORY MALLOC-STATS").contains("\n    0   0               5             400"));
         assert!(world.run("MEMORY HELP").starts_with("*13\r\n"));
     }
 }
