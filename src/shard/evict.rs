@@ -29,6 +29,8 @@ use std::sync::atomic::Ordering::Relaxed;
 const OOM: &[u8] = b"OOM command not allowed when used memory > 'maxmemory'.";
 /// Evictions between two looks at the clock.
 const EVICTIONS_PER_LOOK: usize = 8;
+/// Shards chosen for one eviction before any will do.
+const CHOICES: usize = 8;
 /// With evictions, so much more is freed than is needed at once: for the next few commands, and no more of the bound than a 4096th.
 const AHEAD_BYTES: u64 = 1024;
 /// From this part of `maxmemory` on the owners keep telling what they would give, in percent.
@@ -62,6 +64,15 @@ enum Evicted {
     Enough,
     /// Time was up, or a store was away.
     Running,
+    Nothing,
+}
+
+/// What came of the attempt to evict from one shard.
+enum Attempt {
+    Gone,
+    /// Its worst key is not as bad as the shard has told.
+    NotSoBad,
+    /// It has none, or is away.
     Nothing,
 }
 
@@ -246,14 +257,21 @@ impl Core {
             self.shared.ledger.of(shard).sign.store(sign.unwrap_or(NO_SIGN), Relaxed);
             sign
         });
-        let chosen = match rule.judge {
-            Judge::Random => self.any_shard(),
-            _ => self.worst_shard(rule, here.zip(mine)),
-        };
-        chosen.is_some_and(|shard| self.evict_from(shard, rule))
-            || here.is_some_and(|shard| self.evict_from(shard, rule))
-            || (0..self.shared.route.shards())
-                .any(|shard| Some(shard) != here && self.evict_from(shard, rule))
+        for _ in 0..CHOICES {
+            let chosen = match rule.judge {
+                Judge::Random => self.any_shard().map(|shard| (shard, 0)),
+                _ => self.worst_shard(rule, here.zip(mine)),
+            };
+            let Some((shard, promised)) = chosen else { break };
+            match self.evict_from(shard, rule, promised) {
+                Attempt::Gone => return true,
+                // It has told better now.
+                Attempt::NotSoBad => {}
+                Attempt::Nothing => break,
+            }
+        }
+        let mut any = here.into_iter().chain((0..self.shared.route.shards()).filter(|s| Some(*s) != here));
+        any.any(|shard| matches!(self.evict_from(shard, rule, 0), Attempt::Gone))
     }
 
     /// A shard, each as likely as it has keys.
@@ -269,49 +287,71 @@ impl Core {
         })
     }
 
-    /// The shard that has the worst key; the one in hand when its own is about as bad.
-    fn worst_shard(&self, rule: &Rule, mine: Option<(usize, u64)>) -> Option<usize> {
+    /// A shard that has one of the worst keys, and its rank; the one in hand when its own is about as bad, else any of them, each
+    /// as likely as it has keys: the same shard every time would be bled dry for a difference of one tick.
+    fn worst_shard(&mut self, rule: &Rule, mine: Option<(usize, u64)>) -> Option<(usize, u64)> {
         let accounts = self.shared.ledger.all();
         let now: Now = self.now;
-        let ranks = accounts.iter().enumerate().filter(|(s, a)| {
+        let others = || {
+            let with_keys = accounts
+                .iter()
+                .enumerate()
+                .filter(|(s, a)| a.keys.load(Relaxed) > 0 && mine.is_none_or(|(here, _)| *s != here));
             // Who has keys and has not told of any is asked first.
-            a.keys.load(Relaxed) > 0 && mine.is_none_or(|(here, _)| *s != here)
-        });
-        let ranks = ranks.map(|(s, a)| match a.sign.load(Relaxed) {
-            NO_SIGN => (u64::MAX, s),
-            sign => (rule.rank(sign, now), s),
-        });
-        match (ranks.max(), mine) {
-            (Some((best, _)), Some((here, sign))) if rule.near(rule.rank(sign, now), best) => Some(here),
-            (Some((_, shard)), _) => Some(shard),
-            (None, mine) => mine.map(|(here, _)| here),
+            with_keys.map(|(s, a)| match a.sign.load(Relaxed) {
+                NO_SIGN => (s, u64::MAX),
+                sign => (s, rule.rank(sign, now)),
+            })
+        };
+        let mine = mine.map(|(here, sign)| (here, rule.rank(sign, now)));
+        let Some(best) = others().map(|(_, rank)| rank).max() else { return mine };
+        if let Some((_, rank)) = mine
+            && rule.near(rank, best)
+        {
+            return mine;
         }
+        let near = || others().filter(|(_, rank)| rule.near(*rank, best));
+        let keys = |s: usize| accounts[s].keys.load(Relaxed).max(1);
+        let total: u64 = near().map(|(s, _)| keys(s)).sum();
+        let mut at = xorshift(&mut self.random).checked_rem(total)?;
+        near().find(|(s, _)| {
+            let found = at < keys(*s);
+            at = at.saturating_sub(keys(*s));
+            found
+        })
     }
 
-    /// Removes a key of this shard: its store is in hand, or can be borrowed at once.
-    fn evict_from(&mut self, shard: usize, rule: &Rule) -> bool {
+    /// Removes a key of this shard, unless its worst is better than was promised: its store is in hand, or can be borrowed at
+    /// once.
+    fn evict_from(&mut self, shard: usize, rule: &Rule, promised: u64) -> Attempt {
         if self.hand.has(shard) {
             let store = self.hand.store(shard);
             let gone = store.evict_one(rule, self.now, &mut self.random);
             let account = self.shared.ledger.of(shard);
             account.set_store(store.weight());
             account.sign.store(store.best_sign(rule, self.now).unwrap_or(NO_SIGN), Relaxed);
-            return gone;
+            return if gone { Attempt::Gone } else { Attempt::Nothing };
         }
-        let Some(mut store) = self.shared.cells[shard].take() else { return false };
-        let mut gone = false;
-        if let Judge::Random = rule.judge {
-            gone = store.evict_one(rule, self.now, &mut self.random);
-        } else if store.seek_victims(rule, self.now, &mut self.random).is_some() {
-            gone = store.evict_one(rule, self.now, &mut self.random);
-        }
+        let Some(mut store) = self.shared.cells[shard].take() else { return Attempt::Nothing };
+        let found = evict_borrowed(&mut store, rule, promised, self.now, &mut self.random);
         self.room.garbage.extend(store.take_garbage().into_iter().flatten());
         tell(&self.shared, &store, rule, self.now);
         if self.shared.cells[shard].put(store) && shard != self.id {
             self.room.to_wake.insert(shard);
         }
-        gone
+        found
     }
+}
+
+fn evict_borrowed(store: &mut Store, rule: &Rule, promised: u64, now: Now, random: &mut u64) -> Attempt {
+    if rule.judge != Judge::Random {
+        match store.seek_victims(rule, now, random) {
+            None => return Attempt::Nothing,
+            Some(sign) if !rule.near(rule.rank(sign, now), promised) => return Attempt::NotSoBad,
+            Some(_) => {}
+        }
+    }
+    if store.evict_one(rule, now, random) { Attempt::Gone } else { Attempt::Nothing }
 }
 
 /// Whether memory is within its bound, as far as it can be known with one store in hand.

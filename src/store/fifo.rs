@@ -61,8 +61,8 @@ pub fn uses(access: u32) -> u32 {
     access >> USES_SHIFT
 }
 
-/// Hashes of a block of small.
-const BLOCK: usize = 511;
+/// Hashes of a block of small: few, for caches of a few hundred keys a shard.
+const BLOCK: usize = 63;
 
 struct Block {
     /// When its first key came, unix ms.
@@ -70,7 +70,7 @@ struct Block {
     hashes: [u64; BLOCK],
 }
 
-const _: () = assert!(size_of::<Block>() == 4_096);
+const _: () = assert!(size_of::<Block>() == 512);
 
 /// The small queue: what came last at the back. It grows a block at a time.
 #[derive(Default)]

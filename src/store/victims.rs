@@ -52,7 +52,11 @@ impl Rule {
     #[inline]
     pub fn rank(&self, sign: u64, now: Now) -> u64 {
         match self.judge {
-            Judge::Lru => u64::from(access::idle_secs(sign as u32, now.secs())),
+            // Cores read the clock one after the other: a use may seem to lie ahead.
+            Judge::Lru => match access::idle_secs(sign as u32, now.secs()) {
+                ahead if i64::from(ahead) > access::IDLE_MAX / 2 => 0,
+                idle => u64::from(idle),
+            },
             Judge::Lfu(lfu) => u64::from(255 - access::lfu_counter(sign as u32, now.secs(), lfu)),
             Judge::Ttl => u64::MAX - 1 - sign,
             // The sign is a time in ms.
@@ -62,11 +66,12 @@ impl Rule {
     }
 
     /// Whether a key of rank `mine` is about as good a victim as the best of all: a borrow is not worth a few percent of
-    /// idle time.
+    /// idle time, nor the one tick of the clock by which all keys differ at its next.
     #[inline]
     pub fn near(&self, mine: u64, best: u64) -> bool {
         match self.judge {
-            Judge::Lru | Judge::Fifo => mine + mine / 8 >= best,
+            Judge::Lru => mine.saturating_add(mine / 8 + 1) >= best,
+            Judge::Fifo => mine.saturating_add(mine / 8) >= best,
             Judge::Lfu(_) | Judge::Ttl | Judge::Random => mine >= best,
         }
     }
@@ -169,7 +174,7 @@ impl Store {
         self.dbs.iter().map(|db| if rule.volatile { db.expires() } else { db.len() }).sum()
     }
 
-    /// Looks at some keys of each database; the sign of the best candidate so far.
+    /// Looks at some keys of each database; the sign of the best candidate so far that nobody has used since.
     pub fn seek_victims(&mut self, rule: &Rule, now: Now, random: &mut u64) -> Option<u64> {
         if self.pool.judge != Some(rule.judge) {
             self.change_judge(rule);
@@ -185,7 +190,23 @@ impl Store {
             });
         }
         pool.cursor = cursor;
-        pool.found.last().map(|c| c.sign)
+        // The best is told to others, so it must be true.
+        while let Some(best) = self.pool.found.pop() {
+            if self.is_still(&best, rule) {
+                let sign = best.sign;
+                self.pool.found.push(best);
+                return Some(sign);
+            }
+            self.pool.recycle(best.key);
+        }
+        None
+    }
+
+    /// Whether a candidate is there as it was found, and may go.
+    fn is_still(&self, candidate: &Candidate, rule: &Rule) -> bool {
+        let table = self.dbs[candidate.db].table();
+        let entry = table.get(table.hash(&candidate.key), &candidate.key);
+        entry.is_some_and(|e| rule.sign(&e) == candidate.sign && !(rule.volatile && e.expire_at().is_none()))
     }
 
     /// The sign of the best candidate so far.
@@ -222,25 +243,17 @@ impl Store {
                 }
                 continue;
             };
-            let gone = self.evict(&candidate, rule);
+            let goes = self.is_still(&candidate, rule);
+            if goes {
+                let hash = self.dbs[candidate.db].table().hash(&candidate.key);
+                self.drop_key(candidate.db, hash, &candidate.key);
+            }
             self.pool.recycle(candidate.key);
-            if gone {
+            if goes {
                 return true;
             }
         }
         false
-    }
-
-    /// Removes a candidate, unless it was used since or may not go any more.
-    fn evict(&mut self, candidate: &Candidate, rule: &Rule) -> bool {
-        let table = self.dbs[candidate.db].table();
-        let hash = table.hash(&candidate.key);
-        let Some(entry) = table.get(hash, &candidate.key) else { return false };
-        if rule.sign(&entry) != candidate.sign || rule.volatile && entry.expire_at().is_none() {
-            return false;
-        }
-        self.drop_key(candidate.db, hash, &candidate.key);
-        true
     }
 
     /// Removes a key to make room.
