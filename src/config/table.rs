@@ -265,7 +265,8 @@ knobs! {
         /// Lets jemalloc purge in a thread of its own.
         "jemalloc-bg-thread" => jemalloc_bg_thread: bool = true, Any, Live, Inert(NO_JEMALLOC);
         /// Moves values to fight fragmentation.
-        "activedefrag" => activedefrag: bool = false, Any, Live, Inert(NO_JEMALLOC);
+        "activedefrag" => activedefrag: bool = false, Any, Live,
+            Inert("entries are always moved together when their heap is loose");
         /// Bytes of fragmentation below which nothing is moved.
         "active-defrag-ignore-bytes" => active_defrag_ignore_bytes: u64 = 100 * MB, Memory(1, I64), Live, Inert(NO_JEMALLOC);
         /// Percent of fragmentation to start at.

@@ -131,6 +131,11 @@ pub trait Blocks: Default + Send {
     /// and is not used again.
     unsafe fn free(&mut self, block: NonNull<u8>, size: usize, slab: bool);
 
+    /// Whether a live block of this size lies among few others, so that memory can be given back if it moves.
+    fn is_sparse(&self, _block: NonNull<u8>, _size: usize) -> bool {
+        false
+    }
+
     /// Bytes in live blocks, as [`Blocks::block_size`] gives them.
     fn live_bytes(&self) -> usize;
 
@@ -158,6 +163,10 @@ impl Blocks for Heap {
     unsafe fn free(&mut self, block: NonNull<u8>, size: usize, _slab: bool) {
         // SAFETY: the caller's promise is the same.
         unsafe { Heap::free(self, block, size) };
+    }
+
+    fn is_sparse(&self, block: NonNull<u8>, size: usize) -> bool {
+        Heap::is_sparse(self, block, size)
     }
 
     fn live_bytes(&self) -> usize {
@@ -219,6 +228,21 @@ impl Heap {
     /// Bytes in live blocks, size classes included.
     pub fn live_bytes(&self) -> usize {
         self.live_bytes
+    }
+
+    /// Whether a live block lies in a slab that is less than three quarters full, or in a chunk of which half is free, and not where
+    /// the next block or slab comes from.
+    pub fn is_sparse(&self, block: NonNull<u8>, size: usize) -> bool {
+        if size > SMALL_MAX {
+            return false;
+        }
+        let slab: *mut Slab = block.as_ptr().map_addr(|a| a & !(SLAB - 1)).cast();
+        // SAFETY: the block is live, so its slab is in use and its header valid.
+        let (live, size, chunk) = unsafe { ((*slab).live as usize, (*slab).size as usize, (*slab).chunk) };
+        let loose_slab = live * size * 4 < SLAB * 3;
+        let loose_chunk = self.chunks[chunk as usize].free.count_ones() >= u16::BITS / 2
+            && self.with_room.last() != Some(&chunk);
+        (loose_slab || loose_chunk) && self.room[class_of(size)] != slab
     }
 
     /// Live blocks above [`SMALL_MAX`].

@@ -69,6 +69,8 @@ counters! {
     wakes => "kring_wakes";
     /// Large values and databases freed off the hot path.
     lazy_freed => "lazyfreed_objects";
+    /// Entries moved together so that memory could be given back.
+    compacted => "active_defrag_hits";
     /// Slices of active expiry.
     expire_slices => "kring_expire_slices";
 }

@@ -14,6 +14,7 @@ const CONNS_PER_ROUND: usize = 1_000;
 pub(super) struct Cron {
     next_round_us: u64,
     next_expire_us: u64,
+    pub next_compact_us: u64,
     busy: bool,
     /// Much memory was freed here: give it back to the kernel.
     pub purge: bool,
@@ -25,6 +26,7 @@ impl Cron {
         Cron {
             next_round_us: now.mono_us,
             next_expire_us: now.mono_us,
+            next_compact_us: now.mono_us,
             busy: false,
             purge: false,
             conn_cursor: 0,
@@ -60,6 +62,7 @@ impl Core {
         self.end_pause();
         self.expire_slice(net);
         self.keep_room(net);
+        self.compact_slice(net);
         self.bound_clients(net);
         if self.now.mono_us < self.cron.next_round_us {
             return;
@@ -74,7 +77,7 @@ impl Core {
 
     /// When the loop has to turn again at the latest, in microseconds from now.
     pub fn deadline_us(&self) -> u64 {
-        let mut next = self.cron.next_round_us.min(self.cron.next_expire_us);
+        let mut next = self.cron.next_round_us.min(self.cron.next_expire_us).min(self.cron.next_compact_us);
         if let Some((until_ms, _)) = self.pause {
             let left_us = (until_ms.saturating_sub(self.now.ms()).max(0) as u64).saturating_mul(1_000);
             next = next.min(self.now.mono_us.saturating_add(left_us));

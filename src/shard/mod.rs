@@ -15,6 +15,7 @@
 
 mod batch;
 mod call;
+mod compact;
 mod connections;
 mod core;
 mod cron;

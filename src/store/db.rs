@@ -3,7 +3,11 @@
 use super::field_expiry::FieldExpiry;
 use super::fifo::Fifo;
 use super::{Garbage, LAZY_FREE_FROM, Value};
-use crate::ds::{Owned, Payload, Table, ViewMut};
+use crate::ds::{ClockHand, Owned, Payload, Table, ViewMut};
+
+/// A heap is loose when it holds this much that is not used, and this part of what is.
+const LOOSE_BYTES: usize = 4 << 20;
+const LOOSE_PART: usize = 4;
 
 /// What a slice of active expiry did.
 #[derive(Clone, Copy, Default, Debug)]
@@ -56,6 +60,8 @@ pub struct Db {
     value_bytes: usize,
     expire_cursor: usize,
     field_expiry: FieldExpiry,
+    /// How far compaction has come.
+    compacted: ClockHand,
     /// The queues of an `s3fifo` policy.
     fifo: Option<Box<Fifo>>,
 }
@@ -67,6 +73,7 @@ impl Db {
             value_bytes: 0,
             expire_cursor: 0,
             field_expiry: FieldExpiry::new(seed),
+            compacted: ClockHand::default(),
             fifo: None,
         }
     }
@@ -150,6 +157,15 @@ impl Db {
     }
 
     /// Removes expired keys, and names each to `gone`.
+    /// Moves entries together if the heap holds much more than they take; how many, `None` if it does not.
+    pub(super) fn compact_slice(&mut self, buckets: usize) -> Option<usize> {
+        let slack = self.table.heap_slack();
+        if slack <= LOOSE_BYTES || slack * LOOSE_PART <= self.table.bytes() {
+            return None;
+        }
+        Some(self.table.compact(&mut self.compacted, buckets))
+    }
+
     pub(super) fn expire_slice(
         &mut self,
         now_ms: i64,

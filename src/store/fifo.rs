@@ -235,12 +235,12 @@ impl Fifo {
     ) -> bool {
         key.clear();
         let small_first = self.takes_small(table.len());
-        small_first && self.from_small(table, volatile, key)
-            || self.from_main(table, volatile, now_ms, key)
-            || self.from_small(table, volatile, key)
+        small_first && self.take_small(table, volatile, key)
+            || self.take_main(table, volatile, now_ms, key)
+            || self.take_small(table, volatile, key)
     }
 
-    fn from_small(&mut self, table: &mut Table<Value>, volatile: bool, key: &mut Vec<u8>) -> bool {
+    fn take_small(&mut self, table: &mut Table<Value>, volatile: bool, key: &mut Vec<u8>) -> bool {
         let keys = table.len();
         for _ in 0..SMALL_TRIES {
             let Some((hash, stamp)) = self.small.pop() else { return false };
@@ -257,7 +257,7 @@ impl Fifo {
         false
     }
 
-    fn from_main(
+    fn take_main(
         &mut self,
         table: &mut Table<Value>,
         volatile: bool,

@@ -209,6 +209,11 @@ impl Store {
         self.settled = self.bytes() - self.dbs[self.touched].bytes();
     }
 
+    /// Moves entries of loose heaps together, going on by so many buckets; how many, `None` if no heap is loose.
+    pub fn compact_slice(&mut self, buckets: usize) -> Option<usize> {
+        self.dbs.iter_mut().find_map(|db| db.compact_slice(buckets))
+    }
+
     /// Removes expired keys and fields of hashes, at most about `budget` entries looked at; how many were. Removals are
     /// counted.
     pub fn expire_slice(&mut self, now_ms: i64, budget: usize) -> Expired {

@@ -125,6 +125,12 @@ impl<'a, V, B: Blocks> Mut<'a, V, B> {
         before
     }
 
+    /// Moves the entry to another block, with all that it is.
+    pub(super) fn relocate(&mut self) {
+        let moved = self.entry.with_expire(&mut self.table.heap, self.entry.expire_at());
+        self.move_to(moved);
+    }
+
     /// Takes the entry out of the table and gives its value; inline bytes are copied.
     pub fn remove(self) -> Owned<V> {
         // SAFETY: `detach` frees the block next, without reading the value.

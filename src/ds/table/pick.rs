@@ -4,6 +4,7 @@ use super::bucket::{fingerprint, prefetch};
 use super::segment::NEVER;
 use super::{Mut, Position, Ref, Table};
 use crate::ds::heap::Blocks;
+use std::ptr::NonNull;
 
 /// A hand on its way round a table: it meets every entry that stays once a round, in hash order.
 #[derive(Clone, Copy, Debug, Default)]
@@ -94,6 +95,30 @@ impl<V, B: Blocks> Table<V, B> {
         None
     }
 
+    /// Moves a hand on by `buckets` buckets and moves the entries there that lie in sparse slabs together; how many were moved.
+    pub fn compact(&mut self, hand: &mut ClockHand, buckets: usize) -> usize {
+        let mut moved = 0;
+        for _ in 0..buckets {
+            if self.len == 0 {
+                break;
+            }
+            let seg = self.dir.lookup(hand.hash);
+            let b = seg.home(hand.hash);
+            let bucket = seg.bucket(b);
+            bucket.occupied().for_each(|place| prefetch(bucket.slot(place).entry().as_ptr()));
+            for place in bucket.occupied() {
+                let entry = bucket.slot(place).entry();
+                let at = NonNull::new(entry.as_ptr());
+                if at.is_some_and(|block| self.heap.is_sparse(block, entry.size())) {
+                    Mut::new(self, Position { seg, bucket: b, place }, entry).relocate();
+                    moved += 1;
+                }
+            }
+            hand.hash = seg.bucket_start(b + 1).unwrap_or(0);
+        }
+        moved
+    }
+
     /// An entry whose hash seems to be this one, as far as its place tells (some 30 bits), and to which `judge` says yes.
     pub fn find_hash(
         &mut self,
@@ -126,7 +151,7 @@ impl<V, B: Blocks> Table<V, B> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::Payload;
+    use super::super::super::{Payload, View};
     use super::*;
     use std::collections::HashSet;
 
@@ -187,6 +212,37 @@ mod tests {
         let even = met.iter().enumerate().filter(|(n, times)| n % 5 != 0 && **times == 3).count();
         assert!(even > 3_950, "{even}");
         assert_eq!(hand.steps() / STEPS_PER_ROUND, 3);
+    }
+
+    #[test]
+    fn compaction_moves_all_that_is_left_together() {
+        let mut table = Table::<String>::new(3);
+        let value =
+            |n: u64| if n.is_multiple_of(3) { Payload::Boxed(n.to_string()) } else { Payload::Int(n as i64) };
+        for n in 0..60_000u64 {
+            let key = n.to_be_bytes();
+            table.upsert(table.hash(&key), &key, value(n), n.is_multiple_of(2).then_some(n as i64));
+        }
+        let gone = |n: &u64| !n.is_multiple_of(8);
+        for key in (0..60_000u64).filter(gone).map(u64::to_be_bytes) {
+            let hash = table.hash(&key);
+            table.get_mut(hash, &key).map(Mut::delete);
+        }
+        let (before, bytes) = (table.heap_slack(), table.bytes());
+        let mut hand = ClockHand::default();
+        let moved: usize = (0..2_000).map(|_| table.compact(&mut hand, 16)).sum();
+        assert!(moved > 1_000, "{moved}");
+        assert!(table.heap_slack() < before && table.bytes() == bytes, "{before} {}", table.heap_slack());
+        for n in (0..60_000u64).filter(|n| !gone(n)) {
+            let key = n.to_be_bytes();
+            let entry = table.get(table.hash(&key), &key).expect("it stays");
+            assert_eq!(entry.expire_at(), Some(n as i64));
+            match entry.view() {
+                View::Boxed(text) => assert_eq!(*text, n.to_string()),
+                View::Int(i) => assert_eq!(i, n as i64),
+                View::Bytes(_) => panic!("none was put"),
+            }
+        }
     }
 
     #[test]

@@ -50,7 +50,12 @@ pub fn stats(text: &mut Text, view: &View<'_>) {
             "total_forks",
             "migrate_cached_sockets",
             "slave_expires_tracked_keys",
-            "active_defrag_hits",
+        ],
+    );
+    text.field("active_defrag_hits", view.total.counters.compacted);
+    zeros(
+        text,
+        &[
             "active_defrag_misses",
             "active_defrag_key_hits",
             "active_defrag_key_misses",
