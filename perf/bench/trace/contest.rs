@@ -84,7 +84,7 @@ fn footprint(line: &str, trace: &Trace, size: usize) -> Result<(u64, u64), Strin
 /// Runs the contest that the flags ask for.
 pub fn run(flags: &Flags, path: &str) -> Result<(), String> {
     let trace = file::read(path, flags.seed)?;
-    let size = flags.data_size.max as usize;
+    let size = flags.data_size.max;
     let parts = parse_parts(&flags.trace_sizes)?;
     println!("{path}: {} requests for {} keys", trace.requests.len(), trace.keys.len());
     let mut first = None;

@@ -39,6 +39,14 @@ const KNOWN: &[Known] = &[
         commands: &["lpos"],
         holds: |_, kring| kring.starts_with(b"-ERR value is out of range, value must between"),
     },
+    // kring has two policies more, and names them.
+    Known {
+        commands: &["config"],
+        holds: |redis, kring| {
+            let more = b", allkeys-s3fifo, volatile-s3fifo\r\n";
+            kring.strip_suffix(more.as_slice()).is_some_and(|k| redis.strip_suffix(b"\r\n") == Some(k))
+        },
+    },
     // Debian's 7.0 has no such subcommand.
     Known { commands: &["debug"], holds: |redis, _| redis.windows(15).any(|w| w == b"STRINGMATCH-LEN") },
 ];
