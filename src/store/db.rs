@@ -55,11 +55,14 @@ pub struct Db {
     value_bytes: usize,
     expire_cursor: usize,
     field_expiry: FieldExpiry,
+    /// The number that it had when the cut under way was made.
+    pub(super) cut_as: usize,
 }
 
 impl Db {
     pub(super) fn new(seed: u64) -> Db {
-        Db { table: Table::new(seed), value_bytes: 0, expire_cursor: 0, field_expiry: FieldExpiry::new(seed) }
+        let field_expiry = FieldExpiry::new(seed);
+        Db { table: Table::new(seed), value_bytes: 0, expire_cursor: 0, field_expiry, cut_as: 0 }
     }
 
     /// How many keys, expired ones that nobody has met included.

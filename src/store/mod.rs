@@ -12,6 +12,7 @@
 #![forbid(unsafe_code)]
 
 pub mod access;
+mod cut;
 mod db;
 mod edit;
 mod field_expiry;

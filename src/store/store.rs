@@ -1,5 +1,6 @@
 //! One shard's data as a value, and what it leaves for the shard to carry away.
 
+use super::cut::Aside;
 use super::watch::Watches;
 use super::{Db, Expired, Value};
 use crate::ds::Table;
@@ -56,7 +57,9 @@ pub struct Store {
     /// How many keys somebody watches: while it is 0, nobody has to hear of a change.
     observers: usize,
     pub(super) watches: Watches,
-    garbage: Vec<Garbage>,
+    /// A cut under way.
+    pub(super) aside: Option<Aside>,
+    pub(super) garbage: Vec<Garbage>,
 }
 
 impl Store {
@@ -71,6 +74,7 @@ impl Store {
             dirty: 0,
             observers: 0,
             watches: Watches::default(),
+            aside: None,
             garbage: Vec::new(),
         }
     }
@@ -136,7 +140,7 @@ impl Store {
         let keys = old.len();
         if keys > 0 {
             self.dirty += keys as u64;
-            self.discard(Garbage::Table(Box::new(old.into_table())));
+            self.set_aside(old.cut_as, old.into_table());
         }
         keys
     }
@@ -168,7 +172,8 @@ impl Store {
 
     /// Bytes that the data takes: blocks, tables and large values, as allocated.
     pub fn bytes(&self) -> usize {
-        self.dbs.iter().map(Db::bytes).sum()
+        let aside = self.aside.as_ref().map_or(0, Aside::bytes);
+        self.dbs.iter().map(Db::bytes).sum::<usize>() + aside
     }
 
     /// Removes expired keys and fields of hashes, at most about `budget` entries looked at; how many were. Removals are
