@@ -1,5 +1,6 @@
 //! What a command is given, and what it may give back.
 
+use super::save::SaveBoard;
 use super::{Registry, Report, Session};
 use crate::base::number::parse_i64;
 use crate::base::time::Now;
@@ -34,6 +35,8 @@ pub struct Env<'a> {
     pub server: &'a ServerInfo,
     /// Memory of the process, read by the control plane about ten times a second: resident and allocated bytes.
     pub memory: MemoryNow,
+    /// What is known of snapshots.
+    pub saves: &'a SaveBoard,
     /// The shard that runs the command.
     pub shard: usize,
 }
@@ -114,6 +117,24 @@ pub struct ShutdownMode {
     pub force: bool,
 }
 
+/// How a snapshot is asked for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum SaveKind {
+    /// The reply says that it is on the disk.
+    Foreground,
+    /// The reply says that it has begun.
+    Background,
+}
+
+/// What DEBUG RELOAD does beside loading.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct ReloadMode {
+    pub nosave: bool,
+    pub noflush: bool,
+    /// Keys that are there are replaced.
+    pub merge: bool,
+}
+
 /// Something that every shard does.
 #[derive(Clone, Debug)]
 pub enum Order {
@@ -141,6 +162,10 @@ pub enum Order {
     ReplId(String),
     /// MEMORY PURGE: give free memory back to the kernel.
     Purge,
-    /// SHUTDOWN.
+    /// SAVE, BGSAVE: the reply says what became of it.
+    Save(SaveKind),
+    /// DEBUG RELOAD: likewise.
+    Reload(ReloadMode),
+    /// SHUTDOWN: a reply comes only when it fails.
     Shutdown(ShutdownMode),
 }

@@ -28,12 +28,13 @@ pub mod hashes;
 pub mod hyperloglog;
 pub mod keyspace;
 pub mod lists;
+pub mod save;
 pub mod server;
 pub mod sets;
 pub mod strings;
 pub mod transaction;
 
-pub use cx::{Cx, Done, Env, Order, Outcome, PauseMode, ServerInfo, ShutdownMode};
+pub use cx::{Cx, Done, Env, Order, Outcome, PauseMode, ReloadMode, SaveKind, ServerInfo, ShutdownMode};
 pub use registry::Registry;
 pub use report::{ClientInfo, Report, Sections, SlowEntry};
 pub use row::{Command, KeySpec, Needs, Plan, Where};
@@ -90,6 +91,7 @@ pub const FAMILIES: &[&[Command]] = &[
     server::config::COMMANDS,
     server::clock::COMMANDS,
     server::lolwut::COMMANDS,
+    save::COMMANDS,
     server::shutdown::COMMANDS,
     server::debug::COMMANDS,
     server::memory::COMMANDS,

@@ -1,0 +1,7 @@
+//! Snapshots: the commands that ask for one, and what the process knows of them.
+
+mod board;
+mod rows;
+
+pub use board::{LoadNow, SaveBoard};
+pub use rows::COMMANDS;
