@@ -169,3 +169,10 @@ pub enum Order {
     /// SHUTDOWN: a reply comes only when it fails.
     Shutdown(ShutdownMode),
 }
+
+impl Order {
+    /// Whether who carries it out writes the reply too.
+    pub fn replies(&self) -> bool {
+        matches!(self, Order::WriteConfig | Order::Save(_) | Order::Reload(_) | Order::Shutdown(_))
+    }
+}

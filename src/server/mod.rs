@@ -5,6 +5,7 @@
 mod boot;
 mod control;
 mod cores;
+mod dataset;
 mod log;
 mod sockets;
 

@@ -55,6 +55,8 @@ impl Core {
     /// Whether commands of this client may run as a run: nothing has to be looked at before or after each.
     pub(super) fn may_run_brief(&self, work: &Work<'_>) -> bool {
         self.pause.is_none()
+            && !self.is_halted
+            && self.gate.is_open()
             && work.session.reply == ReplyMode::On
             && self.tallies.watch_ns >= SHARED_WATCH_NS
             && !work.session.is_queueing()
@@ -77,6 +79,7 @@ impl Core {
             config: &self.config,
             registry: &shared.registry,
             server: &shared.server,
+            saves: &shared.saves,
             memory: MemoryNow::default(),
             shard: self.id,
         };
@@ -223,6 +226,7 @@ impl Core {
             config: &self.config,
             registry: &shared.registry,
             server: &shared.server,
+            saves: &shared.saves,
             memory,
             shard: self.id,
         };

@@ -1,14 +1,18 @@
 //! The core of a shard: its state, and the calls by which its driver tells it what happened.
 
 use super::batch::Batch;
+use super::build::Delivery;
 use super::connections::{Conn, Input, Peer, Waits};
 use super::cron::Cron;
+use super::gate::Gate;
 use super::heads::Heads;
 use super::mail::Chore;
 use super::orders::{Nap, Parked};
 use super::policy::Policy;
+use super::saves::Saver;
 use super::shared::Shared;
 use super::tallies::Tallies;
+use super::walk::Walk;
 use super::{Job, Letter};
 use crate::base::prng;
 use crate::base::time::Now;
@@ -74,6 +78,16 @@ pub struct Core {
     pub(super) tallies: Tallies,
     pub(super) cron: Cron,
     pub(super) active_expire: bool,
+    /// What keeps commands out in this turn.
+    pub(super) gate: Gate,
+    /// Entries of a snapshot to build.
+    pub(super) deliveries: VecDeque<Delivery>,
+    /// A snapshot's walk under way.
+    pub(super) walk: Option<Walk>,
+    /// Commands are held back while the server is shut down or reloaded.
+    pub(super) is_halted: bool,
+    /// Used by one shard only.
+    pub(super) saver: Saver,
     /// CONFIG RESETSTAT came: the store's counters start anew.
     pub(super) reset_tally: bool,
     pub(super) random: u64,
@@ -113,6 +127,11 @@ impl Core {
             tallies,
             cron: Cron::new(now),
             active_expire: true,
+            gate: Gate::default(),
+            deliveries: VecDeque::new(),
+            walk: None,
+            is_halted: false,
+            saver: Saver::default(),
             reset_tally: false,
             random: prng::seeded(now.wall_us as u64 ^ (id as u64) << 32),
             last_placed: route.shards() - 1,
@@ -130,6 +149,7 @@ impl Core {
     pub fn begin_turn(&mut self, now: Now) {
         self.now = now;
         self.access.clock = crate::store::access::lru_clock(now.secs());
+        self.look_at_gate();
         self.tallies.counters.turns += 1;
     }
 
@@ -247,6 +267,7 @@ impl Core {
             self.mail(net, letter);
         }
         self.serve_waiting(net);
+        self.build(net);
         for _ in 0..self.ready.len().min(READY_PER_TURN) {
             let Some(id) = self.ready.pop_front() else { break };
             let Some(conn) = self.conn(id) else { continue };
@@ -268,6 +289,8 @@ impl Core {
             || !self.own_mail.is_empty()
             || !self.outbox.is_empty()
             || self.cron.is_busy()
+            || !self.deliveries.is_empty()
+            || self.walk.as_ref().is_some_and(|walk| walk.next_us <= self.now.mono_us)
     }
 
     /// Whether nothing is under way here: no job, report, order, letter or reply.
@@ -275,6 +298,8 @@ impl Core {
         !self.is_busy()
             && !self.wants_store()
             && self.parked.is_empty()
+            && self.walk.is_none()
+            && !self.saver.is_busy()
             && self.hand.held() == 0
             && self.conns.iter().all(Option::is_none)
     }
@@ -355,6 +380,12 @@ impl Core {
                 self.post(from, Letter::Done { ticket });
             }
             Letter::Done { ticket } => self.done(net, ticket),
+            Letter::Save { from, ticket, order } => self.save_asked(net, (from, ticket), order),
+            Letter::Told { ticket, result } => self.told(net, ticket, result),
+            Letter::Walk { cut, line } => self.walk(cut, line),
+            Letter::Unwalk { cut } => self.unwalk(net, cut),
+            Letter::Halt { on } => self.set_halted(on),
+            Letter::Halted => self.halted(net),
             Letter::Chore(chore) => {
                 self.chores.push(chore);
                 self.serve_waiting(net);

@@ -395,11 +395,13 @@ impl Core {
             Ok(found) if command.fits && (self.admits(work.session) || found.row.is(flag::NO_AUTH)) => found,
             refused => return self.refuse(work, refused, args, mark),
         };
-        if let Some((_, mode)) = self.pause
-            && (mode == PauseMode::All
-                || flags_of(found, work.session) & (flag::WRITE | flag::MAY_REPLICATE) != 0)
-        {
+        if self.holds_back(found, work.session) {
             return Some(if work.home { Stop::Pause } else { Stop::Home });
+        }
+        if !self.gate.is_open()
+            && let Some(stop) = self.bar(work, found, flags_of(found, work.session), mark)
+        {
+            return stop;
         }
         if work.session.is_queueing() && !found.row.is(flag::UNQUEUED) {
             return self.queue(work, found, args, mark);
@@ -451,6 +453,15 @@ impl Core {
             self.reply_mode(work, silenced_from);
         }
         stop
+    }
+
+    /// Whether CLIENT PAUSE, or the server's own halt, holds a command back.
+    #[inline]
+    fn holds_back(&self, found: Found, session: &Session) -> bool {
+        let Some((_, mode)) = self.pause else { return self.is_halted };
+        self.is_halted
+            || mode == PauseMode::All
+            || flags_of(found, session) & (flag::WRITE | flag::MAY_REPLICATE) != 0
     }
 
     /// Says why a command may not run, in Redis's order of refusals.

@@ -17,7 +17,7 @@ impl Core {
             return;
         }
         // As in Redis, nothing expires by itself while clients are paused.
-        if !self.active_expire || self.pause.is_some() {
+        if !self.active_expire || self.pause.is_some() || self.is_halted {
             return self.cron.expire_done(self.now, 0, false, 1);
         }
         if !self.take(net, self.id) {
@@ -28,6 +28,7 @@ impl Core {
         let store = self.hand.store(self.id);
         let expired = store.expire_slice(self.now.ms(), SLICE_ENTRIES);
         self.shared.store_bytes[self.id].store(store.bytes() as u64, Ordering::Relaxed);
+        self.shared.saves.note_changes(self.id, store.dirty);
         self.put_back(net);
         let took_ns = net.ticks_ns().saturating_sub(began);
         self.tallies.counters.expire_slices += 1;

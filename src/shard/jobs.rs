@@ -10,6 +10,7 @@
 use super::connections::Waits;
 use super::drive::{Stop, Work};
 use super::mail::Chore;
+use super::saves::WHOLE;
 use super::{Core, Job, Letter, Shared};
 use crate::metrics::Counters;
 use crate::resp::Parser;
@@ -219,6 +220,9 @@ impl Core {
         let id = job.conn;
         let brings = !job.loans.is_empty();
         job.loans.drain(..).for_each(|store| self.hand.add(store));
+        if id == WHOLE {
+            return self.whole_in_hand(net);
+        }
         let Some(conn) = self.conn(id).filter(|conn| !conn.closed) else {
             self.forget_watches(&mut job.session);
             return self.put_back(net);

@@ -5,6 +5,7 @@
 
 use crate::cmd::transaction::Watched;
 use crate::cmd::{Order, Report, Session};
+use crate::persist::rdb::Line;
 use crate::resp::Out;
 use crate::ring::net::ConnId;
 use crate::store::{ShardSet, Store, Watcher};
@@ -80,6 +81,18 @@ pub enum Letter {
     Done { ticket: u64 },
     /// Do this in the store of the shard that gets it.
     Chore(Chore),
+    /// To the shard that looks after snapshots: this order concerns one.
+    Save { from: usize, ticket: u64, order: Order },
+    /// What became of it: the reply, or the error.
+    Told { ticket: u64, result: Result<&'static str, String> },
+    /// A cut was made: walk your part and send it here.
+    Walk { cut: u64, line: Line },
+    /// The cut was given up.
+    Unwalk { cut: u64 },
+    /// Hold commands back, or go on.
+    Halt { on: bool },
+    /// To the shard that looks after snapshots: no command runs here any more.
+    Halted,
 }
 
 /// A shard's ends of all queues.

@@ -14,6 +14,7 @@
 #![forbid(unsafe_code)]
 
 mod batch;
+mod build;
 mod call;
 mod connections;
 mod core;
@@ -21,18 +22,22 @@ mod cron;
 mod drive;
 mod expire;
 mod flush;
+mod gate;
 mod heads;
 mod jobs;
 pub mod mail;
 mod orders;
 pub mod policy;
 mod run;
+mod saves;
 mod shared;
 mod tallies;
 mod transact;
+mod walk;
 
+pub use build::Delivery;
 pub use connections::Peer;
 pub use core::Core;
 pub use mail::{Job, Letter, Mesh};
 pub use run::{Notice, Setup, run};
-pub use shared::{Control, MemoryBoard, Shared};
+pub use shared::{Control, LoadRequest, MemoryBoard, SaveRequest, Shared};

@@ -7,6 +7,7 @@
 //! Shard 0 puts orders in one sequence, so that two CONFIG SETs end alike everywhere. The connection is parked meanwhile.
 
 use super::connections::Waits;
+use super::saves::SAVER;
 use super::{Core, Letter};
 use crate::cmd::registry::Found;
 use crate::cmd::report::DbReport;
@@ -104,18 +105,27 @@ impl Core {
             self.shared.control.write_config(self.id, ticket, self.config.clone());
             return;
         }
+        if let Order::Save(_) | Order::Reload(_) | Order::Shutdown(_) = order {
+            return self.post(SAVER, Letter::Save { from: self.id, ticket, order });
+        }
         self.post(SEQUENCER, Letter::Sequence { from: self.id, ticket, order });
     }
 
     /// The configuration file was written, or could not be.
     pub fn config_written(&mut self, net: &mut dyn World, ticket: u64, result: Result<(), String>) {
+        let result = result.map(|()| "OK").map_err(|why| format!("ERR Rewriting config file: {why}"));
+        self.told(net, ticket, result);
+    }
+
+    /// An order that replies itself is carried out, or could not be.
+    pub(super) fn told(&mut self, net: &mut dyn World, ticket: u64, result: Result<&'static str, String>) {
         let Some(parked) = self.parked.remove(&ticket) else { return };
         if let Some(conn) = self.conn(parked.conn)
             && conn.session.as_ref().is_some_and(|s| s.reply == ReplyMode::On)
         {
             match result {
-                Ok(()) => conn.out.ok(),
-                Err(why) => conn.out.error_text(&format!("ERR Rewriting config file: {why}")),
+                Ok(reply) => conn.out.simple(reply),
+                Err(why) => conn.out.error_text(&why),
             }
         }
         self.carried_out(net, parked);
@@ -225,8 +235,8 @@ impl Core {
             Order::ActiveExpire(on) => self.active_expire = *on,
             Order::ReplId(id) => self.repl_id = id.as_str().into(),
             Order::Purge => self.shared.control.purge(),
-            Order::Shutdown(mode) if self.id == SEQUENCER => self.shared.control.shutdown(*mode),
-            Order::Shutdown(_) => {}
+            // The shard that looks after snapshots carries these out.
+            Order::Save(_) | Order::Reload(_) | Order::Shutdown(_) => {}
         }
     }
 

@@ -2,10 +2,13 @@
 
 use crate::base::cell::Cell;
 use crate::cmd::cx::MemoryNow;
+use crate::cmd::save::SaveBoard;
 use crate::cmd::{FAMILIES, Registry, ServerInfo, ShutdownMode};
 use crate::config::Config;
 use crate::ds::KeyHasher;
+use crate::persist::rdb::Inbox;
 use crate::store::{Garbage, Route, Store};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
@@ -19,6 +22,37 @@ pub trait Control: Send + Sync {
     fn purge(&self);
     /// Stop the process.
     fn shutdown(&self, mode: ShutdownMode);
+    /// Write a snapshot; the answer comes to shard 0 as [`super::Core::saved`].
+    fn save(&self, request: SaveRequest);
+    /// Read a snapshot: batches come to the shards as [`super::Core::deliver`], the answer to shard 0 as
+    /// [`super::Core::reloaded`].
+    fn load(&self, request: LoadRequest);
+    /// A line for the log, a warning or not.
+    fn note(&self, text: String, warns: bool);
+}
+
+/// A snapshot to write.
+pub struct SaveRequest {
+    pub path: PathBuf,
+    /// What the file begins with.
+    pub head: Vec<u8>,
+    /// Whether it ends with a checksum.
+    pub sum: bool,
+    pub compress: bool,
+    /// What the shards send.
+    pub inbox: Inbox,
+    pub saves: Arc<SaveBoard>,
+}
+
+/// A snapshot to read.
+pub struct LoadRequest {
+    pub path: PathBuf,
+    /// Whether its checksum is compared.
+    pub check: bool,
+    pub databases: u64,
+    /// Whether keys that are there are replaced.
+    pub replace: bool,
+    pub saves: Arc<SaveBoard>,
 }
 
 /// The process's memory, as the control plane last read it.
@@ -62,6 +96,7 @@ pub struct Shared {
     pub next_client: AtomicU64,
     pub next_slow: AtomicU64,
     pub memory: MemoryBoard,
+    pub saves: Arc<SaveBoard>,
     /// Bytes of each shard's store, as it last told.
     pub store_bytes: Vec<AtomicU64>,
 }
@@ -70,6 +105,7 @@ impl Shared {
     /// Shards of empty stores.
     pub fn new(server: ServerInfo, databases: usize, seed: u64, control: Box<dyn Control>) -> Shared {
         let shards = server.shards;
+        let saves = Arc::new(SaveBoard::new(shards, server.started_us / 1_000_000));
         Shared {
             cells: (0..shards).map(|s| Cell::new(Box::new(Store::new(s, databases, seed)))).collect(),
             route: Route::new(shards),
@@ -81,6 +117,7 @@ impl Shared {
             next_client: AtomicU64::new(1),
             next_slow: AtomicU64::new(0),
             memory: MemoryBoard::default(),
+            saves,
             store_bytes: (0..shards).map(|_| AtomicU64::new(0)).collect(),
         }
     }

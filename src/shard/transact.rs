@@ -177,6 +177,8 @@ impl Core {
             | Order::Sleep(_)
             | Order::ActiveExpire(_)
             | Order::Purge
+            | Order::Save(_)
+            | Order::Reload(_)
             | Order::Shutdown(_) => {}
         }
     }
@@ -216,7 +218,7 @@ struct Orders {
 
 impl Orders {
     fn add(&mut self, order: Order, out: &mut Out) {
-        if let Order::WriteConfig = order {
+        if order.replies() {
             let before = std::mem::replace(out, Out::with_buffer(Vec::new(), out.proto()));
             self.put(before);
         }
@@ -225,7 +227,7 @@ impl Orders {
 
     /// Replies that are written belong to the latest order that replies itself.
     fn put(&mut self, replies: Out) {
-        let latest = self.steps.iter_mut().rev().find(|step| matches!(step.order, Order::WriteConfig));
+        let latest = self.steps.iter_mut().rev().find(|step| step.order.replies());
         match (&self.first, latest) {
             (Some(_), Some(step)) => step.rest = replies,
             _ => self.first = Some(replies),

@@ -14,6 +14,8 @@ use crate::ds::table::{Keeper, Kept};
 
 /// What a cut needs beside the tables.
 pub(super) struct Aside {
+    /// Which cut it is.
+    id: u64,
     /// Tables of databases that were emptied since, with the numbers that they had.
     tables: Vec<(usize, Box<Table<Value>>)>,
 }
@@ -26,30 +28,37 @@ impl Aside {
 }
 
 impl Store {
-    /// From now on the store as it is at this moment is kept; `keeper` makes one for each database.
-    pub fn begin_cut(&mut self, keeper: &mut dyn FnMut() -> Box<dyn Keeper<Value>>) {
+    /// From now on the store as it is at this moment is kept, as cut `id`; `keeper` makes one for each database.
+    pub fn begin_cut(&mut self, id: u64, keeper: &mut dyn FnMut() -> Box<dyn Keeper<Value>>) {
         assert!(self.aside.is_none(), "one cut at a time");
         for (number, db) in self.dbs.iter_mut().enumerate() {
             db.cut_as = number;
             db.table_mut().begin_cut(keeper());
         }
-        self.aside = Some(Aside { tables: Vec::new() });
+        self.aside = Some(Aside { id, tables: Vec::new() });
     }
 
-    /// Whether a cut is under way.
-    pub fn is_cut(&self) -> bool {
-        self.aside.is_some()
+    /// The cut under way.
+    pub fn cut(&self) -> Option<u64> {
+        self.aside.as_ref().map(|aside| aside.id)
     }
 
-    /// Walks on for so many buckets or until so many bytes are kept, in each table; whether all of them are through.
-    pub fn cut_slice(&mut self, buckets: usize, bytes: usize) -> bool {
+    /// Bytes that were kept and not taken away.
+    pub fn kept_weight(&self) -> usize {
+        let Some(aside) = &self.aside else { return 0 };
+        let aside = aside.tables.iter().map(|(_, table)| table.kept_weight()).sum::<usize>();
+        aside + self.dbs.iter().map(|db| db.table().kept_weight()).sum::<usize>()
+    }
+
+    /// Walks on for so many buckets, database by database; whether all of them are through.
+    pub fn cut_slice(&mut self, buckets: usize) -> bool {
         let Some(aside) = &mut self.aside else { return true };
         // What was set aside takes memory that nobody else needs: it goes first.
         while let Some((_, table)) = aside.tables.last_mut() {
-            if !table.cut_slice(buckets, bytes) {
+            if !table.cut_slice(buckets) {
                 return false;
             }
-            if table.holds_kept() {
+            if table.kept_weight() > 0 {
                 // It is taken away first.
                 return false;
             }
@@ -57,7 +66,7 @@ impl Store {
                 self.garbage.push(Garbage::Table(table));
             }
         }
-        self.dbs.iter_mut().all(|db| db.table_mut().cut_slice(buckets, bytes))
+        self.dbs.iter_mut().all(|db| db.table_mut().cut_slice(buckets))
     }
 
     /// Takes away what was kept, with the number that its database had at the cut.

@@ -308,6 +308,15 @@ impl Keys<'_> {
         }
     }
 
+    /// Adds content under a key that is absent; one that is there is replaced if `replace`. Whether it was put there.
+    pub fn add(&mut self, key: &[u8], content: Taken, replace: bool) -> bool {
+        let adds = replace || self.peek(key).is_none();
+        if adds {
+            self.place(key, content);
+        }
+        adds
+    }
+
     /// Says that a command changed a key.
     #[inline]
     pub fn changed(&mut self, key: &[u8]) {

@@ -23,6 +23,7 @@ mod store;
 mod value;
 mod watch;
 
+pub use crate::ds::table::Kept;
 pub use db::{Db, Expired};
 pub use edit::{Edit, WrongType};
 pub use hand::{Hand, Route, ShardSet};

@@ -20,7 +20,7 @@ use kring::base::time::Now;
 use kring::cmd::{ServerInfo, ShutdownMode};
 use kring::config::Config;
 use kring::ring::net::ConnId;
-use kring::shard::{Control, Letter, Peer, Shared};
+use kring::shard::{Control, Letter, LoadRequest, Peer, SaveRequest, Shared};
 use kring::store::Garbage;
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -50,6 +50,12 @@ impl Control for Desk {
     fn purge(&self) {}
 
     fn shutdown(&self, _mode: ShutdownMode) {}
+
+    fn save(&self, _request: SaveRequest) {}
+
+    fn load(&self, _request: LoadRequest) {}
+
+    fn note(&self, _text: String, _warns: bool) {}
 }
 
 /// A client and its connection.

@@ -29,6 +29,8 @@ pub struct SaveBoard {
     changes: Vec<AtomicU64>,
     /// Changes of all shards that the last save has in it.
     saved_changes: AtomicU64,
+    /// A snapshot is wanted whatever save points say.
+    wanted: AtomicBool,
     /// Sources of libraries of functions, which the next file has again.
     libraries: Mutex<Vec<Vec<u8>>>,
 }
@@ -67,6 +69,7 @@ impl SaveBoard {
             last_kept_bytes: AtomicU64::new(0),
             changes: (0..shards).map(|_| AtomicU64::new(0)).collect(),
             saved_changes: AtomicU64::new(0),
+            wanted: AtomicBool::new(false),
             libraries: Mutex::new(Vec::new()),
         }
     }
@@ -124,6 +127,16 @@ impl SaveBoard {
         self.keys_done.store(0, Ordering::Relaxed);
         self.kept_bytes.store(0, Ordering::Relaxed);
         self.in_background.store(in_background, Ordering::Relaxed);
+    }
+
+    /// Asks for a snapshot soon.
+    pub fn want(&self) {
+        self.wanted.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether somebody asked for one since this was last looked at.
+    pub fn is_wanted(&self) -> bool {
+        self.wanted.swap(false, Ordering::Relaxed)
     }
 
     /// A save goes on.

@@ -83,14 +83,11 @@ impl<V, B: Blocks> Table<V, B> {
         self.cut.is_some()
     }
 
-    /// Walks on until so many buckets are behind it, or so many bytes are kept; whether the walk is through.
-    pub fn cut_slice(&mut self, buckets: usize, bytes: usize) -> bool {
+    /// Walks on for so many buckets; whether it is through.
+    pub fn cut_slice(&mut self, buckets: usize) -> bool {
         for _ in 0..buckets {
             let Some(cut) = &self.cut else { return true };
             let Some(hash) = cut.next.filter(|_| self.len != 0) else { return true };
-            if cut.kept.weight() >= bytes {
-                return false;
-            }
             let seg = self.dir.lookup(hash);
             let b = seg.home(hash);
             self.fetch_ahead(seg, b);
@@ -116,9 +113,9 @@ impl<V, B: Blocks> Table<V, B> {
         Some(std::mem::take(&mut cut.kept))
     }
 
-    /// Whether something was kept and not taken away.
-    pub fn holds_kept(&self) -> bool {
-        self.cut.as_ref().is_some_and(|cut| !cut.kept.is_empty())
+    /// Bytes that were kept and not taken away.
+    pub fn kept_weight(&self) -> usize {
+        self.cut.as_ref().map_or(0, |cut| cut.kept.weight())
     }
 
     /// Ends the cut, walked through or not. What was kept and not taken away is lost.
@@ -250,7 +247,7 @@ mod tests {
                             model.remove(&u64::from_be_bytes(key.try_into().expect("8 bytes")));
                         });
                     }
-                    let through = table.cut_slice(1 + xorshift(&mut rng) as usize % 9, 1_000);
+                    let through = table.cut_slice(1 + xorshift(&mut rng) as usize % 9);
                     add(&mut found, table.take_kept());
                     if through || (gives_up && xorshift(&mut rng) % 20 == 0) {
                         if through {
@@ -275,16 +272,16 @@ mod tests {
         (0..200).for_each(|n| put(&mut table, n));
         for _ in 0..700 {
             table.begin_cut(Box::new(Numbers));
-            table.cut_slice(3, usize::MAX);
+            table.cut_slice(3);
             table.end_cut();
         }
         table.begin_cut(Box::new(Numbers));
-        while !table.cut_slice(3, usize::MAX) {}
+        while !table.cut_slice(3) {}
         assert_eq!(table.take_kept().map(|kept| kept.entries), Some(200));
         table.end_cut();
         for _ in 0..700 {
             table.begin_cut(Box::new(Numbers));
-            while !table.cut_slice(64, usize::MAX) {}
+            while !table.cut_slice(64) {}
             assert_eq!(table.take_kept().map(|kept| kept.entries), Some(200));
             table.end_cut();
         }
