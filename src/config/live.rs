@@ -248,7 +248,10 @@ mod tests {
         }
         assert_eq!(config, Config::default());
         assert_eq!(
-            config.set_all(&[("save", ""), ("appendonly", "no"), ("maxmemory", "0")], true),
+            config.set_all(
+                &[("save", "3600 1 300 100 60 10000"), ("appendonly", "no"), ("maxmemory", "0")],
+                true
+            ),
             Ok(vec![])
         );
     }

@@ -28,5 +28,6 @@ mod pipelines;
 mod protocol;
 mod public_client;
 mod reviewed;
+mod snapshots;
 mod sockets;
 mod transactions;

@@ -227,7 +227,7 @@ mod tests {
         }
         assert_eq!(world.run("DEBUG"), "-ERR wrong number of arguments for 'debug' command\r\n");
         world.config.enable_debug_command = EnableCommand::Local;
-        assert!(world.run("DEBUG HELP").starts_with("*26\r\n"));
+        assert!(world.run("DEBUG HELP").starts_with("*31\r\n"));
         world.session.local = false;
         assert!(world.run("DEBUG HELP").starts_with("-ERR DEBUG command not allowed."));
     }
