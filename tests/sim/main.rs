@@ -22,6 +22,7 @@ mod client;
 mod net;
 mod plan;
 mod rng;
+mod scribe;
 mod script;
 mod shard;
 mod thieves;
@@ -95,16 +96,18 @@ fn number(shown: &str) -> u64 {
 
 #[test]
 fn a_crowd_sees_one_linear_history() {
-    let mut met = [0; 4];
+    let (mut met, mut files) = ([0; 4], 0);
     let fields = ["kring_hops", "kring_loans", "kring_borrows", "kring_borrow_misses"];
     seeds("crowd", RUNS, |seed| {
         let mut world = crowd(Plan::random(seed, false));
         for (sum, field) in met.iter_mut().zip(fields) {
             *sum += world.counter(field);
         }
+        files += world.scribe.files;
         (world.ops.len(), world.steps())
     });
-    println!("crowd met {fields:?} {met:?} times");
+    println!("crowd met {fields:?} {met:?} times, and wrote {files} snapshots");
+    assert!(env("KRING_SIM_SEED").is_some() || files > 20, "{files} snapshots");
     // A simulation in which nothing collides shows nothing.
     assert!(env("KRING_SIM_SEED").is_some() || met.iter().all(|n| *n > 1_000), "{met:?}");
 }

@@ -37,11 +37,12 @@ pub struct Topics {
     pub sweeps: bool,
     /// Per thousand of the requests that can be made in a transaction: are.
     pub transactions: usize,
-    /// Per thousand: CLIENT PAUSE, CLIENT KILL, CONFIG SET, and reports.
+    /// Per thousand: CLIENT PAUSE, CLIENT KILL, CONFIG SET, reports, and snapshots.
     pub pauses: usize,
     pub kills: usize,
     pub configs: usize,
     pub reports: usize,
+    pub saves: usize,
 }
 
 /// A request.
@@ -108,7 +109,7 @@ impl Author {
     /// The next requests: one, or two when the first selects a database for the second.
     pub fn next(&mut self, rng: &mut Rng, topics: &Topics) -> Vec<Request> {
         let mut requests = Vec::new();
-        let rare = [topics.pauses, topics.kills, topics.configs, topics.reports];
+        let rare = [topics.pauses, topics.kills, topics.configs, topics.reports, topics.saves];
         if rng.permille(rare.iter().sum()) {
             requests.push(self.rare(rng, topics));
         } else if topics.sweeps {
@@ -389,7 +390,7 @@ impl Author {
     }
 
     fn rare(&mut self, rng: &mut Rng, topics: &Topics) -> Request {
-        let at = rng.below(topics.pauses + topics.kills + topics.configs + topics.reports);
+        let at = rng.below(topics.pauses + topics.kills + topics.configs + topics.reports + topics.saves);
         let number = |n: usize| n.to_string();
         if at < topics.pauses {
             let mode = rng.pick(&["ALL", "WRITE"]);
@@ -417,6 +418,9 @@ impl Author {
                 3 => Request::new(&["CONFIG", "RESETSTAT"], false, ok()),
                 _ => Request::new(&["CONFIG", "REWRITE"], false, What::Anything),
             };
+        }
+        if at < topics.pauses + topics.kills + topics.configs + topics.saves {
+            return Request::new(&[rng.pick(&["BGSAVE", "BGSAVE", "SAVE"])], false, What::Anything);
         }
         match rng.below(4) {
             0 => Request::new(&["CLIENT", "LIST"], false, What::Anything),

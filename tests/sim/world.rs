@@ -13,6 +13,7 @@ use crate::client::{Link, Op, What, show};
 use crate::net::Board;
 use crate::plan::Plan;
 use crate::rng::Rng;
+use crate::scribe::Scribe;
 use crate::script::{self, Author, Request};
 use crate::shard::{Happened, Shard};
 use crate::thieves::Thieves;
@@ -36,6 +37,7 @@ const EPOCH_SECS: i64 = 1_700_000_000;
 /// The control plane: it frees at once, and writes configurations that nobody reads.
 struct Desk {
     written: Arc<Mutex<VecDeque<(usize, u64)>>>,
+    saves: Arc<Mutex<VecDeque<SaveRequest>>>,
 }
 
 impl Control for Desk {
@@ -51,7 +53,9 @@ impl Control for Desk {
 
     fn shutdown(&self, _mode: ShutdownMode) {}
 
-    fn save(&self, _request: SaveRequest) {}
+    fn save(&self, request: SaveRequest) {
+        self.saves.lock().expect("one thread").push_back(request);
+    }
 
     fn load(&self, _request: LoadRequest) {}
 
@@ -84,6 +88,7 @@ pub struct World {
     progress: u64,
     now: Now,
     written: Arc<Mutex<VecDeque<(usize, u64)>>>,
+    pub scribe: Scribe,
 }
 
 impl World {
@@ -91,7 +96,8 @@ impl World {
     pub fn new(plan: Plan) -> World {
         let n = plan.shards;
         let written = Arc::new(Mutex::new(VecDeque::new()));
-        let desk = Box::new(Desk { written: written.clone() });
+        let saves = Arc::new(Mutex::new(VecDeque::new()));
+        let desk = Box::new(Desk { written: written.clone(), saves: saves.clone() });
         let info = ServerInfo {
             shards: n,
             clients: 20_000,
@@ -121,6 +127,7 @@ impl World {
             progress: 0,
             now,
             written,
+            scribe: Scribe::new(saves),
         }
     }
 
@@ -198,6 +205,9 @@ impl World {
         }
         self.board.open.set(self.clients.iter().any(|c| c.link.is_some()));
         self.board.moment();
+        if self.rng.permille(100) {
+            self.scribe.work(&mut self.rng, &self.plan.topics);
+        }
         if !self.clients.is_empty() && self.rng.below(100) < self.plan.client_share {
             let client = self.rng.below(self.clients.len());
             return self.client_step(client);
@@ -317,9 +327,10 @@ impl World {
         let senders: Vec<usize> = (0..n).filter(|from| !self.mail[from * n + at].is_empty()).collect();
         let letter = (!senders.is_empty()).then(|| self.rng.pick(&senders) * n + at);
         let written = self.written.lock().expect("one thread").front().is_some_and(|w| w.0 == at);
+        let saved = at == 0 && !self.scribe.answers.is_empty();
         let cell = &self.shared.cells[at];
         let shard = &mut self.shards[at];
-        let happened = shard.step(&mut self.rng, self.now, letter.is_some(), written, cell);
+        let happened = shard.step(&mut self.rng, self.now, letter.is_some(), written || saved, cell);
         match happened {
             Happened::Nothing => {}
             Happened::ReadsMail => {
@@ -327,6 +338,10 @@ impl World {
                 shard.core.mail(&mut shard.net, letter.expect("checked above"));
             }
             Happened::ReadsNotice => {
+                if saved && let Some(result) = self.scribe.answers.pop_front() {
+                    shard.core.saved(&mut shard.net, result);
+                    return self.post(at);
+                }
                 let notice = self.written.lock().expect("one thread").pop_front();
                 let (_, ticket) = notice.expect("checked above");
                 shard.core.config_written(&mut shard.net, ticket, Ok(()));

@@ -207,10 +207,13 @@ mod tests {
             model.remove(&n);
             return;
         }
-        let ttl = (value % 3 == 0).then_some((value % 1_000) as i64);
-        let payload =
-            if value % 2 == 0 { Payload::Boxed(value >> 1) } else { Payload::Int((value >> 1) as i64) };
-        if value % 5 == 0 {
+        let ttl = (value.is_multiple_of(3)).then_some((value % 1_000) as i64);
+        let payload = if value.is_multiple_of(2) {
+            Payload::Boxed(value >> 1)
+        } else {
+            Payload::Int((value >> 1) as i64)
+        };
+        if value.is_multiple_of(5) {
             if let Some(mut found) = table.get_mut(hash, &key) {
                 found.set_payload(payload);
                 let ttl = found.expire_at().unwrap_or(0) as u64;
@@ -237,11 +240,11 @@ mod tests {
                 (0..keys).for_each(|_| change(&mut table, &mut model, &mut rng, keys, growing));
                 let (expected, mut found) = (model.clone(), Model::new());
                 table.begin_cut(Box::new(Numbers));
-                let gives_up = xorshift(&mut rng) % 3 == 0;
+                let gives_up = xorshift(&mut rng).is_multiple_of(3);
                 let writes = xorshift(&mut rng) % 60;
                 loop {
                     (0..writes).for_each(|_| change(&mut table, &mut model, &mut rng, keys, growing));
-                    if xorshift(&mut rng) % 8 == 0 {
+                    if xorshift(&mut rng).is_multiple_of(8) {
                         let now = (xorshift(&mut rng) % 1_000) as i64;
                         table.expire_slice(&mut 0, now, 50, &mut |key, _: Owned<u64>| {
                             model.remove(&u64::from_be_bytes(key.try_into().expect("8 bytes")));
@@ -249,7 +252,7 @@ mod tests {
                     }
                     let through = table.cut_slice(1 + xorshift(&mut rng) as usize % 9);
                     add(&mut found, table.take_kept());
-                    if through || (gives_up && xorshift(&mut rng) % 20 == 0) {
+                    if through || (gives_up && xorshift(&mut rng).is_multiple_of(20)) {
                         if through {
                             assert!(found == expected, "seed {seed}, round {round}");
                             cuts += 1;

@@ -186,7 +186,7 @@ fn damage_never_panics_and_takes_no_memory() {
         let mut bad = file[..file.len() - 8].to_vec();
         for _ in 0..1 + xorshift(&mut rng) % 3 {
             let at = xorshift(&mut rng) as usize % bad.len();
-            bad[at] = if xorshift(&mut rng) % 2 == 0 { xorshift(&mut rng) as u8 } else { 0x81 };
+            bad[at] = if xorshift(&mut rng).is_multiple_of(2) { xorshift(&mut rng) as u8 } else { 0x81 };
         }
         let crc = crc64(0, &bad);
         bad.extend_from_slice(&crc.to_le_bytes());
