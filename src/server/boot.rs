@@ -308,6 +308,7 @@ fn wait_for_end(process: &Process, inbox: &Receiver<Message>, log: &Log) -> Resu
     let mut said = Vec::new();
     loop {
         look_at_memory(&process.shared);
+        dataset::show_progress(&process.shared);
         match inbox.recv_timeout(LOOK) {
             Ok(Message::Signal(signal)) => {
                 log.warning(&format!("Received {signal}, scheduling shutdown"));

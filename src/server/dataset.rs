@@ -6,6 +6,7 @@ use crate::config::Config;
 use crate::ring::Bell;
 use crate::shard::{LoadRequest, Notice, Shared};
 use crate::storage::{Loaded, Plane};
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::Sender;
 use std::time::Instant;
@@ -40,6 +41,17 @@ pub(super) fn load(
         let _ = main.send(Message::Loaded(done));
     };
     control::load(storage, shards, request, Box::new(answer));
+}
+
+/// How far a load is, where somebody watches.
+pub(super) fn show_progress(shared: &Shared) {
+    let stderr = std::io::stderr();
+    if let Some(load) = shared.saves.load_now()
+        && stderr.is_terminal()
+    {
+        let percent = (load.done_bytes * 100).checked_div(load.total_bytes).unwrap_or(0);
+        eprint!("\rLoading: {percent:3} %\r");
+    }
 }
 
 /// The dataset is there: clients may come.

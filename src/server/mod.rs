@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod boot;
+mod check;
 mod control;
 mod cores;
 mod dataset;
@@ -10,3 +11,4 @@ mod log;
 mod sockets;
 
 pub use boot::{BootError, serve};
+pub use check::check_rdb;

@@ -35,6 +35,8 @@ fn fill(client: &mut Client, n: usize) {
         }
         client.ok("MSET number 12345 negative -7 big 9223372036854775807");
         client.ok("SET later 1 PXAT 4102444800123");
+        client.run("RPUSH list a b 1 -5");
+        (0..n).for_each(|i| drop(client.run(&format!("RPUSH longer element:{i}"))));
     }
     client.call(&[&b"SET"[..], b"huge", &vec![b'h'; 700_000]]);
     client.call(&[&b"SET"[..], b"\0binary\xff", b"\r\n\0"]);
@@ -61,7 +63,7 @@ fn a_dataset_comes_back_whatever_the_number_of_shards() {
     for shards in [1, 2, 5] {
         let server = kring(dir.path(), shards, &[]);
         assert_eq!(digest(&server), before, "{shards} shards");
-        assert_eq!(number(&server, "rdb_last_load_keys_loaded"), 3 * 504 + 2);
+        assert_eq!(number(&server, "rdb_last_load_keys_loaded"), 3 * 506 + 2);
         assert!(server.connect().run("PTTL later").int() > 1_000_000_000);
     }
     let redis = Server::redis(&["--dir", dir.path().to_str().unwrap(), DEBUG[0], DEBUG[1]]);
@@ -346,6 +348,27 @@ fn a_file_that_is_not_whole_is_never_loaded() {
     server.connect().ok("SAVE");
     let again = std::fs::read(&path).unwrap();
     assert!(again.windows(5).any(|w| w == b"mylib"), "functions are kept");
+}
+
+#[test]
+fn files_are_checked_from_the_command_line() {
+    let dir = Scratch::new();
+    let path = dir.path().join("some.rdb");
+    let good = include_bytes!("../data/redis-7.0-strings.rdb");
+    for (bytes, code, parts) in [
+        (&good[..], 0, &["RDB version 10", "whole: 8 keys", "checksum right"][..]),
+        (&good[..100], 1, &["ends too early"]),
+        (b"no such thing", 1, &["it is no RDB file"]),
+    ] {
+        std::fs::write(&path, bytes).unwrap();
+        let found = Command::new(KRING).arg("--check-rdb").arg(&path).output().unwrap();
+        let text = [found.stdout, found.stderr].concat();
+        let text = String::from_utf8_lossy(&text);
+        assert_eq!(found.status.code(), Some(code), "{text}");
+        assert!(parts.iter().all(|part| text.contains(part)), "{parts:?}: {text}");
+    }
+    let missing = Command::new(KRING).args(["--check-rdb", "/no/such/file"]).output().unwrap();
+    assert_eq!(missing.status.code(), Some(2));
 }
 
 #[test]

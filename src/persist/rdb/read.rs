@@ -144,6 +144,7 @@ pub struct Reader {
     db: u64,
     said: Said,
     ended: bool,
+    compared: bool,
 }
 
 impl Reader {
@@ -162,6 +163,7 @@ impl Reader {
             db: 0,
             said: Said::default(),
             ended: false,
+            compared: false,
         }
     }
 
@@ -188,6 +190,11 @@ impl Reader {
     #[cfg(test)]
     pub(super) fn buf_capacity(&self) -> usize {
         self.buf.capacity()
+    }
+
+    /// Whether the file had a checksum that was compared.
+    pub fn has_checksum(&self) -> bool {
+        self.compared
     }
 
     /// Bytes that came after the end.
@@ -332,6 +339,7 @@ impl Reader {
             return Ok(());
         }
         let computed = crc64(self.crc, &self.buf[self.summed..after]);
+        self.compared = true;
         if found == computed {
             return Ok(());
         }
