@@ -339,8 +339,8 @@ knobs! {
         /// File of the snapshot.
         "dbfilename" => dbfilename: String = "dump.rdb".into(), FileName("dbfilename can't be a path, just a filename"),
             Protected, Works;
-        /// Format of snapshots: 9 (read by Redis 5 and later), 10 (7.0), 11 (7.2) or 12 (7.4).
-        "rdb-version" => rdb_version: u32 = 10, Int(9, 12), Live, Works;
+        /// Format of snapshots: 9 (read by Redis 5 and later), 10 (7.0), 11 (7.2), 12 (7.4); auto: 12 where fields of hashes expire, else 10.
+        "rdb-version" => rdb_version: &'static str = "auto", OneOf(&["auto", "9", "10", "11", "12"]), Live, Works;
         /// Deletes the files of a full synchronisation.
         "rdb-del-sync-files" => rdb_del_sync_files: bool = false, Any, Live, Inert(REPLICATION);
         /// Syncs a snapshot as it grows.

@@ -13,15 +13,17 @@ use crate::cmd::save::SaveBoard;
 use crate::cmd::version::{KRING_VERSION, REDIS_VERSION};
 use crate::cmd::{Order, ReloadMode, SaveKind, Session, ShutdownMode};
 use crate::config::MaxmemoryPolicy;
-use crate::persist::rdb::{Form, Line, Uses, keeper, line, write};
+use crate::persist::rdb::{Form, Line, Uses, VERSIONS_WRITTEN, keeper, line, write};
 use crate::ring::net::{ConnId, World};
-use crate::store::ShardSet;
+use crate::store::{ShardSet, Store};
 use std::path::PathBuf;
 
 /// The shard that looks after snapshots.
 pub(super) const SAVER: usize = 0;
 /// Stands for a connection in the errand that fetches all stores.
 pub(super) const WHOLE: ConnId = ConnId(u64::MAX);
+/// The version that all of Redis since 7.0 reads.
+const VERSION_OF_7_0: u8 = 10;
 /// After a failure, save points wait so long, in seconds.
 const RETRY_SECS: i64 = 5;
 
@@ -191,6 +193,7 @@ impl Core {
         PathBuf::from(&self.config.dir).join(&self.config.dbfilename)
     }
 
+    /// How the file is written. All stores are in hand.
     fn form(&self) -> Form {
         use MaxmemoryPolicy::{AllkeysLru, VolatileLru};
         let uses = match (self.access.lfu, self.config.maxmemory_policy) {
@@ -198,8 +201,14 @@ impl Core {
             (None, AllkeysLru | VolatileLru) => Uses::Idle,
             (None, _) => Uses::Nothing,
         };
-        let (version, compress) = (self.config.rdb_version as u8, self.config.rdbcompression);
-        Form { version, compress, uses, now: self.now }
+        let expires = |store: &Store| (0..store.databases()).any(|db| store.db(db).field_expires() > 0);
+        let version = match self.config.rdb_version.parse() {
+            Ok(version) => version,
+            // The oldest that holds all there is: what else is newer is written in its older form.
+            Err(_) if self.hand.iter().any(expires) => *VERSIONS_WRITTEN.end(),
+            Err(_) => VERSION_OF_7_0,
+        };
+        Form { version, compress: self.config.rdbcompression, uses, now: self.now }
     }
 
     /// The cut: from here on every store keeps what it holds now.
@@ -405,7 +414,7 @@ fn head(saves: &SaveBoard, form: Form, now_secs: i64, used_bytes: u64, sizes: &[
     write::aux(&mut head, "aof-base", "0");
     write::aux(&mut head, "kring-ver", KRING_VERSION);
     // Functions came with version 10.
-    for source in saves.libraries().iter().filter(|_| form.version >= 10) {
+    for source in saves.libraries().iter().filter(|_| form.version >= VERSION_OF_7_0) {
         write::library(&mut head, source, form.compress);
     }
     for (db, (keys, expires)) in sizes.iter().enumerate().filter(|(_, size)| size.0 > 0) {

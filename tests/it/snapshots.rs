@@ -36,7 +36,13 @@ fn fill(client: &mut Client, n: usize) {
         client.ok("MSET number 12345 negative -7 big 9223372036854775807");
         client.ok("SET later 1 PXAT 4102444800123");
         client.run("RPUSH list a b 1 -5");
-        (0..n).for_each(|i| drop(client.run(&format!("RPUSH longer element:{i}"))));
+        client.run("SADD numbers 1 2 3");
+        client.run("HSET fields a 1 b 2");
+        for i in 0..n {
+            client.run(&format!("RPUSH longer element:{i}"));
+            client.run(&format!("SADD members member:{i}"));
+            client.run(&format!("HSET many field:{i} value:{i}"));
+        }
     }
     client.call(&[&b"SET"[..], b"huge", &vec![b'h'; 700_000]]);
     client.call(&[&b"SET"[..], b"\0binary\xff", b"\r\n\0"]);
@@ -63,7 +69,7 @@ fn a_dataset_comes_back_whatever_the_number_of_shards() {
     for shards in [1, 2, 5] {
         let server = kring(dir.path(), shards, &[]);
         assert_eq!(digest(&server), before, "{shards} shards");
-        assert_eq!(number(&server, "rdb_last_load_keys_loaded"), 3 * 506 + 2);
+        assert_eq!(number(&server, "rdb_last_load_keys_loaded"), 3 * 510 + 2);
         assert!(server.connect().run("PTTL later").int() > 1_000_000_000);
     }
     let redis = Server::redis(&["--dir", dir.path().to_str().unwrap(), DEBUG[0], DEBUG[1]]);
@@ -351,6 +357,27 @@ fn a_file_that_is_not_whole_is_never_loaded() {
 }
 
 #[test]
+fn what_a_version_cannot_hold_is_told() {
+    let dir = Scratch::new();
+    let server = kring(dir.path(), 2, &[]);
+    let mut client = server.connect();
+    client.run("HSET h f v g w");
+    client.run("HEXPIRE h 1000 FIELDS 1 f");
+    client.ok("SAVE");
+    assert_eq!(&std::fs::read(dir.path().join("dump.rdb")).unwrap()[..9], b"REDIS0012");
+    let before = digest(&server);
+    client.ok("DEBUG RELOAD");
+    assert_eq!(digest(&server), before);
+    assert!(client.run("HTTL h FIELDS 1 f").array()[0].int() > 900);
+    client.ok("CONFIG SET rdb-version 10");
+    assert_eq!(client.run("SAVE").text(), "ERR");
+    let told = "the value of key 'h' needs rdb-version 12, but it is 10";
+    wait_until("it is told", || server.log().contains(told));
+    client.run("HPERSIST h FIELDS 1 f");
+    client.ok("SAVE");
+}
+
+#[test]
 fn files_are_checked_from_the_command_line() {
     let dir = Scratch::new();
     let path = dir.path().join("some.rdb");
@@ -377,8 +404,8 @@ fn the_version_is_chosen() {
     let server = kring(dir.path(), 2, &[]);
     let mut client = server.connect();
     client.ok("SET a 1");
-    for version in [9, 10, 11, 12] {
-        client.ok(&format!("CONFIG SET rdb-version {version}"));
+    for (word, version) in [("9", 9), ("10", 10), ("11", 11), ("12", 12), ("auto", 10)] {
+        client.ok(&format!("CONFIG SET rdb-version {word}"));
         client.ok("SAVE");
         let file = std::fs::read(dir.path().join("dump.rdb")).unwrap();
         assert_eq!(&file[..9], format!("REDIS{version:04}").as_bytes());

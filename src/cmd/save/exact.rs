@@ -62,7 +62,7 @@ fn command(rng: &mut u64, keys: u64) -> String {
     let mut below = |n: u64| xorshift(rng) % n;
     let (a, b, n, db) = (below(keys), below(keys), below(1_000), below(4));
     let long = "v".repeat(if below(40) == 0 { 70_000 } else { below(60) as usize });
-    match below(26) {
+    match below(32) {
         0..6 => format!("SET k{a} {n}{long}"),
         6..8 => format!("SET k{a} {n} PX {}", 1 + n % 300),
         8 => format!("APPEND k{a} {n}"),
@@ -80,6 +80,13 @@ fn command(rng: &mut u64, keys: u64) -> String {
         22 if below(8) == 0 => format!("SWAPDB {db} {}", below(4)),
         23 if below(25) == 0 => "FLUSHDB".into(),
         24 if below(60) == 0 => "FLUSHALL".into(),
+        25 => format!("RPUSH l{a} {n} {long}"),
+        26 => format!("LPOP l{a}"),
+        27 => format!("SADD s{a} {n} m{n}"),
+        28 => format!("SREM s{a} {n}"),
+        29 => format!("HSET h{a} f{n} {n}"),
+        30 => format!("HEXPIRE h{a} {} FIELDS 1 f{n}", 1 + n % 3),
+        31 => format!("RENAME h{a} h{b}"),
         _ => format!("SET new{} {n}", below(keys * 4)),
     }
 }
