@@ -13,6 +13,8 @@ const SCRIPTS: &[(&str, &str)] = &[
     ("strings", include_str!("cases/strings.txt")),
     ("bits", include_str!("cases/bits.txt")),
     ("keys", include_str!("cases/keys.txt")),
+    ("lists", include_str!("cases/lists.txt")),
+    ("sort", include_str!("cases/sort.txt")),
     ("lifetimes", include_str!("cases/lifetimes.txt")),
     ("connection", include_str!("cases/connection.txt")),
     ("server", include_str!("cases/server.txt")),
