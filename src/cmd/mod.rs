@@ -27,6 +27,7 @@ pub mod connection;
 pub mod keyspace;
 pub mod lists;
 pub mod server;
+pub mod streams;
 pub mod strings;
 pub mod transaction;
 
@@ -60,6 +61,14 @@ pub const FAMILIES: &[&[Command]] = &[
     lists::read::COMMANDS,
     lists::change::COMMANDS,
     lists::shift::COMMANDS,
+    streams::add::COMMANDS,
+    streams::range::COMMANDS,
+    streams::edit::COMMANDS,
+    streams::read::COMMANDS,
+    streams::group::COMMANDS,
+    streams::pending::COMMANDS,
+    streams::claim::COMMANDS,
+    streams::info::COMMANDS,
     keyspace::databases::COMMANDS,
     keyspace::existence::COMMANDS,
     keyspace::expiry::COMMANDS,
