@@ -14,6 +14,7 @@ const SCRIPTS: &[(&str, &str)] = &[
     ("bits", include_str!("cases/bits.txt")),
     ("keys", include_str!("cases/keys.txt")),
     ("lifetimes", include_str!("cases/lifetimes.txt")),
+    ("streams", include_str!("cases/streams.txt")),
     ("connection", include_str!("cases/connection.txt")),
     ("server", include_str!("cases/server.txt")),
     ("command", include_str!("cases/command.txt")),

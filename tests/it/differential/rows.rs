@@ -53,6 +53,13 @@ pub const ROWS: &[Row] = &[
         Bytes,
     ),
     row(2, "BITFIELD_RO <key> {GET <field> <fieldoff>}*", Bytes),
+    // Streams; streams.rs has the rest of them.
+    row(6, "XADD <key> {MAXLEN <off>|NOMKSTREAM}? <sid> {<val> <val>}+", Bytes),
+    row(2, "XDEL <key> <sid>+", Bytes),
+    row(2, "XRANGE <key> {-|<sid>} {+|<sid>}", Bytes),
+    row(2, "XLEN <key>", Bytes),
+    row(2, "XREAD COUNT <int> STREAMS <key> <key> <sid> 0", Bytes),
+    row(2, "XGROUP CREATE <key> <val> 0 MKSTREAM?", Bytes),
     // Keys of any type.
     row(6, "DEL <key>+", Bytes),
     row(3, "UNLINK <key>+", Bytes),

@@ -157,6 +157,22 @@ pub fn value(name: &str, rng: &mut Rng) -> Vec<u8> {
         "count" if rng.one_in(20) => rng.pick(NOT_INTEGERS).as_bytes().to_vec(),
         "count" => (rng.below(12) as i64 - 1).to_string().into_bytes(),
         "pat" => rng.pick(PATTERNS).as_bytes().to_vec(),
+        "sid" => rng
+            .pick(&[
+                "1-1",
+                "2-1",
+                "2-*",
+                "3",
+                "5-0",
+                "7-7",
+                "0-0",
+                "1-",
+                "9-9",
+                "18446744073709551615-0",
+                "x",
+            ])
+            .as_bytes()
+            .to_vec(),
         "db" if rng.one_in(12) => rng.pick(&["-1", "16", "abc", ""]).as_bytes().to_vec(),
         "db" => rng.pick(&["0", "1", "2"]).as_bytes().to_vec(),
         "ttl" => lifetime(rng, 1),
