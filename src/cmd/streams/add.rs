@@ -113,3 +113,62 @@ fn xtrim(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
     cx.out.int(removed as i64);
     Ok(Outcome::Done)
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::cmd::testing::World;
+
+    #[test]
+    fn ids_follow_the_clock_and_each_other() {
+        let mut w = World::new(2);
+        w.expect(&[
+            ("XADD s * a 1", "$15\r\n1700000000000-0\r\n"),
+            ("XADD s * a 1", "$15\r\n1700000000000-1\r\n"),
+            ("XADD s 1700000000005-3 a 1", "$15\r\n1700000000005-3\r\n"),
+            ("XADD s * a 1", "$15\r\n1700000000005-4\r\n"),
+            ("XADD s 1700000000005-* a 1", "$15\r\n1700000000005-5\r\n"),
+            ("XADD no NOMKSTREAM * a 1", "$-1\r\n"),
+            ("EXISTS no", ":0\r\n"),
+            ("XADD no 0-0 a 1", "-ERR The ID specified in XADD must be greater than 0-0\r\n"),
+            ("EXISTS no", ":0\r\n"),
+        ]);
+        w.advance_ms(10);
+        w.expect(&[("XADD s * a 1", "$15\r\n1700000000010-0\r\n"), ("XLEN s", ":6\r\n")]);
+    }
+
+    #[test]
+    fn nodes_are_as_large_as_the_knobs_say() {
+        for (entries, bytes, keys) in [(100, 4096, 1), (3, 4096, 4), (0, 60, 5), (0, 0, 1), (1, 0, 10)] {
+            let mut w = World::new(1);
+            w.config.stream_node_max_entries = entries;
+            w.config.stream_node_max_bytes = bytes;
+            for n in 1..11 {
+                w.run(&format!("XADD s {n}-1 field value"));
+            }
+            let info = w.run("XINFO STREAM s");
+            assert!(info.contains(&format!("radix-tree-keys\r\n:{keys}\r\n")), "{entries} {bytes}: {info}");
+        }
+    }
+
+    #[test]
+    fn changes_are_counted() {
+        let mut w = World::new(1);
+        for (line, dirty) in [
+            ("XADD s 1-1 a 1", 1),
+            ("XADD s 1-2 a 1", 2),
+            ("XADD s 1-2 a 1", 2),
+            ("XADD s MAXLEN 1 1-3 a 1", 3),
+            ("XADD s 1-4 a 1", 4),
+            ("XTRIM s MAXLEN 0", 6),
+            ("XTRIM s MAXLEN 0", 6),
+            ("XGROUP CREATE s g 0", 7),
+            ("XADD s 2-1 a 1", 8),
+            ("XREADGROUP GROUP g c STREAMS s >", 10),
+            ("XACK s g 2-1 2-1", 11),
+            ("XDEL s 2-1 9-9", 12),
+        ] {
+            w.run(line);
+            assert_eq!(w.hand.peek(0).dirty, dirty, "{line}");
+        }
+    }
+}

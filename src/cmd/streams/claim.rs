@@ -266,3 +266,32 @@ impl Claim {
         claimed as u64 + gone.len() as u64
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::cmd::testing::World;
+
+    #[test]
+    fn what_waits_long_enough_changes_hands() {
+        let mut w = World::new(2);
+        for n in 1..4 {
+            w.run(&format!("XADD s {n}-1 a {n}"));
+        }
+        w.run("XGROUP CREATE s g 0");
+        w.run("XREADGROUP GROUP g one COUNT 2 STREAMS s >");
+        w.advance_ms(100);
+        w.run("XREADGROUP GROUP g one COUNT 1 STREAMS s >");
+        w.expect(&[
+            ("XCLAIM s g two 50 1-1 3-1 JUSTID", "*1\r\n$3\r\n1-1\r\n"),
+            ("XDEL s 2-1", ":1\r\n"),
+            ("XAUTOCLAIM s g two 50 0 JUSTID", "*3\r\n$3\r\n0-0\r\n*0\r\n*1\r\n$3\r\n2-1\r\n"),
+            (
+                "XPENDING s g - + 10",
+                "*2\r\n*4\r\n$3\r\n1-1\r\n$3\r\ntwo\r\n:0\r\n:1\r\n*4\r\n$3\r\n3-1\r\n$3\r\none\r\n:0\r\n:1\r\n",
+            ),
+            ("XCLAIM s g two 0 3-1 IDLE 30 RETRYCOUNT 9", "*1\r\n*2\r\n$3\r\n3-1\r\n*2\r\n$1\r\na\r\n$1\r\n3\r\n"),
+            ("XPENDING s g IDLE 10 - + 10 two", "*1\r\n*4\r\n$3\r\n3-1\r\n$3\r\ntwo\r\n:30\r\n:9\r\n"),
+            ("XAUTOCLAIM s g one 0 - COUNT 1 JUSTID", "*3\r\n$3\r\n3-1\r\n*1\r\n$3\r\n1-1\r\n*0\r\n"),
+        ]);
+    }
+}

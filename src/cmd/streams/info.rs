@@ -268,3 +268,78 @@ fn xinfo_help(cx: &mut Cx<'_>, _args: Args<'_>) -> Done {
     );
     Ok(Outcome::Done)
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::cmd::testing::World;
+
+    fn lag_and_read(w: &mut World) -> (String, String) {
+        let info = w.run("XINFO GROUPS s");
+        let after = |label: &str| {
+            let rest = info.split_once(&format!("{label}\r\n")).expect("told").1;
+            rest.split("\r\n").next().expect("a line").to_string()
+        };
+        (after("lag"), after("entries-read"))
+    }
+
+    /// What 7.4 tells after deletions and trims.
+    #[test]
+    fn lag_is_told_when_it_is_known() {
+        let mut w = World::new(1);
+        let mut step = |line: &str, lag: &str, read: &str| {
+            w.run(line);
+            assert_eq!(lag_and_read(&mut w), (lag.to_string(), read.to_string()), "{line}");
+        };
+        step("XGROUP CREATE s g $ MKSTREAM", ":0", "$-1");
+        step("XADD s 0-1 a 1", ":1", "$-1");
+        step("XADD s 0-2 a 1", ":2", "$-1");
+        step("XREADGROUP GROUP g c STREAMS s >", ":0", ":2");
+        step("XADD s 0-3 a 1", ":1", ":2");
+        step("XADD s 0-4 a 1", ":2", ":2");
+        step("XDEL s 0-1 0-2", ":2", ":2");
+        step("XDEL s 0-3", ":1", ":2");
+        step("XADD s 0-5 a 1", ":2", ":2");
+        step("XADD s 0-6 a 1", ":3", ":2");
+        step("XDEL s 0-5", "$-1", ":2");
+        step("XTRIM s MAXLEN 1", ":1", ":2");
+        step("XREADGROUP GROUP g c STREAMS s >", ":0", ":6");
+        step("XDEL s 0-6", ":0", ":6");
+    }
+
+    #[test]
+    fn consumers_tell_when_they_asked_and_when_they_got() {
+        let mut w = World::new(1);
+        w.run("XADD s 1-1 a 1");
+        w.run("XGROUP CREATE s g 0");
+        let info = |w: &mut World| w.run("XINFO CONSUMERS s g");
+        w.run("XREADGROUP GROUP g c COUNT 1 STREAMS s 0");
+        w.advance_ms(5);
+        let of = |pending: u32, idle: u32, inactive: i32| {
+            format!(
+                "*1\r\n*8\r\n$4\r\nname\r\n$1\r\nc\r\n$7\r\npending\r\n:{pending}\r\n$4\r\nidle\r\n:{idle}\r\n\
+                 $8\r\ninactive\r\n:{inactive}\r\n"
+            )
+        };
+        assert_eq!(info(&mut w), of(0, 5, -1));
+        w.run("XREADGROUP GROUP g c STREAMS s >");
+        w.advance_ms(3);
+        assert_eq!(info(&mut w), of(1, 3, 3));
+        w.run("XREADGROUP GROUP g c STREAMS s >");
+        assert_eq!(info(&mut w), of(1, 0, 3));
+        w.run("XCLAIM s g c 100 1-1");
+        assert_eq!(info(&mut w), of(1, 0, 3));
+        w.run("XAUTOCLAIM s g c 0 0");
+        assert_eq!(info(&mut w), of(1, 0, 0));
+    }
+
+    #[test]
+    fn help_names_every_subcommand() {
+        let mut w = World::new(1);
+        for row in super::COMMANDS.iter().chain(crate::cmd::streams::group::COMMANDS) {
+            let help = w.run(&format!("{} HELP", row.name)).to_ascii_lowercase();
+            for sub in row.subcommands {
+                assert!(help.contains(&format!("\n+{}", sub.name)), "{}", sub.full_name);
+            }
+        }
+    }
+}

@@ -311,3 +311,64 @@ fn history(out: &mut Out, log: &Log, group: &mut Group, slot: u32, after: Stream
     }
     out.array_since(mark, given as usize);
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::cmd::testing::World;
+    use crate::resp::Proto;
+
+    #[test]
+    fn streams_of_several_shards_are_read_together() {
+        for shards in [1, 5] {
+            let mut w = World::new(shards);
+            for key in ["a", "b", "c"] {
+                w.run(&format!("XADD {key} 1-1 k {key}"));
+                w.run(&format!("XGROUP CREATE {key} g 0"));
+            }
+            let of = |key: &str| {
+                format!("$1\r\n{key}\r\n*1\r\n*2\r\n$3\r\n1-1\r\n*2\r\n$1\r\nk\r\n$1\r\n{key}\r\n")
+            };
+            let three = |head: &str, item: &str| {
+                ["a", "b", "c"].iter().fold(head.to_string(), |all, key| all + item + &of(key))
+            };
+            assert_eq!(w.run("XREAD STREAMS a b c 0 0 0"), three("*3\r\n", "*2\r\n"));
+            assert_eq!(w.run("XREADGROUP GROUP g me STREAMS a b c > > >"), three("*3\r\n", "*2\r\n"));
+            assert_eq!(w.run("XREADGROUP GROUP g me STREAMS a b c > > >"), "*-1\r\n");
+            w.proto(Proto::Resp3);
+            assert_eq!(w.run("XREADGROUP GROUP g me STREAMS a b c 0 0 0"), three("%3\r\n", ""));
+            assert_eq!(w.run("XREAD STREAMS a b c 0 0 0"), three("%3\r\n", ""));
+            assert_eq!(w.run("XREAD STREAMS a $"), "_\r\n");
+        }
+    }
+
+    /// As the documentation of 7.4 has it.
+    #[test]
+    fn plus_is_the_newest_entry() {
+        let mut w = World::new(1);
+        w.expect(&[
+            ("XREAD STREAMS s +", "*-1\r\n"),
+            ("XADD s 1-0 a 1", "$3\r\n1-0\r\n"),
+            ("XADD s 2-0 a 2", "$3\r\n2-0\r\n"),
+            ("XADD s 3-0 a 3", "$3\r\n3-0\r\n"),
+            ("XDEL s 3-0", ":1\r\n"),
+            (
+                "XREAD STREAMS s +",
+                "*1\r\n*2\r\n$1\r\ns\r\n*1\r\n*2\r\n$3\r\n2-0\r\n*2\r\n$1\r\na\r\n$1\r\n2\r\n",
+            ),
+            ("XTRIM s MAXLEN 0", ":2\r\n"),
+            ("XREAD STREAMS s +", "*-1\r\n"),
+        ]);
+        let unbalanced = "list of streams: for each stream key an";
+        w.expect(&[
+            ("XREAD STREAMS s", "-ERR wrong number of arguments for 'xread' command\r\n"),
+            (
+                "XREAD STREAMS s s 0",
+                &format!("-ERR Unbalanced 'xread' {unbalanced} ID, '+', or '$' must be specified.\r\n"),
+            ),
+            (
+                "XREADGROUP GROUP g c STREAMS s s >",
+                &format!("-ERR Unbalanced 'xreadgroup' {unbalanced} ID or '>' must be specified.\r\n"),
+            ),
+        ]);
+    }
+}

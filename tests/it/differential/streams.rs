@@ -7,6 +7,7 @@
 //! asks is made, also when there is nothing to give: here it is made beforehand.
 
 use super::compare::differ;
+use super::known;
 use super::pair::{Pair, Step};
 use crate::reply::Reply;
 use crate::rng::{Rng, seed};
@@ -240,14 +241,9 @@ fn plain(reply: &Reply, steady: bool) -> Reply {
     }
 }
 
-/// 7.4 words this error otherwise.
-fn reworded(redis: &[u8], kring: &[u8]) -> bool {
-    redis.starts_with(b"-ERR Unbalanced") && kring.starts_with(b"-ERR Unbalanced")
-}
-
 fn look(pair: &mut Pair, args: &[Vec<u8>], steady: bool) -> bool {
     let (kring, redis) = pair.both(args);
-    if kring == redis || reworded(&redis, &kring) {
+    if kring == redis || known::is_known(args, &redis, &kring) {
         return true;
     }
     let parsed = |raw: &[u8]| plain(&Reply::parse(raw).expect("a whole reply").0, steady);
