@@ -39,7 +39,7 @@ fn check(log: &Log, naive: &Naive) {
 
 fn some_fields(rng: &mut u64) -> Fields {
     let n = xorshift(rng);
-    let pairs = if n.is_multiple_of(4) { 1 + n as usize >> 2 & 3 } else { 2 };
+    let pairs = if n.is_multiple_of(4) { 1 + (n as usize >> 2 & 3) } else { 2 };
     (0..2 * pairs)
         .map(|i| match (i % 2, xorshift(rng) % 8) {
             (0, 0) => b"other".to_vec(),
