@@ -30,6 +30,7 @@ pub mod keyspace;
 pub mod lists;
 pub mod server;
 pub mod sets;
+pub mod streams;
 pub mod strings;
 pub mod transaction;
 
@@ -78,6 +79,14 @@ pub const FAMILIES: &[&[Command]] = &[
     sets::scan::COMMANDS,
     hyperloglog::count::COMMANDS,
     hyperloglog::debug::COMMANDS,
+    streams::add::COMMANDS,
+    streams::range::COMMANDS,
+    streams::edit::COMMANDS,
+    streams::read::COMMANDS,
+    streams::group::COMMANDS,
+    streams::pending::COMMANDS,
+    streams::claim::COMMANDS,
+    streams::info::COMMANDS,
     keyspace::databases::COMMANDS,
     keyspace::existence::COMMANDS,
     keyspace::expiry::COMMANDS,

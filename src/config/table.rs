@@ -317,9 +317,9 @@ knobs! {
         /// Bytes up to which a hyperloglog is sparse.
         "hll-sparse-max-bytes" => hll_sparse_max_bytes: u64 = 3000, Memory(0, I64), Live, Works;
         /// Bytes of a stream's node; 0 for no bound.
-        "stream-node-max-bytes" => stream_node_max_bytes: u64 = 4096, Memory(0, I64), Live, Inert(TYPES);
+        "stream-node-max-bytes" => stream_node_max_bytes: u64 = 4096, Memory(0, I64), Live, Works;
         /// Entries of a stream's node; 0 for no bound.
-        "stream-node-max-entries" => stream_node_max_entries: u64 = 100, Int(0, I64), Live, Inert(TYPES);
+        "stream-node-max-entries" => stream_node_max_entries: u64 = 100, Int(0, I64), Live, Works;
         /// Checks the structure of values that RESTORE or a master sends.
         "sanitize-dump-payload" => sanitize_dump_payload: &'static str = "no", OneOf(&["no", "yes", "clients"]), Live,
             Inert("kring always checks");

@@ -19,6 +19,7 @@ const SCRIPTS: &[(&str, &str)] = &[
     ("sort", include_str!("cases/sort.txt")),
     ("lifetimes", include_str!("cases/lifetimes.txt")),
     ("hashes", include_str!("cases/hashes.txt")),
+    ("streams", include_str!("cases/streams.txt")),
     ("connection", include_str!("cases/connection.txt")),
     ("server", include_str!("cases/server.txt")),
     ("command", include_str!("cases/command.txt")),

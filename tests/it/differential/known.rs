@@ -5,6 +5,8 @@
 //! - BITFIELD SET iN with OVERFLOW SAT far below the least value: an overflow makes Redis store the greatest.
 //! - A NUL byte in an inline line or in a length: Redis looks for the line's end with strchr and waits for ever.
 //! - A lifetime of RESTORE that overflows when the time is added: Redis wraps around and drops the key.
+//! - Consumers that XREADGROUP, XCLAIM and XAUTOCLAIM make since 7.2 though they have nothing to give them.
+//! - `lag` and `entries-read` of XINFO after deletions, with which 7.0 does not reckon.
 //! - The wording of HELP and of COMMAND DOCS, which is kring's own.
 
 /// Whether the two replies to this request differ as they should.
@@ -44,4 +46,22 @@ const KNOWN: &[Known] = &[
     },
     // Debian's 7.0 has no such subcommand.
     Known { commands: &["debug"], holds: |redis, _| redis.windows(15).any(|w| w == b"STRINGMATCH-LEN") },
+    // 7.0 forgets to say why a number behind the last one of its millisecond is refused.
+    Known {
+        commands: &["xadd"],
+        holds: |redis, kring| {
+            redis.starts_with(b"-ERR Elements are too large")
+                && kring.starts_with(b"-ERR The ID specified in XADD")
+        },
+    },
+    // Since 7.2, XSETID does not go below what was deleted.
+    Known {
+        commands: &["xsetid"],
+        holds: |_, kring| kring.ends_with(b"smaller than current max_deleted_entry_id\r\n"),
+    },
+    // 7.4 names the command, and the ids that it takes.
+    Known {
+        commands: &["xread", "xreadgroup"],
+        holds: |redis, kring| redis.starts_with(b"-ERR Unbalanced") && kring.starts_with(b"-ERR Unbalanced"),
+    },
 ];

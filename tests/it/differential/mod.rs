@@ -8,6 +8,7 @@
 //! rounds    random batches; the whole dataset compared at the end of a round
 //! cases     fixed scripts, a file a family (cases/*.txt)
 //! bytes     requests no client library sends: inline, broken, cut off
+//! streams   random commands on streams, whose times do not compare
 //! dumps     DUMP here, RESTORE there      introspection  COMMAND, INFO, CONFIG
 //! lists     rounds of a family of its own, in every encoding, with dumps both ways      sort   SORT over them
 //! sets, hyperloglogs   a family each: random requests, every value compared after each batch
@@ -31,4 +32,5 @@ mod rounds;
 mod rows;
 mod sets;
 mod sort;
+mod streams;
 mod values;

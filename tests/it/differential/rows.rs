@@ -62,6 +62,13 @@ pub const ROWS: &[Row] = &[
     row(3, "LMOVE <key> <key> {LEFT|RIGHT} {LEFT|RIGHT}", Bytes),
     row(2, "LMPOP 2 <key> <key> {LEFT|RIGHT} {COUNT <count>}?", Bytes),
     row(2, "SORT <key> {ALPHA|DESC|BY <key>|GET *|STORE <key>}*", Bytes),
+    // Streams; streams.rs has the rest of them.
+    row(6, "XADD <key> {MAXLEN <off>|NOMKSTREAM}? <sid> {<val> <val>}+", Bytes),
+    row(2, "XDEL <key> <sid>+", Bytes),
+    row(2, "XRANGE <key> {-|<sid>} {+|<sid>}", Bytes),
+    row(2, "XLEN <key>", Bytes),
+    row(2, "XREAD COUNT <int> STREAMS <key> <key> <sid> 0", Bytes),
+    row(2, "XGROUP CREATE <key> <val> 0 MKSTREAM?", Bytes),
     // Keys of any type.
     row(6, "DEL <key>+", Bytes),
     row(3, "UNLINK <key>+", Bytes),

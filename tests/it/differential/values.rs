@@ -161,6 +161,22 @@ pub fn value(name: &str, rng: &mut Rng) -> Vec<u8> {
         "hval" if rng.one_in(3) => rng.pick(FLOATS).as_bytes().to_vec(),
         "hval" => string(rng),
         "pat" => rng.pick(PATTERNS).as_bytes().to_vec(),
+        "sid" => rng
+            .pick(&[
+                "1-1",
+                "2-1",
+                "2-*",
+                "3",
+                "5-0",
+                "7-7",
+                "0-0",
+                "1-",
+                "9-9",
+                "18446744073709551615-0",
+                "x",
+            ])
+            .as_bytes()
+            .to_vec(),
         "db" if rng.one_in(12) => rng.pick(&["-1", "16", "abc", ""]).as_bytes().to_vec(),
         "db" => rng.pick(&["0", "1", "2"]).as_bytes().to_vec(),
         "ttl" => lifetime(rng, 1),
