@@ -29,6 +29,7 @@ pub mod lists;
 pub mod server;
 pub mod strings;
 pub mod transaction;
+pub mod zsets;
 
 pub use cx::{Cx, Done, Env, Order, Outcome, PauseMode, ServerInfo, ShutdownMode};
 pub use registry::Registry;
@@ -60,6 +61,14 @@ pub const FAMILIES: &[&[Command]] = &[
     lists::read::COMMANDS,
     lists::change::COMMANDS,
     lists::shift::COMMANDS,
+    zsets::add::COMMANDS,
+    zsets::remove::COMMANDS,
+    zsets::read::COMMANDS,
+    zsets::range::COMMANDS,
+    zsets::pop::COMMANDS,
+    zsets::random::COMMANDS,
+    zsets::algebra::COMMANDS,
+    zsets::scan::COMMANDS,
     keyspace::databases::COMMANDS,
     keyspace::existence::COMMANDS,
     keyspace::expiry::COMMANDS,
