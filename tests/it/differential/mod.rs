@@ -5,6 +5,7 @@
 //! grammar   templates to requests      values   keys, numbers and strings that sit on edges
 //! pair      two servers and the connections to both      compare   when two replies are the same
 //! rounds    random batches; the whole dataset compared at the end of a round
+//! zsets     the same for sorted sets and positions, with payloads
 //! cases     fixed scripts, a file a family (cases/*.txt)
 //! bytes     requests no client library sends: inline, broken, cut off
 //! dumps     DUMP here, RESTORE there      introspection  COMMAND, INFO, CONFIG
@@ -27,3 +28,4 @@ mod rounds;
 mod rows;
 mod sort;
 mod values;
+mod zsets;
