@@ -24,6 +24,7 @@ pub mod bitmap;
 pub mod client;
 pub mod command;
 pub mod connection;
+pub mod geo;
 pub mod hashes;
 pub mod hyperloglog;
 pub mod keyspace;
@@ -33,6 +34,7 @@ pub mod sets;
 pub mod streams;
 pub mod strings;
 pub mod transaction;
+pub mod zsets;
 
 pub use cx::{Cx, Done, Env, Order, Outcome, PauseMode, ServerInfo, ShutdownMode};
 pub use registry::Registry;
@@ -87,6 +89,17 @@ pub const FAMILIES: &[&[Command]] = &[
     streams::pending::COMMANDS,
     streams::claim::COMMANDS,
     streams::info::COMMANDS,
+    zsets::add::COMMANDS,
+    zsets::remove::COMMANDS,
+    zsets::read::COMMANDS,
+    zsets::range::COMMANDS,
+    zsets::pop::COMMANDS,
+    zsets::random::COMMANDS,
+    zsets::algebra::COMMANDS,
+    zsets::scan::COMMANDS,
+    geo::position::COMMANDS,
+    geo::search::COMMANDS,
+    geo::radius::COMMANDS,
     keyspace::databases::COMMANDS,
     keyspace::existence::COMMANDS,
     keyspace::expiry::COMMANDS,

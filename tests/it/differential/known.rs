@@ -33,7 +33,14 @@ const KNOWN: &[Known] = &[
         },
     },
     // 7.0 reads a cursor with strtoul, which takes "" and "-1"; 7.4 wants the digits of an unsigned number.
-    Known { commands: &["scan", "sscan", "hscan"], holds: |_, kring| kring == b"-ERR invalid cursor\r\n" },
+    Known {
+        commands: &["scan", "sscan", "hscan", "zscan"],
+        holds: |_, kring| {
+            kring
+                == b"-ERR invalid cursor
+"
+        },
+    },
     // Since 7.2, a list of one node is a listpack.
     Known {
         commands: &["object"],
@@ -43,6 +50,13 @@ const KNOWN: &[Known] = &[
     Known {
         commands: &["lpos"],
         holds: |_, kring| kring.starts_with(b"-ERR value is out of range, value must between"),
+    },
+    // Since 7.2, ZRANK and ZREVRANK take one more word, which may be WITHSCORE.
+    Known {
+        commands: &["zrank", "zrevrank"],
+        holds: |redis, kring| {
+            redis.starts_with(b"-ERR wrong number") && kring.starts_with(b"-ERR syntax error")
+        },
     },
     // Debian's 7.0 has no such subcommand.
     Known { commands: &["debug"], holds: |redis, _| redis.windows(15).any(|w| w == b"STRINGMATCH-LEN") },

@@ -6,6 +6,7 @@
 //! pair      two servers and the connections to both      compare   when two replies are the same
 //! hashes    rounds of one family, in every encoding
 //! rounds    random batches; the whole dataset compared at the end of a round
+//! zsets     the same for sorted sets and positions, with payloads
 //! cases     fixed scripts, a file a family (cases/*.txt)
 //! bytes     requests no client library sends: inline, broken, cut off
 //! streams   random commands on streams, whose times do not compare
@@ -34,3 +35,4 @@ mod sets;
 mod sort;
 mod streams;
 mod values;
+mod zsets;
