@@ -7,6 +7,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod block;
 pub mod cx;
 pub mod registry;
 pub mod report;
@@ -68,6 +69,7 @@ pub const FAMILIES: &[&[Command]] = &[
     keyspace::serialization::COMMANDS,
     keyspace::sort::COMMANDS,
     keyspace::transfer::COMMANDS,
+    keyspace::wait::COMMANDS,
     server::info::COMMANDS,
     server::config::COMMANDS,
     server::clock::COMMANDS,

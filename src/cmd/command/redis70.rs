@@ -12,6 +12,8 @@ const FACTS: &str = include_str!("../../../tests/data/redis-7.0-commands.txt");
 const NEWER: &[(&str, &str)] = &[
     ("client|kill", "syntax"), // MAXAGE
     ("lcs", "syntax"),         // the name of MINMATCHLEN's argument
+    ("wait", "flags"),         // blocking, and scripts may call it
+    ("wait", "categories"),
 ];
 
 fn named(bits: u32, table: &[(u32, &str)], prefix: &str) -> String {
