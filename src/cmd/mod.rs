@@ -59,6 +59,7 @@ pub const FAMILIES: &[&[Command]] = &[
     lists::push::COMMANDS,
     lists::pop::COMMANDS,
     lists::read::COMMANDS,
+    lists::blocking::COMMANDS,
     lists::change::COMMANDS,
     lists::shift::COMMANDS,
     keyspace::databases::COMMANDS,

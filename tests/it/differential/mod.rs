@@ -6,6 +6,7 @@
 //! pair      two servers and the connections to both      compare   when two replies are the same
 //! rounds    random batches; the whole dataset compared at the end of a round
 //! cases     fixed scripts, a file a family (cases/*.txt)
+//! blocking  commands that wait, on several connections
 //! bytes     requests no client library sends: inline, broken, cut off
 //! dumps     DUMP here, RESTORE there      introspection  COMMAND, INFO, CONFIG
 //! lists     rounds of a family of its own, in every encoding, with dumps both ways      sort   SORT over them
@@ -14,6 +15,7 @@
 //! `KRING_SEED=n|random` and `KRING_ROUNDS=n` make long runs. A failure prints the seed, every kind of difference once,
 //! and the requests that led to it.
 
+mod blocking;
 mod bytes;
 mod cases;
 mod compare;
