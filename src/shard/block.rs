@@ -94,7 +94,10 @@ impl Core {
         }
         match early {
             Some(early) => self.served(net, id, early.wait, early.out, ShardSet::EMPTY),
-            None => self.close_if_done(net, id),
+            None => {
+                self.check_input(net, id);
+                self.close_if_done(net, id);
+            }
         }
     }
 
@@ -296,7 +299,7 @@ impl Core {
         found: Found,
         args: Args<'_>,
     ) -> Option<Stop> {
-        if flags_of(found, work.session) & flag::WRITE == 0 {
+        if flags_of(found, work.session) & (flag::WRITE | flag::MAY_REPLICATE) == 0 {
             return None;
         }
         loop {
@@ -322,17 +325,19 @@ impl Core {
             && row.keys.iter().all(|spec| spec.flags & key::INCOMPLETE == 0);
         let mut set = ShardSet::EMPTY;
         if listed {
-            for at in row.key_positions(args).unwrap_or_default() {
-                let owner = self.shared.route.owner(args.at(at));
-                set.add(&self.hand.peek(owner).needs_of_lines(Some(args.at(at))));
+            for key in row.key_positions(args).unwrap_or_default().into_iter().map(|at| args.at(at)) {
+                let store = self.hand.peek(self.shared.route.owner(key));
+                if store.has_line(key) {
+                    set.add(&store.needs_of_lines());
+                }
             }
         } else {
-            self.hand.iter().for_each(|store| set.add(&store.needs_of_lines(None)));
+            self.hand.iter().for_each(|store| set.add(&store.needs_of_lines()));
         }
         loop {
             let before = set;
             for shard in before.iter().filter(|shard| self.hand.has(*shard)) {
-                set.add(&self.hand.peek(shard).needs_of_lines(None));
+                set.add(&self.hand.peek(shard).needs_of_lines());
             }
             if set == before {
                 return set;

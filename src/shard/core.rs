@@ -435,8 +435,9 @@ impl Core {
         let backlog = self.config.input_backlog as usize;
         let Some(conn) = self.conn(id) else { return };
         let unread = conn.unread();
-        // What waits for its turn only is a backlog, not one request that is too long.
-        let runs = conn.may_run() && !conn.in_ready;
+        // What waits for its turn only is a backlog, not one request that is too long. From who waits for keys it is read on, as
+        // Redis does: else nobody would notice that it is gone.
+        let runs = conn.may_run() && !conn.in_ready || conn.waits == Waits::Block;
         if runs && unread > query_limit {
             self.tallies.counters.query_buffer_closed += 1;
             return self.close(net, id);

@@ -20,9 +20,6 @@ struct Line {
     ready: bool,
     /// How many of them any change wakes, also the key's removal.
     any: usize,
-    /// How many need more stores than the key's, and at least these stores.
-    crossing: usize,
-    needs: ShardSet,
 }
 
 /// The lines of one store, by database.
@@ -32,6 +29,7 @@ pub(super) struct Lines {
     /// How many keys have one.
     keys: usize,
     ready: VecDeque<(usize, Box<[u8]>)>,
+    /// How many places in line are of waits that need more stores than those of their keys, and at least these stores.
     crossing: usize,
     needs: ShardSet,
 }
@@ -56,8 +54,6 @@ impl Lines {
         let Some(line) = self.dbs[db].get_mut(key) else { return };
         line.any += wait.wake.any as usize;
         if !wait.needs.is_empty() {
-            line.crossing += 1;
-            line.needs.add(&wait.needs);
             self.crossing += 1;
             self.needs.add(&wait.needs);
         }
@@ -76,12 +72,8 @@ impl Lines {
             }
             !gone
         });
-        line.crossing -= crossing;
         self.crossing -= crossing;
-        // What the others need is not told apart: the sets shrink when nobody is left.
-        if line.crossing == 0 {
-            line.needs = ShardSet::EMPTY;
-        }
+        // What the others need is not told apart: the set shrinks when nobody is left.
         if self.crossing == 0 {
             self.needs = ShardSet::EMPTY;
         }
@@ -165,18 +157,34 @@ impl Store {
         self.lines.crossing > 0
     }
 
-    /// The stores that somebody in line may need: for one key (in whatever database), or for any.
-    pub fn needs_of_lines(&self, key: Option<&[u8]>) -> ShardSet {
-        let Some(key) = key else { return self.lines.needs };
-        let mut set = ShardSet::EMPTY;
-        self.lines.dbs.iter().filter_map(|of_db| of_db.get(key)).for_each(|line| set.add(&line.needs));
-        set
+    /// The stores that those in line need beyond their keys'. Who is served may feed another line of this store, so this is
+    /// not told apart by keys.
+    pub fn needs_of_lines(&self) -> ShardSet {
+        self.lines.needs
+    }
+
+    /// Whether somebody waits for a key, in whatever database.
+    pub fn has_line(&self, key: &[u8]) -> bool {
+        self.lines.dbs.iter().any(|of_db| of_db.contains_key(key))
     }
 
     /// How many keys somebody waits for, and for how many of them also in case they go.
     pub fn blocking_keys(&self) -> (usize, usize) {
         let lines = self.lines.dbs.iter().flat_map(BTreeMap::values);
         (self.lines.keys, lines.filter(|line| line.any > 0).count())
+    }
+
+    /// A list or a sorted set that is there although somebody waits for it: none, while the store is at rest. (A stream may be
+    /// there, and what is waited for not be in it.)
+    pub fn overlooked(&self, now_ms: i64) -> Option<(usize, Box<[u8]>)> {
+        let of_db = |(db, lines): (usize, &BTreeMap<Box<[u8]>, Line>)| {
+            let due = |key: &[u8], line: &Line| {
+                let found = self.kind_of(db, key, now_ms).filter(|kind| *kind != Kind::Stream);
+                found.is_some() && line.waits.iter().any(|w| !w.is_over() && found == Some(w.wake.kind))
+            };
+            lines.iter().find(|(key, line)| due(key, line)).map(|(key, _)| (db, key.clone()))
+        };
+        self.lines.dbs.iter().enumerate().find_map(of_db)
     }
 
     pub(super) fn mark_ready(&mut self, db: usize, key: &[u8]) {
@@ -251,10 +259,9 @@ mod tests {
         store.join_line(0, b"k", &far);
         store.join_line(0, b"j", &wait(2, &["j"], false));
         assert!(store.is_crossed());
-        assert_eq!(store.needs_of_lines(Some(b"k")), ShardSet::one(5));
-        assert_eq!(store.needs_of_lines(Some(b"j")), ShardSet::EMPTY);
-        assert_eq!(store.needs_of_lines(None), ShardSet::one(5));
+        assert_eq!(store.needs_of_lines(), ShardSet::one(5));
         store.leave_line(0, b"k", &far);
-        assert!(!store.is_crossed() && store.needs_of_lines(None).is_empty());
+        assert!(!store.is_crossed() && store.needs_of_lines().is_empty());
+        assert!(store.has_line(b"j") && !store.has_line(b"k"));
     }
 }

@@ -76,7 +76,8 @@ fn who_came_first_is_served_first_wherever_it_is_at_home() {
 fn a_pipeline_goes_on_behind_a_wait() {
     on_each(|server| {
         let mut client = server.connect();
-        let lines = ["SET a 1", "BLPOP q 0", "INCR a", "BLMOVE q z LEFT LEFT 0", "GET a", "LRANGE z 0 -1", "PING"];
+        let lines =
+            ["SET a 1", "BLPOP q 0", "INCR a", "BLMOVE q z LEFT LEFT 0", "GET a", "LRANGE z 0 -1", "PING"];
         let batch: Vec<u8> = lines.iter().flat_map(|line| words(line)).collect();
         client.send(&batch).unwrap();
         assert!(client.reply().is_ok());
@@ -154,7 +155,10 @@ fn client_unblock_ends_a_wait_from_any_shard() {
             let id = waits.run("CLIENT ID").int();
             block(server, &mut waits, "BLPOP a b c d 0");
             assert_eq!(boss.run(&format!("CLIENT UNBLOCK {id} ERROR")).int(), 1);
-            assert_eq!(waits.reply(), Reply::Error(b"UNBLOCKED client unblocked via CLIENT UNBLOCK".to_vec()));
+            assert_eq!(
+                waits.reply(),
+                Reply::Error(b"UNBLOCKED client unblocked via CLIENT UNBLOCK".to_vec())
+            );
             assert_eq!(boss.run(&format!("CLIENT UNBLOCK {id}")).int(), 0);
             block(server, &mut waits, "BLPOP a b c d 100");
             assert_eq!(boss.run(&format!("CLIENT UNBLOCK {id}")).int(), 1);
