@@ -148,7 +148,7 @@ impl Store {
     pub fn kind_of(&self, db: usize, key: &[u8], now_ms: i64) -> Option<Kind> {
         let table = self.dbs[db].table();
         let entry = table.get(table.hash(key), key)?;
-        (!entry.expire_at().is_some_and(|at| at <= now_ms)).then(|| kind(&entry))
+        entry.expire_at().is_none_or(|at| at > now_ms).then(|| kind(&entry))
     }
 
     /// Whether somebody in a line needs more stores than this one to run.
@@ -199,8 +199,11 @@ impl Store {
 
 #[cfg(test)]
 mod tests {
-    use super::super::wait::tests::wait;
     use super::*;
+
+    fn wait(id: u64, keys: &[&str], any: bool) -> Arc<Wait> {
+        Wait::sample(id, keys, any)
+    }
 
     fn store() -> Store {
         Store::new(0, 3, 7)

@@ -141,11 +141,9 @@ impl Wait {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
-    use super::*;
-
+impl Wait {
     /// A wait of client `id` on keys for a list, in database 0 of a single shard.
-    pub(in crate::store) fn wait(id: u64, keys: &[&str], any: bool) -> Arc<Wait> {
+    pub(super) fn sample(id: u64, keys: &[&str], any: bool) -> Arc<Wait> {
         let name: Arc<str> = "".into();
         let (addr, proto) = (name.clone(), Proto::Resp2);
         let waiter = Waiter { home: 0, conn: id, id, db: 0, proto, no_touch: false, addr, name };
@@ -160,10 +158,15 @@ pub(super) mod tests {
             shards,
         ))
     }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
 
     #[test]
     fn a_wait_ends_once() {
-        let wait = wait(1, &["a", "b"], false);
+        let wait = Wait::sample(1, &["a", "b"], false);
         assert_eq!(wait.keys().collect::<Vec<_>>(), [b"a", b"b"]);
         assert!(wait.claim() && !wait.is_over());
         wait.release();
@@ -176,7 +179,7 @@ pub(super) mod tests {
     fn of_many_claims_one_wins() {
         let rounds = if cfg!(miri) { 5 } else { 2_000 };
         for _ in 0..rounds {
-            let wait = wait(1, &["a"], false);
+            let wait = Wait::sample(1, &["a"], false);
             let wins: usize = std::thread::scope(|scope| {
                 let claim = || {
                     let won = wait.claim();
