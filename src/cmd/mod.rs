@@ -7,6 +7,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod block;
 pub mod cx;
 pub mod registry;
 pub mod report;
@@ -73,6 +74,7 @@ pub const FAMILIES: &[&[Command]] = &[
     lists::push::COMMANDS,
     lists::pop::COMMANDS,
     lists::read::COMMANDS,
+    lists::blocking::COMMANDS,
     lists::change::COMMANDS,
     lists::shift::COMMANDS,
     sets::members::COMMANDS,
@@ -108,6 +110,7 @@ pub const FAMILIES: &[&[Command]] = &[
     keyspace::serialization::COMMANDS,
     keyspace::sort::COMMANDS,
     keyspace::transfer::COMMANDS,
+    keyspace::wait::COMMANDS,
     server::info::COMMANDS,
     server::config::COMMANDS,
     server::clock::COMMANDS,

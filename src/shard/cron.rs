@@ -58,6 +58,7 @@ impl Core {
     /// Runs what the clock calls for.
     pub(super) fn tick(&mut self, net: &mut dyn World) {
         self.end_pause();
+        self.end_waits(net);
         self.expire_slice(net);
         if self.now.mono_us < self.cron.next_round_us {
             return;
@@ -76,6 +77,9 @@ impl Core {
         if let Some((until_ms, _)) = self.pause {
             let left_us = (until_ms.saturating_sub(self.now.ms()).max(0) as u64).saturating_mul(1_000);
             next = next.min(self.now.mono_us.saturating_add(left_us));
+        }
+        if let Some(&(at, _)) = self.deadlines.first() {
+            next = next.min(at);
         }
         next.saturating_sub(self.now.mono_us)
     }

@@ -14,6 +14,7 @@
 #![forbid(unsafe_code)]
 
 mod batch;
+mod block;
 mod call;
 mod connections;
 mod core;

@@ -18,6 +18,8 @@ const NEWER: &[(&str, &str)] = &[
     ("zrank", "syntax"),
     ("zrevrank", "arity"),
     ("zrevrank", "syntax"),
+    ("wait", "flags"),         // blocking, and scripts may call it
+    ("wait", "categories"),
 ];
 
 fn named(bits: u32, table: &[(u32, &str)], prefix: &str) -> String {

@@ -8,6 +8,7 @@
 //! rounds    random batches; the whole dataset compared at the end of a round
 //! zsets     the same for sorted sets and positions, with payloads
 //! cases     fixed scripts, a file a family (cases/*.txt)
+//! blocking  commands that wait, on several connections
 //! bytes     requests no client library sends: inline, broken, cut off
 //! streams   random commands on streams, whose times do not compare
 //! dumps     DUMP here, RESTORE there      introspection  COMMAND, INFO, CONFIG
@@ -18,6 +19,7 @@
 //! `KRING_SEED=n|random` and `KRING_ROUNDS=n` make long runs. A failure prints the seed, every kind of difference once,
 //! and the requests that led to it.
 
+mod blocking;
 mod bytes;
 mod cases;
 mod compare;
