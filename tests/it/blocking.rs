@@ -17,7 +17,7 @@ const SERVERS: &[(usize, &[&str])] =
 const FIELDS: [&str; 4] =
     ["blocked_clients", "clients_in_timeout_table", "total_blocking_keys", "total_blocking_keys_on_nokey"];
 
-fn on_each(test: impl Fn(&Server)) {
+pub fn on_each(test: impl Fn(&Server)) {
     for (shards, args) in SERVERS {
         let server = Server::kring(*shards, args);
         test(&server);
@@ -30,7 +30,7 @@ fn on_each(test: impl Fn(&Server)) {
 }
 
 /// Sends a request that will wait, and waits until the server says so.
-fn block(server: &Server, client: &mut Client, line: &str) {
+pub fn block(server: &Server, client: &mut Client, line: &str) {
     let id = client.run("CLIENT ID").int();
     client.send(&words(line)).unwrap();
     let mut other = server.connect();

@@ -30,4 +30,5 @@ mod protocol;
 mod public_client;
 mod reviewed;
 mod sockets;
+mod stream_waits;
 mod transactions;

@@ -1,13 +1,19 @@
 //! XREAD and XREADGROUP: what is new in several streams, and what a consumer was given before.
+//!
+//! With BLOCK they wait when there is nothing. What `$` and `+` stand for is settled when the call first runs. Who waits in
+//! a group is run again at any change of its keys, since a key or a group that goes is an error to it.
 
 use super::ids::strict_id;
 use super::{BASE, reply};
 use crate::base::number::parse_i64;
+use crate::base::time::Now;
+use crate::cmd::block::{Block, timeout_ms};
 use crate::cmd::row::{Begin, Find, flag, key};
 use crate::cmd::{Command, Cx, Done, KeySpec, Outcome, Plan, Where};
+use crate::ds::stream::id::ID_TEXT_MAX;
 use crate::ds::stream::{Body, Group, Log, Stream, StreamId};
 use crate::resp::{Args, Error, Out};
-use crate::store::{Route, ShardSet};
+use crate::store::{Kind, Route, Saved, ShardSet, Wake};
 
 /// This file's rows.
 pub const COMMANDS: &[Command] = &[
@@ -68,18 +74,21 @@ struct Call<'a> {
     /// Group and consumer.
     group: Option<(&'a [u8], &'a [u8])>,
     no_ack: bool,
+    /// How long to wait if there is nothing, in milliseconds (`None`: for ever), if at all.
+    block: Option<Option<u64>>,
     /// Keys, then as many ids.
     streams: Args<'a>,
 }
 
 impl<'a> Call<'a> {
-    fn parse(args: Args<'a>, in_group: bool) -> Result<Call<'a>, Error> {
-        let mut call = Call { count: 0, group: None, no_ack: false, streams: args.from(args.len()) };
+    fn parse(args: Args<'a>, in_group: bool, now: Now) -> Result<Call<'a>, Error> {
+        let streams = args.from(args.len());
+        let mut call = Call { count: 0, group: None, no_ack: false, block: None, streams };
         let mut i = 1;
         while i < args.len() {
             let more = args.len() - 1 - i;
             if more > 0 && args.is(i, "block") {
-                block_ms(args.at(i + 1))?;
+                call.block = Some(timeout_ms(args.at(i + 1), now)?);
                 i += 1;
             } else if more > 0 && args.is(i, "count") {
                 let count = parse_i64(args.at(i + 1)).ok_or(Error::NotInteger)?;
@@ -132,17 +141,29 @@ impl<'a> Call<'a> {
     fn id(&self, i: usize) -> &'a [u8] {
         self.streams.at(self.len() + i)
     }
-}
 
-/// How long a client wants to wait, in milliseconds; 0: for ever.
-fn block_ms(text: &[u8]) -> Result<i64, Error> {
-    let ms = parse_i64(text).ok_or(Error::text_of("ERR timeout is not an integer or out of range"))?;
-    if ms < 0 { Err(Error::text_of("ERR timeout is negative")) } else { Ok(ms) }
+    /// The end of a call that gave nothing: it waits if it shall.
+    fn give_up(&self, cx: &mut Cx<'_>, args: Args<'_>, wake: Wake, after: Option<&[StreamId]>) -> Done {
+        let Some(timeout) = self.block else {
+            cx.out.null_array();
+            return Ok(Outcome::Done);
+        };
+        let first = args.len() - self.streams.len();
+        let keys = first..first + self.len();
+        let args = after.map(|after| {
+            let mut texts = vec![[0; ID_TEXT_MAX]; after.len()];
+            let ids = after.iter().zip(&mut texts).map(|(id, buf)| id.text(b'-', buf));
+            Saved::of(args.iter().take(keys.end).chain(ids))
+        });
+        Ok(Outcome::Block(Box::new(Block { wake, args, ..Block::on(Kind::Stream, keys, timeout) })))
+    }
 }
 
 /// Where the streams live. A call that cannot be read needs no store to say so.
 fn shards_of_streams(args: Args<'_>, route: Route) -> Where {
-    let Ok(call) = Call::parse(args, args.is(0, "xreadgroup")) else { return Where::Anywhere };
+    let Ok(call) = Call::parse(args, args.is(0, "xreadgroup"), Now::default()) else {
+        return Where::Anywhere;
+    };
     let mut shards = ShardSet::EMPTY;
     (0..call.len()).for_each(|i| shards.insert(route.owner(call.key(i))));
     match (shards.len(), shards.next(0)) {
@@ -161,9 +182,14 @@ fn open_stream(out: &mut Out, key: &[u8]) {
 }
 
 fn xread(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
-    let call = Call::parse(args, false)?;
+    let call = Call::parse(args, false, cx.keys.now)?;
     let mut after = Vec::with_capacity(call.len());
     for i in 0..call.len() {
+        if !cx.keys.holds(call.key(i)) {
+            // It waits there too, and is run again there.
+            after.push(StreamId::MAX);
+            continue;
+        }
         let log = cx.keys.look::<Stream>(call.key(i))?.map(|stream| &stream.log);
         after.push(match (call.id(i), log) {
             (b">", _) => return Err(Error::text_of(NEW_IN_XREAD)),
@@ -176,11 +202,18 @@ fn xread(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
     }
     let (mark, mut served) = (cx.out.mark(), 0);
     for (i, after) in after.iter().enumerate() {
+        // Nothing is above the highest id.
+        let Some(start) = after.next() else { continue };
         let Some(stream) = cx.keys.look::<Stream>(call.key(i))? else { continue };
-        let Some(start) = after.next().filter(|_| has_after(&stream.log, *after)) else { continue };
+        if !has_after(&stream.log, *after) {
+            continue;
+        }
         open_stream(cx.out, call.key(i));
         reply::entries(cx.out, stream.log.range(start, StreamId::MAX), call.count);
         served += 1;
+    }
+    if served == 0 {
+        return call.give_up(cx, args, Wake { kind: Kind::Stream, any: false }, Some(&after));
     }
     finish(cx, mark, served)
 }
@@ -191,16 +224,18 @@ fn has_after(log: &Log, id: StreamId) -> bool {
 }
 
 fn finish(cx: &mut Cx<'_>, mark: crate::resp::Mark, served: usize) -> Done {
-    match served {
-        0 => cx.out.null_array(),
-        _ if cx.out.resp3() => cx.out.map_since(mark, served),
-        _ => cx.out.array_since(mark, served),
+    if cx.out.resp3() {
+        cx.out.map_since(mark, served);
+    } else {
+        cx.out.array_since(mark, served);
     }
     Ok(Outcome::Done)
 }
 
 /// What XREADGROUP gives of a stream.
 enum Which {
+    /// Its store is not in hand: the client waits there too, and is run again there.
+    Elsewhere,
     /// `>`: what the group has not read.
     New,
     /// What the consumer was given and has not acknowledged, behind an id.
@@ -208,10 +243,14 @@ enum Which {
 }
 
 fn xreadgroup(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
-    let call = Call::parse(args, true)?;
+    let call = Call::parse(args, true, cx.keys.now)?;
     let (group, consumer) = call.group.unwrap_or_default();
     let mut which = Vec::with_capacity(call.len());
     for i in 0..call.len() {
+        if !cx.keys.holds(call.key(i)) {
+            which.push(Which::Elsewhere);
+            continue;
+        }
         let stream = cx.keys.look::<Stream>(call.key(i))?;
         if stream.is_none_or(|stream| stream.groups.get(group).is_none()) {
             let tail = b"' in XREADGROUP with GROUP option";
@@ -233,6 +272,9 @@ fn xreadgroup(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
     let (mark, mut served) = (cx.out.mark(), 0);
     let now_ms = cx.keys.now.ms();
     for (i, which) in which.iter().enumerate() {
+        if matches!(which, Which::Elsewhere) {
+            continue;
+        }
         let name = call.key(i);
         let Some(mut stream) = cx.keys.edit::<Stream>(name)? else { continue };
         let Body { log, groups } = &mut **stream;
@@ -251,12 +293,15 @@ fn xreadgroup(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
                 deliver(cx.out, log, &mut group, slot, &call, now_ms);
                 true
             }
-            Which::New => false,
+            Which::New | Which::Elsewhere => false,
         };
         drop(group);
         drop(stream);
         served += usize::from(serves);
         reply::changed_by(cx, name, u64::from(serves) + u64::from(found.is_none()));
+    }
+    if served == 0 {
+        return call.give_up(cx, args, Wake { kind: Kind::Stream, any: true }, None);
     }
     finish(cx, mark, served)
 }
