@@ -15,6 +15,8 @@ const SCRIPTS: &[(&str, &str)] = &[
     ("sets", include_str!("cases/sets.txt")),
     ("hyperloglogs", include_str!("cases/hyperloglogs.txt")),
     ("keys", include_str!("cases/keys.txt")),
+    ("lists", include_str!("cases/lists.txt")),
+    ("sort", include_str!("cases/sort.txt")),
     ("lifetimes", include_str!("cases/lifetimes.txt")),
     ("hashes", include_str!("cases/hashes.txt")),
     ("connection", include_str!("cases/connection.txt")),

@@ -22,10 +22,13 @@ struct Known {
 }
 
 const KNOWN: &[Known] = &[
-    // Since 7.2, BITCOUNT and BITPOS look at their arguments before the key: a missing key hides no error.
+    // Since 7.2, BITCOUNT and BITPOS look at their arguments before the key: a missing key hides no error,
+    // nor does one of another type.
     Known {
         commands: &["bitcount", "bitpos"],
-        holds: |redis, kring| redis.starts_with(b":") && kring.starts_with(b"-ERR"),
+        holds: |redis, kring| {
+            (redis.starts_with(b":") || redis.starts_with(b"-WRONGTYPE")) && kring.starts_with(b"-ERR")
+        },
     },
     // 7.0 reads a cursor with strtoul, which takes "" and "-1"; 7.4 wants the digits of an unsigned number.
     Known { commands: &["scan", "sscan", "hscan"], holds: |_, kring| kring == b"-ERR invalid cursor\r\n" },
