@@ -1,7 +1,9 @@
 //! Patterns of BY and GET: `weight_*`, `data_*->field`, `#`.
 
+use crate::cmd::hashes::{Asked, ask, text};
 use crate::cmd::strings::Text;
-use crate::store::Keys;
+use crate::ds::View;
+use crate::store::{Keys, Value};
 
 /// A pattern, taken apart. As in Redis, what is behind a NUL is looked at for neither `*` nor `->`.
 pub struct Pattern<'a> {
@@ -63,9 +65,13 @@ impl<'a> Pattern<'a> {
         let star = self.star.as_ref()?;
         key.clear();
         [star.before, element, star.after].iter().for_each(|part| key.extend_from_slice(part));
-        let entry = keys.read(key)?;
-        match (star.field, entry.view()) {
+        let now_ms = keys.now.ms();
+        match (star.field, keys.read(key)?.view()) {
             (None, view) => Text::of(view).ok().map(f),
+            (Some(field), View::Boxed(Value::Hash(hash))) => match ask(hash, field, now_ms) {
+                Asked::There(found) => Some(f(text(&found.value))),
+                Asked::Absent | Asked::Due => None,
+            },
             (Some(_), _) => None,
         }
     }

@@ -68,7 +68,11 @@ pub fn gather(keys: &mut Keys<'_>, key: &[u8], options: &Options<'_>) -> Result<
             }
             list.each(from, count, end, |element| element.with(|text| elements.push(text)));
         }
-        Value::Set(_) | Value::Zset(_) => {}
+        Value::Set(set) => set.each(|member| {
+            member.with(|text| elements.push(text));
+            true
+        }),
+        Value::Zset(_) => {}
         Value::Str(_) | Value::Hash(_) | Value::Stream(_) => return Err(Error::WrongType),
     }
     Ok(elements)
