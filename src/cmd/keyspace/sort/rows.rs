@@ -243,6 +243,38 @@ mod tests {
     }
 
     #[test]
+    fn sets_are_sorted_and_fields_of_hashes_looked_up() {
+        for shards in [1, 4] {
+            let mut world = World::new(shards);
+            for line in [
+                "SADD s 3 1 2",
+                "SADD words b a c",
+                "HSET h_1 w 5 n one",
+                "HSET h_2 w 4",
+                "HSET h_3 w 6 n three",
+            ] {
+                world.run(line);
+            }
+            world.expect(&[
+                ("SORT s DESC", &array(&["3", "2", "1"])),
+                ("SORT s BY h_*->w GET # GET h_*->n", &array(&["2", "nil", "1", "one", "3", "three"])),
+                ("SORT s BY h_*->none GET h_*->", &array(&["nil", "nil", "nil"])),
+                ("SORT words ALPHA LIMIT 1 5", &array(&["b", "c"])),
+                ("SORT words BY nosort DESC STORE d", ":3\r\n"),
+                ("LRANGE d 0 -1", &array(&["c", "b", "a"])),
+                ("HPEXPIRE h_1 10 FIELDS 1 w", "*1\r\n:1\r\n"),
+            ]);
+            world.advance_ms(10);
+            assert_eq!(
+                world.run("SORT s BY h_*->w"),
+                array(&["1", "2", "3"]),
+                "a field past its time is absent"
+            );
+            assert!(world.run("SORT h_1").starts_with("-WRONGTYPE"));
+        }
+    }
+
+    #[test]
     fn tags_keep_a_call_on_few_shards() {
         let route = Route::new(8);
         let place = |line: &str| {
