@@ -311,9 +311,9 @@ knobs! {
         /// Bytes of a member up to which a set is a listpack.
         "set-max-listpack-value" => set_max_listpack_value: u64 = 64, Memory(0, I64), Live, Works;
         /// Members up to which a sorted set is a listpack.
-        "zset-max-listpack-entries" | "zset-max-ziplist-entries" => zset_max_listpack_entries: u64 = 128, Int(0, I64), Live, Inert(TYPES);
+        "zset-max-listpack-entries" | "zset-max-ziplist-entries" => zset_max_listpack_entries: u64 = 128, Int(0, I64), Live, Works;
         /// Bytes of a member up to which a sorted set is a listpack.
-        "zset-max-listpack-value" | "zset-max-ziplist-value" => zset_max_listpack_value: u64 = 64, Memory(0, I64), Live, Inert(TYPES);
+        "zset-max-listpack-value" | "zset-max-ziplist-value" => zset_max_listpack_value: u64 = 64, Memory(0, I64), Live, Works;
         /// Bytes up to which a hyperloglog is sparse.
         "hll-sparse-max-bytes" => hll_sparse_max_bytes: u64 = 3000, Memory(0, I64), Live, Works;
         /// Bytes of a stream's node; 0 for no bound.

@@ -29,7 +29,16 @@ struct Place {
 impl Pack {
     /// Takes a listpack from outside; None unless it holds pairs in order, each member once, with scores that are numbers.
     pub fn from_listpack(pack: Listpack) -> Option<Pack> {
-        is_sorted_set(&pack)?.then_some(Pack(pack))
+        if !is_sorted_set(&pack)? {
+            return None;
+        }
+        // Members are looked for in the form that they are stored in here: the text of an integer as an integer.
+        if pack.iter().all(|element| is_shortest(element)) {
+            return Some(Pack(pack));
+        }
+        let mut own = Listpack::new();
+        pack.iter().for_each(|element| element.with(|text| own.push_back(Element::of(text))));
+        Some(Pack(own))
     }
 
     pub fn listpack(&self) -> &Listpack {
@@ -142,6 +151,14 @@ impl Pack {
                 true => self.0.before(here).and_then(|score| self.0.before(score)),
             };
         }
+    }
+}
+
+/// Whether an element is not a string that could be an integer.
+fn is_shortest(element: Element<'_>) -> bool {
+    match element {
+        Element::Int(_) => true,
+        Element::Str(text) => Element::of(text) == element,
     }
 }
 
