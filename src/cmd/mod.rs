@@ -32,6 +32,7 @@ pub mod server;
 pub mod sets;
 pub mod strings;
 pub mod transaction;
+pub mod zsets;
 
 pub use cx::{Cx, Done, Env, Order, Outcome, PauseMode, ServerInfo, ShutdownMode};
 pub use registry::Registry;
@@ -78,6 +79,14 @@ pub const FAMILIES: &[&[Command]] = &[
     sets::scan::COMMANDS,
     hyperloglog::count::COMMANDS,
     hyperloglog::debug::COMMANDS,
+    zsets::add::COMMANDS,
+    zsets::remove::COMMANDS,
+    zsets::read::COMMANDS,
+    zsets::range::COMMANDS,
+    zsets::pop::COMMANDS,
+    zsets::random::COMMANDS,
+    zsets::algebra::COMMANDS,
+    zsets::scan::COMMANDS,
     keyspace::databases::COMMANDS,
     keyspace::existence::COMMANDS,
     keyspace::expiry::COMMANDS,

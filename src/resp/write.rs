@@ -1,5 +1,6 @@
 //! Replies. One writer speaks both protocols; large values travel beside the text, not through it.
 
+use crate::base::double::write_17g;
 use crate::base::number::I64_TEXT_MAX;
 use crate::resp::Error;
 use bytes::Bytes;
@@ -302,6 +303,20 @@ impl Out {
             Proto::Resp3 => {
                 self.buf.push(b',');
                 self.buf.extend_from_slice(text.as_bytes());
+                self.buf.extend_from_slice(b"\r\n");
+            }
+        }
+    }
+
+    /// A double, as Redis writes it: a bulk string to RESP2.
+    pub fn double(&mut self, value: f64) {
+        let mut text = Vec::new();
+        write_17g(&mut text, value);
+        match self.proto {
+            Proto::Resp2 => self.bulk(&text),
+            Proto::Resp3 => {
+                self.buf.push(b',');
+                self.buf.extend_from_slice(&text);
                 self.buf.extend_from_slice(b"\r\n");
             }
         }

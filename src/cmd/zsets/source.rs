@@ -1,0 +1,47 @@
+//! What the commands of several sets read: a sorted set, or a plain set whose members all have score 1.
+
+use crate::ds::View;
+use crate::ds::listpack::Element;
+use crate::ds::zset::Zset;
+use crate::resp::Error;
+use crate::store::{Keys, Value};
+
+/// See the module's text.
+#[derive(Clone, Copy)]
+pub enum Source<'a> {
+    Sorted(&'a Zset),
+}
+
+impl<'a> Source<'a> {
+    /// The set under a key; None when the key is absent. `counted`: the lookup counts as a hit or a miss.
+    pub fn find(keys: &'a mut Keys<'_>, key: &[u8], counted: bool) -> Result<Option<Source<'a>>, Error> {
+        let entry = if counted { keys.read(key) } else { keys.peek(key) };
+        match entry.map(|entry| entry.view()) {
+            None => Ok(None),
+            Some(View::Boxed(Value::Zset(zset))) => Ok(Some(Source::Sorted(zset))),
+            Some(_) => Err(Error::WrongType),
+        }
+    }
+
+    pub fn len(self) -> usize {
+        match self {
+            Source::Sorted(zset) => zset.len(),
+        }
+    }
+
+    pub fn score(self, member: &[u8]) -> Option<f64> {
+        match self {
+            Source::Sorted(zset) => zset.score(member),
+        }
+    }
+
+    /// Gives every member and its score to `f`.
+    pub fn each(self, mut f: impl FnMut(Element<'_>, f64)) {
+        match self {
+            Source::Sorted(zset) => zset.walk(0, usize::MAX, false, |member, score| {
+                f(member, score);
+                true
+            }),
+        }
+    }
+}
