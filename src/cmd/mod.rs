@@ -24,6 +24,7 @@ pub mod bitmap;
 pub mod client;
 pub mod command;
 pub mod connection;
+pub mod geo;
 pub mod hashes;
 pub mod hyperloglog;
 pub mod keyspace;
@@ -87,6 +88,9 @@ pub const FAMILIES: &[&[Command]] = &[
     zsets::random::COMMANDS,
     zsets::algebra::COMMANDS,
     zsets::scan::COMMANDS,
+    geo::position::COMMANDS,
+    geo::search::COMMANDS,
+    geo::radius::COMMANDS,
     keyspace::databases::COMMANDS,
     keyspace::existence::COMMANDS,
     keyspace::expiry::COMMANDS,

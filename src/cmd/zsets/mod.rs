@@ -25,9 +25,7 @@ mod result;
 pub mod scan;
 mod source;
 
-#[expect(unused)]
 pub(in crate::cmd) use add::{How, add};
-#[expect(unused)]
 pub(in crate::cmd) use result::store;
 
 use super::row::{category, key};
