@@ -83,8 +83,8 @@ fn pop_command(cx: &mut Cx<'_>, args: Args<'_>, end: End) -> Done {
     let count = match args.len() {
         2 => None,
         3 => {
-            let count = parse_i64(args.at(2)).ok_or(Error::NotInteger)?;
-            Some(usize::try_from(count).map_err(|_| Error::NegativeValue)?)
+            let count = parse_i64(args.at(2)).and_then(|count| usize::try_from(count).ok());
+            Some(count.ok_or(Error::NegativeValue)?)
         }
         _ => return Err(Error::Syntax),
     };
@@ -193,7 +193,7 @@ mod tests {
                 ("ZPOPMAX z 0", "*0\r\n"),
                 ("ZPOPMIN none", "*0\r\n"),
                 ("ZPOPMIN z -1", "-ERR value is out of range, must be positive\r\n"),
-                ("ZPOPMIN z x", "-ERR value is not an integer or out of range\r\n"),
+                ("ZPOPMIN z x", "-ERR value is out of range, must be positive\r\n"),
                 ("ZPOPMIN z 1 2", "-ERR syntax error\r\n"),
                 ("ZMPOP 2 none z MAX", "*2\r\n$1\r\nz\r\n*1\r\n*2\r\n$1\r\nc\r\n$1\r\n3\r\n"),
                 ("ZMPOP 1 z MIN COUNT 9", "*2\r\n$1\r\nz\r\n*1\r\n*2\r\n$1\r\nb\r\n$1\r\n2\r\n"),

@@ -136,11 +136,11 @@ impl<'a> Query<'a> {
             } else if args.is(i, "limit") && i + 2 < args.len() {
                 (offset, limit) = (number(i + 1)?, number(i + 2)?);
                 i += 2;
-            } else if form.reverse.is_none() && args.is(i, "rev") {
+            } else if reverse.is_none() && args.is(i, "rev") {
                 reverse = Some(true);
-            } else if form.by.is_none() && args.is(i, "bylex") {
+            } else if by.is_none() && args.is(i, "bylex") {
                 by = Some(By::Lex);
-            } else if form.by.is_none() && args.is(i, "byscore") {
+            } else if by.is_none() && args.is(i, "byscore") {
                 by = Some(By::Score);
             } else {
                 return Err(Error::Syntax);
@@ -328,6 +328,8 @@ mod tests {
             ("ZRANGE z 1 (2 BYLEX", "-ERR min or max not valid string range item\r\n"),
             ("ZRANGEBYSCORE z 1 2 LIMIT a 1", "-ERR value is not an integer or out of range\r\n"),
             ("ZRANGEBYSCORE z 1 2 REV", "-ERR syntax error\r\n"),
+            ("ZRANGE z 1 2 REV REV", "-ERR syntax error\r\n"),
+            ("ZRANGE z 1 2 BYLEX BYSCORE", "-ERR syntax error\r\n"),
             ("ZREVRANGE z 1 2 BYLEX", "-ERR syntax error\r\n"),
             ("ZRANGE s 0 -1", "-WRONGTYPE Operation against a key holding the wrong kind of value\r\n"),
             ("ZRANGE s x -1", "-ERR value is not an integer or out of range\r\n"),

@@ -38,6 +38,12 @@ const KNOWN: &[Known] = &[
     Known {
         commands: &["lpos"],
         holds: |_, kring| kring.starts_with(b"-ERR value is out of range, value must between"),
+    // Since 7.2, ZRANK and ZREVRANK take one more word, which may be WITHSCORE.
+    Known {
+        commands: &["zrank", "zrevrank"],
+        holds: |redis, kring| {
+            redis.starts_with(b"-ERR wrong number") && kring.starts_with(b"-ERR syntax error")
+        },
     },
     // Debian's 7.0 has no such subcommand.
     Known { commands: &["debug"], holds: |redis, _| redis.windows(15).any(|w| w == b"STRINGMATCH-LEN") },

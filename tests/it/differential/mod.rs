@@ -6,6 +6,7 @@
 //! pair      two servers and the connections to both      compare   when two replies are the same
 //! hashes    rounds of one family, in every encoding
 //! rounds    random batches; the whole dataset compared at the end of a round
+//! zsets     the same for sorted sets and positions, with payloads
 //! cases     fixed scripts, a file a family (cases/*.txt)
 //! bytes     requests no client library sends: inline, broken, cut off
 //! dumps     DUMP here, RESTORE there      introspection  COMMAND, INFO, CONFIG
@@ -32,3 +33,4 @@ mod rows;
 mod sets;
 mod sort;
 mod values;
+mod zsets;
