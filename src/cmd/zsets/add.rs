@@ -137,8 +137,19 @@ impl How {
 
 fn zadd(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
     let (how, from) = How::parse(args);
+    add_pairs(cx, args, how, from)
+}
+
+/// The options of ZADD are looked for here too, as in Redis, where they leave no pair behind.
+fn zincrby(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
+    let (how, from) = How::parse(args);
+    add_pairs(cx, args, How { incr: true, ..how }, from)
+}
+
+/// Adds the members whose scores begin at argument `from`.
+fn add_pairs(cx: &mut Cx<'_>, args: Args<'_>, how: How, from: usize) -> Done {
     let pairs = args.from(from);
-    if pairs.is_empty() || pairs.len() % 2 != 0 {
+    if pairs.is_empty() || !pairs.len().is_multiple_of(2) {
         return Err(Error::Syntax);
     }
     how.check(pairs.len() / 2)?;
@@ -151,11 +162,6 @@ fn zadd(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
         all.push((parse_double(pairs.at(i)).ok_or(Error::NotFloat)?, pairs.at(i + 1)));
     }
     add(cx, args.at(1), &all, how)
-}
-
-fn zincrby(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
-    let by = parse_double(args.at(2)).ok_or(Error::NotFloat)?;
-    add(cx, args.at(1), &[(by, args.at(3))], How { incr: true, ..How::default() })
 }
 
 /// What a call has done.
@@ -241,6 +247,7 @@ mod tests {
             ("ZINCRBY z -inf i", "-ERR resulting score is not a number (NaN)\r\n"),
             ("ZINCRBY z 1 new", "$1\r\n1\r\n"),
             ("ZINCRBY z 0.1 new", "$18\r\n1.1000000000000001\r\n"),
+            ("ZINCRBY z NX new", "-ERR syntax error\r\n"),
             ("ZADD z NX XX 1 a", "-ERR XX and NX options at the same time are not compatible\r\n"),
             ("ZADD z GT LT 1 a", "-ERR GT, LT, and/or NX options at the same time are not compatible\r\n"),
             ("ZADD z GT NX 1 a", "-ERR GT, LT, and/or NX options at the same time are not compatible\r\n"),

@@ -162,7 +162,9 @@ pub fn value(name: &str, rng: &mut Rng) -> Vec<u8> {
         "hval" => string(rng),
         "zkey" => rng.pick(&["z1", "z2", "z3", "{t}z", "x{t}", "str"]).as_bytes().to_vec(),
         "lkey" => rng.pick(&["l1", "l2", "l3"]).as_bytes().to_vec(),
-        "gkey" => rng.pick(&["g1", "g2", "{t}g", "str"]).as_bytes().to_vec(),
+        "gkey" => rng.pick(&["g1", "g2", "{t}g", "text"]).as_bytes().to_vec(),
+        // Only written to: what STOREDIST leaves are no positions.
+        "stored" => rng.pick(&["d1", "d2", "{t}d", "str"]).as_bytes().to_vec(),
         "member" => member(rng),
         "score" if rng.one_in(20) => rng.pick(FLOATS).as_bytes().to_vec(),
         "score" => rng.pick(SCORES).as_bytes().to_vec(),
