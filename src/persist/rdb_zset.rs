@@ -196,7 +196,7 @@ mod tests {
                     let bit = xorshift(&mut rng) as usize % (bad.len() * 8);
                     bad[bit / 8] ^= 1 << (bit % 8);
                 }
-                if xorshift(&mut rng) % 4 == 0 {
+                if xorshift(&mut rng).is_multiple_of(4) {
                     bad.truncate(xorshift(&mut rng) as usize % (bad.len() + 1));
                 }
                 if let Ok(zset) = read(kind, &bad) {

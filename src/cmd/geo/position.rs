@@ -1,6 +1,7 @@
 //! Single positions: GEOADD, GEOPOS, GEODIST, GEOHASH.
 
-use super::{ROW, position, unit_m};
+use super::ROW;
+use super::arguments::{position, unit_m};
 use crate::base::geohash::{self, Cell, Position, STEP_MAX};
 use crate::base::geoshape::distance;
 use crate::cmd::row::{flag, key};

@@ -1,7 +1,7 @@
 //! What a search asks for, read from its arguments.
 
+use super::arguments::{position, unit_m};
 use super::position::position_of;
-use super::{position, unit_m};
 use crate::base::double::parse_double;
 use crate::base::geohash::Position;
 use crate::base::geoshape::{Form, Shape};

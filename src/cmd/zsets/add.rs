@@ -1,6 +1,7 @@
 //! Members on their way in: ZADD, ZINCRBY.
 
-use super::{ROW, changed, limits};
+use super::ROW;
+use super::frame::{changed, limits};
 use crate::base::double::parse_double;
 use crate::cmd::row::{flag, key};
 use crate::cmd::{Command, Cx, Done, KeySpec, Outcome};
@@ -90,7 +91,7 @@ impl How {
         if self.nx && self.xx {
             return Err(Error::text_of("ERR XX and NX options at the same time are not compatible"));
         }
-        if self.gt && self.nx || self.lt && self.nx || self.gt && self.lt {
+        if self.nx && (self.gt || self.lt) || self.gt && self.lt {
             let text = "ERR GT, LT, and/or NX options at the same time are not compatible";
             return Err(Error::text_of(text));
         }

@@ -347,3 +347,77 @@ fn zintercard(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
     cx.out.int(if query.limit == 0 { shared } else { shared.min(query.limit) } as i64);
     Ok(Outcome::Done)
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::cmd::testing::World;
+    use crate::resp::Proto;
+
+    #[test]
+    fn results_in_both_forms_over_shards() {
+        for (entries, shards) in [(0, 1), (128, 3), (2, 8)] {
+            let mut w = World::new(shards);
+            w.config.zset_max_listpack_entries = entries;
+            w.run("ZADD a 1 x 2 y 3 z");
+            w.run("ZADD b 10 y 20 z 30 w 40 v");
+            w.expect(&[
+                (
+                    "ZUNION 2 a b WITHSCORES",
+                    "*10\r\n$1\r\nx\r\n$1\r\n1\r\n$1\r\ny\r\n$2\r\n12\r\n$1\r\nz\r\n$2\r\n23\r\n\
+                     $1\r\nw\r\n$2\r\n30\r\n$1\r\nv\r\n$2\r\n40\r\n",
+                ),
+                (
+                    "ZINTER 2 a b WITHSCORES WEIGHTS 2 1",
+                    "*4\r\n$1\r\ny\r\n$2\r\n14\r\n$1\r\nz\r\n$2\r\n26\r\n",
+                ),
+                ("ZINTER 2 b a AGGREGATE MAX", "*2\r\n$1\r\ny\r\n$1\r\nz\r\n"),
+                ("ZINTER 2 a none", "*0\r\n"),
+                ("ZDIFF 2 a b WITHSCORES", "*2\r\n$1\r\nx\r\n$1\r\n1\r\n"),
+                ("ZDIFF 3 b none a", "*2\r\n$1\r\nw\r\n$1\r\nv\r\n"),
+                ("ZINTERCARD 2 a b", ":2\r\n"),
+                ("ZINTERCARD 2 a b LIMIT 1", ":1\r\n"),
+                ("ZINTERCARD 2 a b LIMIT 0", ":2\r\n"),
+                ("ZUNIONSTORE d 2 a b AGGREGATE MIN", ":5\r\n"),
+                ("ZSCORE d y", "$1\r\n2\r\n"),
+                ("ZINTERSTORE d 2 a b WEIGHTS 1 -1", ":2\r\n"),
+                ("ZRANGE d 0 -1 WITHSCORES", "*4\r\n$1\r\nz\r\n$3\r\n-17\r\n$1\r\ny\r\n$2\r\n-8\r\n"),
+                ("ZDIFFSTORE d 2 a a", ":0\r\n"),
+                ("EXISTS d", ":0\r\n"),
+                ("ZUNIONSTORE a 1 a WEIGHTS 2", ":3\r\n"),
+                ("ZSCORE a z", "$1\r\n6\r\n"),
+                ("ZADD i inf m", ":1\r\n"),
+                ("ZADD j -inf m", ":1\r\n"),
+                ("ZUNION 2 i j WITHSCORES", "*2\r\n$1\r\nm\r\n$1\r\n0\r\n"),
+                ("ZUNION 1 i WEIGHTS 0 WITHSCORES", "*2\r\n$1\r\nm\r\n$1\r\n0\r\n"),
+            ]);
+            w.proto(Proto::Resp3);
+            assert_eq!(w.run("ZUNION 1 j WITHSCORES"), "*1\r\n*2\r\n$1\r\nm\r\n,-inf\r\n");
+        }
+    }
+
+    #[test]
+    fn errors() {
+        let mut w = World::new(2);
+        w.run("SET s v");
+        w.run("ZADD z 1 a");
+        let wrong_type = "-WRONGTYPE Operation against a key holding the wrong kind of value\r\n";
+        w.expect(&[
+            ("ZUNION x z", "-ERR value is not an integer or out of range\r\n"),
+            ("ZUNION 0 z", "-ERR at least 1 input key is needed for 'zunion' command\r\n"),
+            ("ZINTERSTORE d 0 z", "-ERR at least 1 input key is needed for 'zinterstore' command\r\n"),
+            ("ZUNION 2 z", "-ERR syntax error\r\n"),
+            ("ZUNION 2 z s", wrong_type),
+            ("ZUNION 1 s NOSUCH", wrong_type),
+            ("ZUNION 1 z NOSUCH", "-ERR syntax error\r\n"),
+            ("ZUNION 1 z WEIGHTS", "-ERR syntax error\r\n"),
+            ("ZUNION 1 z WEIGHTS x", "-ERR weight value is not a float\r\n"),
+            ("ZUNION 1 z AGGREGATE AVG", "-ERR syntax error\r\n"),
+            ("ZUNIONSTORE d 1 z WITHSCORES", "-ERR syntax error\r\n"),
+            ("ZDIFF 1 z WEIGHTS 1", "-ERR syntax error\r\n"),
+            ("ZDIFFSTORE d 1 z WITHSCORES", "-ERR syntax error\r\n"),
+            ("ZINTERCARD 1 z LIMIT -1", "-ERR LIMIT can't be negative\r\n"),
+            ("ZINTERCARD 1 z LIMIT x", "-ERR LIMIT can't be negative\r\n"),
+            ("ZINTERCARD 1 z WITHSCORES", "-ERR syntax error\r\n"),
+        ]);
+    }
+}

@@ -16,6 +16,7 @@
 pub mod add;
 pub mod algebra;
 mod bounds;
+mod frame;
 pub mod pop;
 pub mod random;
 pub mod range;
@@ -29,8 +30,7 @@ pub(in crate::cmd) use add::{How, add};
 pub(in crate::cmd) use result::store;
 
 use super::row::{category, key};
-use super::{Command, Cx, KeySpec, Plan};
-use crate::ds::zset::Limits;
+use super::{Command, KeySpec, Plan};
 
 /// What the rows of this family have in common.
 const ROW: Command = Command {
@@ -40,20 +40,3 @@ const ROW: Command = Command {
     group: "sorted-set",
     ..Command::BASE
 };
-
-/// Up to where a sorted set is a listpack.
-fn limits(cx: &Cx<'_>) -> Limits {
-    let of = |knob: u64| usize::try_from(knob).unwrap_or(usize::MAX);
-    Limits {
-        entries: of(cx.env.config.zset_max_listpack_entries),
-        value: of(cx.env.config.zset_max_listpack_value),
-    }
-}
-
-/// Says that a command made this many changes to a key.
-fn changed(cx: &mut Cx<'_>, key: &[u8], changes: usize) {
-    if changes > 0 {
-        cx.keys.changed(key);
-        cx.keys.store_of(key).dirty += changes as u64 - 1;
-    }
-}

@@ -1,6 +1,7 @@
 //! Members taken from an end: ZPOPMIN, ZPOPMAX, ZMPOP.
 
-use super::{ROW, changed};
+use super::ROW;
+use super::frame::changed;
 use crate::base::number::parse_i64;
 use crate::cmd::row::{flag, key};
 use crate::cmd::{Command, Cx, Done, KeySpec, Outcome, Plan};

@@ -1,6 +1,7 @@
 //! Members in order: ZRANGE, what it has replaced, and ZRANGESTORE.
 
 use super::bounds::{ByLex, ByRank, ByScore, Range};
+use super::frame::limits;
 use super::{ROW, result};
 use crate::base::number::parse_i64;
 use crate::cmd::row::{Deprecated, flag, key};
@@ -228,11 +229,17 @@ fn reply(cx: &mut Cx<'_>, args: Args<'_>, form: Form) -> Done {
 
 fn zrangestore(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
     let query = Query::parse(args.from(3), Form { store: true, ..Form::default() })?;
+    let limits = limits(cx);
     let mut gathered = Gathered::new(cx.keys.seed());
     if let Some(zset) = cx.keys.look::<Zset>(args.at(2))? {
         let (from, count) = query.window(zset);
+        // Redis begins with a listpack unless it knows better, and -0 becomes 0 in what has been in one.
+        let mut packed = !matches!(query.range, Range::Rank(_)) || count <= limits.entries;
         zset.walk(from, count, query.reverse, |member, score| {
-            member.with(|member| gathered.gather(member, score));
+            member.with(|member| {
+                packed &= gathered.len() < limits.entries && member.len() <= limits.value;
+                gathered.gather(member, if packed { score + 0.0 } else { score });
+            });
             true
         });
     }

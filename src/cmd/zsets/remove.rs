@@ -1,7 +1,8 @@
 //! Members on their way out: ZREM, ZREMRANGEBYRANK, ZREMRANGEBYSCORE, ZREMRANGEBYLEX.
 
+use super::ROW;
 use super::bounds::{ByLex, ByRank, ByScore, Range};
-use super::{ROW, changed};
+use super::frame::changed;
 use crate::cmd::row::{flag, key};
 use crate::cmd::{Command, Cx, Done, KeySpec, Outcome};
 use crate::ds::zset::Zset;

@@ -1,6 +1,6 @@
 //! Members as replies, and as the value of a destination key.
 
-use super::{changed, limits};
+use super::frame::{changed, limits};
 use crate::cmd::Cx;
 use crate::ds::Owned;
 use crate::ds::listpack::Element;

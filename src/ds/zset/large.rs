@@ -45,6 +45,10 @@ impl Large {
         self.table.len()
     }
 
+    pub fn is_empty(&self) -> bool {
+        self.table.is_empty()
+    }
+
     pub fn heap_bytes(&self) -> usize {
         self.table.bytes() + self.tree.bytes()
     }

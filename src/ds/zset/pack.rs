@@ -49,6 +49,10 @@ impl Pack {
         self.0.len() / 2
     }
 
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Whether a member of this length may come in without the block's growing out of bounds.
     pub fn has_room(&self, member: usize) -> bool {
         self.0.bytes() + member + SCORE_TEXT_MAX < PACK_MAX

@@ -129,7 +129,8 @@ fn random_edits_match_a_sorted_vector() {
 #[test]
 fn trees_stay_dense() {
     let n: u64 = if cfg!(miri) { 500 } else { 40_000 };
-    let orders: [(&str, fn(u64, u64) -> f64); 6] = [
+    type ScoreOf = fn(u64, u64) -> f64;
+    let orders: [(&str, ScoreOf); 6] = [
         ("ascending", |i, _| i as f64),
         ("descending", |i, n| (n - i) as f64),
         ("random", |i, _| (i.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40) as f64),

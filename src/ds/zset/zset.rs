@@ -95,8 +95,8 @@ impl Zset {
     /// Whether it holds nothing, so that its key goes.
     pub fn is_empty(&self) -> bool {
         match &self.0 {
-            Form::Pack(pack) => pack.listpack().is_empty(),
-            Form::Large(large) => large.len() == 0,
+            Form::Pack(pack) => pack.is_empty(),
+            Form::Large(large) => large.is_empty(),
         }
     }
 

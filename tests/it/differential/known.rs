@@ -38,6 +38,7 @@ const KNOWN: &[Known] = &[
     Known {
         commands: &["lpos"],
         holds: |_, kring| kring.starts_with(b"-ERR value is out of range, value must between"),
+    Known { commands: &["scan", "zscan"], holds: |_, kring| kring == b"-ERR invalid cursor\r\n" },
     // Since 7.2, ZRANK and ZREVRANK take one more word, which may be WITHSCORE.
     Known {
         commands: &["zrank", "zrevrank"],
