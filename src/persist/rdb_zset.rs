@@ -12,15 +12,17 @@
 use super::Corrupt;
 use super::rdb_string::{decode_len, decode_string, encode_len, encode_string, take};
 use super::value::Reading;
+use super::ziplist::Ziplist;
 use crate::base::double::parse_double;
 use crate::ds::listpack::Listpack;
 use crate::ds::zset::{Gathered, Limits, Zset};
 
 /// RDB's numbers for it, one an encoding.
-pub const KINDS: &[u8] = &[TEXT, BINARY, LISTPACK];
+pub const KINDS: &[u8] = &[TEXT, BINARY, ZIPLIST, LISTPACK];
 
 const TEXT: u8 = 3;
 const BINARY: u8 = 5;
+const ZIPLIST: u8 = 12;
 const LISTPACK: u8 = 17;
 
 /// What the first byte of a score in text says when it is no length.
@@ -52,6 +54,11 @@ pub fn decode(kind: u8, input: &mut &[u8], reading: &Reading<'_>) -> Result<Zset
     let zset = match kind {
         LISTPACK => {
             let pack = Listpack::from_bytes(decode_string(input)?.into_bytes()).ok_or(Corrupt)?;
+            Zset::from_listpack(pack, limits, reading.seed).ok_or(Corrupt)?
+        }
+        ZIPLIST => {
+            let bytes = decode_string(input)?.into_bytes();
+            let pack = Ziplist::parse(&bytes)?.to_listpack();
             Zset::from_listpack(pack, limits, reading.seed).ok_or(Corrupt)?
         }
         _ => decode_members(kind, input, limits, reading.seed)?,
@@ -88,6 +95,7 @@ fn decode_text(input: &mut &[u8]) -> Result<f64, Corrupt> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::ziplist::tests::ziplist;
     use super::*;
     use crate::base::prng::{seeded, xorshift};
     use crate::config::Config;
@@ -140,6 +148,28 @@ mod tests {
             // What is read has the form that its size asks for.
             assert_eq!(back.encoding(), if members <= 128 { "listpack" } else { "skiplist" });
         }
+    }
+
+    #[test]
+    fn ziplists_become_listpacks() {
+        let wrapped = |elements: &[Element<'_>]| {
+            let mut bytes = Vec::new();
+            encode_string(&mut bytes, &ziplist(elements), true);
+            read(ZIPLIST, &bytes)
+        };
+        let text = |t: &'static str| Element::Str(t.as_bytes());
+        let zset =
+            wrapped(&[text("b"), text("-1.5"), Element::Int(7), Element::Int(2), text("a"), text("inf")])
+                .unwrap();
+        assert_eq!(zset.encoding(), "listpack");
+        assert_eq!(
+            (zset.score(b"b"), zset.score(b"7"), zset.score(b"a")),
+            (Some(-1.5), Some(2.0), Some(f64::INFINITY))
+        );
+        assert_eq!(wrapped(&[text("a"), Element::Int(2), text("a"), Element::Int(3)]).err(), Some(Corrupt));
+        assert_eq!(wrapped(&[text("a"), Element::Int(2), text("b"), Element::Int(1)]).err(), Some(Corrupt));
+        assert_eq!(wrapped(&[text("a")]).err(), Some(Corrupt));
+        assert_eq!(wrapped(&[]).err(), Some(Corrupt));
     }
 
     #[test]

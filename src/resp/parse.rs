@@ -105,6 +105,8 @@ impl<'a> Args<'a> {
     /// The first `n` arguments, or as many as there are.
     pub fn first(self, n: usize) -> Args<'a> {
         Args { buf: self.buf, spans: &self.spans[..n.min(self.spans.len())] }
+    }
+
     /// The arguments from `i` on, before `end`.
     pub fn range(self, i: usize, end: usize) -> Args<'a> {
         Args { buf: self.buf, spans: &self.spans[i..end] }

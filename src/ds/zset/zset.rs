@@ -151,7 +151,11 @@ impl Zset {
         }
     }
 
-    fn enlarge(&mut self, seed: u64) {
+    /// Gives it the large form.
+    pub fn enlarge(&mut self, seed: u64) {
+        if let Form::Large(_) = self.0 {
+            return;
+        }
         let mut large = Large::new(seed);
         self.walk(0, usize::MAX, false, |member, score| {
             member.with(|member| large.gather(member, score));

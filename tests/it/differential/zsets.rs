@@ -58,6 +58,7 @@ const SORTED: &[(usize, &str, How)] = &[
     (4, "ZDIFFSTORE <zkey> {1|2|3|0|x} <zkey>+", Bytes),
     (4, "ZINTERCARD {1|2|3|0|x} <zkey>+ {LIMIT {0|1|2|-1|x}}*", Bytes),
     (3, "ZSCAN <zkey> 0 {MATCH <pat>|COUNT {1|10|0|x}|TYPE zset}*", Kind),
+    (3, "SORT <zkey> {BY nosort|DESC|LIMIT {0|1|5} {2|3|100}}* ALPHA", Bytes),
     (12, "ZADD <lkey> {0 <member>}+", Bytes),
     (4, "ZREM <lkey> <member>+", Bytes),
     (6, "ZLEXCOUNT <lkey> <lex> <lex>", Bytes),
