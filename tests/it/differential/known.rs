@@ -28,7 +28,10 @@ const KNOWN: &[Known] = &[
         holds: |redis, kring| redis.starts_with(b":") && kring.starts_with(b"-ERR"),
     },
     // 7.0 reads a cursor with strtoul, which takes "" and "-1"; 7.4 wants the digits of an unsigned number.
-    Known { commands: &["scan", "sscan", "hscan", "zscan"], holds: |_, kring| kring == b"-ERR invalid cursor\r\n" },
+    Known {
+        commands: &["scan", "sscan", "hscan", "zscan"],
+        holds: |_, kring| kring == b"-ERR invalid cursor\r\n",
+    },
     // Since 7.2, a list of one node is a listpack.
     Known {
         commands: &["object"],

@@ -69,7 +69,10 @@ pub fn gather(keys: &mut Keys<'_>, key: &[u8], options: &Options<'_>) -> Result<
             }
             list.each(from, count, end, |element| element.with(|text| elements.push(text)));
         }
-        Value::Set(_) => {}
+        Value::Set(set) => set.each(|member| {
+            member.with(|text| elements.push(text));
+            true
+        }),
         Value::Zset(_) => gather_sorted(keys, key, options, &mut elements)?,
         Value::Str(_) | Value::Hash(_) | Value::Stream(_) => return Err(Error::WrongType),
     }
