@@ -37,6 +37,11 @@ const KNOWN: &[Known] = &[
         commands: &["object"],
         holds: |redis, kring| redis == b"$9\r\nquicklist\r\n" && kring == b"$8\r\nlistpack\r\n",
     },
+    // Since 7.2, a small set that is not all integers is a listpack.
+    Known {
+        commands: &["object"],
+        holds: |redis, kring| redis == b"$9\r\nhashtable\r\n" && kring == b"$8\r\nlistpack\r\n",
+    },
     // 7.0 takes the rank that has no opposite and then finds nothing.
     Known {
         commands: &["lpos"],
