@@ -2,6 +2,7 @@
 
 use crate::ds::View;
 use crate::ds::listpack::Element;
+use crate::ds::set::Set;
 use crate::ds::zset::Zset;
 use crate::resp::Error;
 use crate::store::{Keys, Value};
@@ -10,6 +11,7 @@ use crate::store::{Keys, Value};
 #[derive(Clone, Copy)]
 pub enum Source<'a> {
     Sorted(&'a Zset),
+    Plain(&'a Set),
 }
 
 impl<'a> Source<'a> {
@@ -19,6 +21,7 @@ impl<'a> Source<'a> {
         match entry.map(|entry| entry.view()) {
             None => Ok(None),
             Some(View::Boxed(Value::Zset(zset))) => Ok(Some(Source::Sorted(zset))),
+            Some(View::Boxed(Value::Set(set))) => Ok(Some(Source::Plain(set))),
             Some(_) => Err(Error::WrongType),
         }
     }
@@ -26,12 +29,14 @@ impl<'a> Source<'a> {
     pub fn len(self) -> usize {
         match self {
             Source::Sorted(zset) => zset.len(),
+            Source::Plain(set) => set.len(),
         }
     }
 
     pub fn score(self, member: &[u8]) -> Option<f64> {
         match self {
             Source::Sorted(zset) => zset.score(member),
+            Source::Plain(set) => set.contains_text(member).then_some(1.0),
         }
     }
 
@@ -40,6 +45,10 @@ impl<'a> Source<'a> {
         match self {
             Source::Sorted(zset) => zset.walk(0, usize::MAX, false, |member, score| {
                 f(member, score);
+                true
+            }),
+            Source::Plain(set) => set.each(|member| {
+                f(member, 1.0);
                 true
             }),
         }

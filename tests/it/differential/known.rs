@@ -35,16 +35,17 @@ const KNOWN: &[Known] = &[
     // 7.0 reads a cursor with strtoul, which takes "" and "-1"; 7.4 wants the digits of an unsigned number.
     Known {
         commands: &["scan", "sscan", "hscan", "zscan"],
-        holds: |_, kring| {
-            kring
-                == b"-ERR invalid cursor
-"
-        },
+        holds: |_, kring| kring == b"-ERR invalid cursor\r\n",
     },
     // Since 7.2, a list of one node is a listpack.
     Known {
         commands: &["object"],
         holds: |redis, kring| redis == b"$9\r\nquicklist\r\n" && kring == b"$8\r\nlistpack\r\n",
+    },
+    // Since 7.2, a small set that is not all integers is a listpack.
+    Known {
+        commands: &["object"],
+        holds: |redis, kring| redis == b"$9\r\nhashtable\r\n" && kring == b"$8\r\nlistpack\r\n",
     },
     // 7.0 takes the rank that has no opposite and then finds nothing.
     Known {

@@ -21,6 +21,7 @@ const LINKS: usize = 4;
 const SORTED: &[(usize, &str, How)] = &[
     (1, "SET <zkey> x", Bytes),
     (1, "DEL <zkey>+", Bytes),
+    (2, "SADD <zkey> <member>+ <member>+", Bytes),
     (20, "ZADD <zkey> {<score> <member>}+", Bytes),
     (20, "ZADD <zkey> {NX|XX|GT|LT|CH|INCR}* {<score> <member>}+", Bytes),
     (4, "ZADD <zkey> {<score> <member>}+ {<score> <member>}+ {<score> <member>}+ {<score> <member>}+", Bytes),
@@ -145,7 +146,7 @@ fn compare(rows: &'static [(usize, &'static str, How)], shards: usize) {
                     });
                     let row = row.expect("at is below the total");
                     let mut args = generate(&templates[row], &mut rng).args;
-                    keep_scores_equal(&mut args);
+                    keep_order_known(&mut args);
                     Step { args, how: rows[row].2 }
                 })
                 .collect();
@@ -161,12 +162,21 @@ fn compare(rows: &'static [(usize, &'static str, How)], shards: usize) {
     pair.assert_alike(&format!("{shards} shards, KRING_SEED={} KRING_ROUNDS={rounds}", seed()));
 }
 
-/// A request that was broken on purpose gives no other score than 0 to a member of `<lkey>`.
-fn keep_scores_equal(args: &mut [Vec<u8>]) {
-    let adds = args[0].eq_ignore_ascii_case(b"zadd") && args.get(1).is_some_and(|key| key.starts_with(b"l"));
+/// What breaks requests on purpose must not make their replies arbitrary: no other score than 0 for members of `<lkey>`, and
+/// no pattern behind BY that makes all members equal.
+fn keep_order_known(args: &mut [Vec<u8>]) {
+    let is = |args: &[Vec<u8>], at: usize, word: &str| {
+        args.get(at).is_some_and(|arg| arg.eq_ignore_ascii_case(word.as_bytes()))
+    };
+    let adds = is(args, 0, "zadd") && args.get(1).is_some_and(|key| key.starts_with(b"l"));
     for score in args.iter_mut().skip(2).filter(|_| adds) {
         if std::str::from_utf8(score).is_ok_and(|text| text.parse::<f64>().is_ok()) {
             *score = b"0".to_vec();
+        }
+    }
+    for at in 1..args.len() {
+        if is(args, 0, "sort") && is(args, at - 1, "by") {
+            args[at] = b"nosort".to_vec();
         }
     }
 }
@@ -195,6 +205,7 @@ fn whole_dataset(pair: &mut Pair) {
             1,
             &[
                 step("TYPE <k>"),
+                step("SCARD <k>"),
                 step("ZRANGE <k> 0 -1 WITHSCORES"),
                 step("OBJECT ENCODING <k>"),
                 step("DEBUG DIGEST-VALUE <k>"),
