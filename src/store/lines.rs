@@ -60,19 +60,18 @@ impl Lines {
         line.waits.push_back(wait.clone());
     }
 
-    /// Takes everybody out of a line whom `leaves` names.
-    fn leave(&mut self, db: usize, key: &[u8], mut leaves: impl FnMut(&Arc<Wait>) -> bool) {
+    /// Lets `leave` take some out of a line, and keeps the books: it gives back those it has taken out.
+    fn leave<W: Iterator<Item = Arc<Wait>>>(
+        &mut self,
+        db: usize,
+        key: &[u8],
+        leave: impl FnOnce(&mut VecDeque<Arc<Wait>>) -> W,
+    ) {
         let Some(line) = self.dbs.get_mut(db).and_then(|of_db| of_db.get_mut(key)) else { return };
-        let mut crossing = 0;
-        line.waits.retain(|wait| {
-            let gone = leaves(wait);
-            if gone {
-                line.any -= wait.wake.any as usize;
-                crossing += !wait.needs.is_empty() as usize;
-            }
-            !gone
-        });
-        self.crossing -= crossing;
+        for wait in leave(&mut line.waits) {
+            line.any -= wait.wake.any as usize;
+            self.crossing -= !wait.needs.is_empty() as usize;
+        }
         // What the others need is not told apart: the set shrinks when nobody is left.
         if self.crossing == 0 {
             self.needs = ShardSet::EMPTY;
@@ -109,13 +108,19 @@ impl Store {
 
     /// A command waits for a key no more.
     pub fn leave_line(&mut self, db: usize, key: &[u8], wait: &Arc<Wait>) {
-        self.lines.leave(db, key, |other| Arc::ptr_eq(other, wait));
+        // Most often it is the first.
+        let at = |waits: &VecDeque<Arc<Wait>>| waits.iter().position(|other| Arc::ptr_eq(other, wait));
+        self.lines.leave(db, key, |waits| at(waits).and_then(|at| waits.remove(at)).into_iter());
         self.count_observers();
     }
 
     /// Takes out of a key's line whoever has been served or given up.
     pub fn sweep_line(&mut self, db: usize, key: &[u8]) {
-        self.lines.leave(db, key, |wait| wait.is_over());
+        self.lines.leave(db, key, |waits| {
+            let (over, waiting) = std::mem::take(waits).into_iter().partition(|wait| wait.is_over());
+            *waits = waiting;
+            VecDeque::into_iter(over)
+        });
         self.count_observers();
     }
 
