@@ -18,7 +18,7 @@ const NEWER: &[(&str, &str)] = &[
     ("zrank", "syntax"),
     ("zrevrank", "arity"),
     ("zrevrank", "syntax"),
-    ("wait", "flags"),         // blocking, and scripts may call it
+    ("wait", "flags"), // blocking, and scripts may call it
     ("wait", "categories"),
 ];
 
