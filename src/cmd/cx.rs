@@ -1,12 +1,14 @@
 //! What a command is given, and what it may give back.
 
+use super::block::Block;
 use super::save::SaveBoard;
 use super::{Registry, Report, Session};
 use crate::base::number::parse_i64;
 use crate::base::time::Now;
 use crate::config::Config;
 use crate::resp::{Error, Out};
-use crate::store::{Keys, WrongType};
+use crate::store::{Keys, Wait, WrongType};
+use std::sync::Arc;
 
 /// Facts of the process that do not change while it runs.
 #[derive(Clone, Debug, Default)]
@@ -99,6 +101,8 @@ pub enum Outcome {
     Everywhere(Order),
     /// Run the queue of the session's transaction, whose stores are in hand (EXEC).
     Exec,
+    /// Nothing to give yet: wait for keys, or for time to pass.
+    Block(Box<Block>),
 }
 
 /// Who waits under CLIENT PAUSE.
@@ -162,6 +166,8 @@ pub enum Order {
     ReplId(String),
     /// MEMORY PURGE: give free memory back to the kernel.
     Purge,
+    /// CLIENT UNBLOCK has ended this wait, as if time had, or with an error.
+    Unblock { wait: Arc<Wait>, error: bool },
     /// SAVE, BGSAVE: the reply says what became of it.
     Save(SaveKind),
     /// DEBUG RELOAD: likewise.

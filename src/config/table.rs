@@ -71,7 +71,6 @@ const TLS: &str = "TLS belongs to a later release";
 const ACL: &str = "ACL users belong to a later release";
 const SCRIPTS: &str = "scripts belong to a later release";
 const EVICTION: &str = "maxmemory belongs to a later release";
-const TYPES: &str = "the type it bounds belongs to a later release";
 const TRACKING: &str = "client tracking belongs to a later release";
 const NO_FORK: &str = "kring never forks";
 const NO_JEMALLOC: &str = "kring has no jemalloc";
@@ -310,15 +309,15 @@ knobs! {
         /// Bytes of a member up to which a set is a listpack.
         "set-max-listpack-value" => set_max_listpack_value: u64 = 64, Memory(0, I64), Live, Works;
         /// Members up to which a sorted set is a listpack.
-        "zset-max-listpack-entries" | "zset-max-ziplist-entries" => zset_max_listpack_entries: u64 = 128, Int(0, I64), Live, Inert(TYPES);
+        "zset-max-listpack-entries" | "zset-max-ziplist-entries" => zset_max_listpack_entries: u64 = 128, Int(0, I64), Live, Works;
         /// Bytes of a member up to which a sorted set is a listpack.
-        "zset-max-listpack-value" | "zset-max-ziplist-value" => zset_max_listpack_value: u64 = 64, Memory(0, I64), Live, Inert(TYPES);
+        "zset-max-listpack-value" | "zset-max-ziplist-value" => zset_max_listpack_value: u64 = 64, Memory(0, I64), Live, Works;
         /// Bytes up to which a hyperloglog is sparse.
         "hll-sparse-max-bytes" => hll_sparse_max_bytes: u64 = 3000, Memory(0, I64), Live, Works;
         /// Bytes of a stream's node; 0 for no bound.
-        "stream-node-max-bytes" => stream_node_max_bytes: u64 = 4096, Memory(0, I64), Live, Inert(TYPES);
+        "stream-node-max-bytes" => stream_node_max_bytes: u64 = 4096, Memory(0, I64), Live, Works;
         /// Entries of a stream's node; 0 for no bound.
-        "stream-node-max-entries" => stream_node_max_entries: u64 = 100, Int(0, I64), Live, Inert(TYPES);
+        "stream-node-max-entries" => stream_node_max_entries: u64 = 100, Int(0, I64), Live, Works;
         /// Checks the structure of values that RESTORE or a master sends.
         "sanitize-dump-payload" => sanitize_dump_payload: &'static str = "no", OneOf(&["no", "yes", "clients"]), Live,
             Inert("kring always checks");

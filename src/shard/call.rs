@@ -116,6 +116,9 @@ impl Core {
                 {
                     break;
                 }
+                if cx.keys.hand.is_crossed() {
+                    break;
+                }
             }
             if !kinds.count(found.id) {
                 break;
@@ -139,7 +142,7 @@ impl Core {
             if cx.out.take_errors() > 0 {
                 self.tallies.failed(Some(found.id), cx.out.error_since(mark).unwrap_or(b"ERR"));
             }
-            if stop.is_some() {
+            if stop.is_some() || cx.keys.hand.peek(s).is_observed() && cx.keys.hand.has_ready() {
                 break;
             }
         }
@@ -150,6 +153,9 @@ impl Core {
         *ticks = done;
         for &(id, n) in &kinds.kinds[..kinds.len] {
             self.tallies.ran(id, ns / (ran as u64).max(1), n);
+        }
+        if self.hand.has_ready() {
+            self.serve_ready(net);
         }
         if ns >= self.tallies.watch_ns {
             self.note_slow_run(work, batch, from..from + ran, ns);

@@ -20,7 +20,7 @@ use crate::cmd::{Order, PauseMode, Session};
 use crate::config::Config;
 use crate::ring::net::{Chunk, ConnId, World};
 use crate::store::Hand;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -68,6 +68,10 @@ pub struct Core {
     /// Connections that CLIENT PAUSE holds.
     pub(super) paused: Vec<ConnId>,
     pub(super) pause: Option<(i64, PauseMode)>,
+    /// When waits end, on the monotonic clock in microseconds.
+    pub(super) deadlines: BTreeSet<(u64, ConnId)>,
+    /// The session of commands that are run again after a wait.
+    pub(super) stand_in: Option<Box<Session>>,
     pub(super) outbox: Vec<(usize, Letter)>,
     /// Letters of this shard to itself, for its own turn.
     pub(super) own_mail: VecDeque<Letter>,
@@ -118,6 +122,8 @@ impl Core {
             dirty: Vec::new(),
             paused: Vec::new(),
             pause: None,
+            deadlines: BTreeSet::new(),
+            stand_in: None,
             outbox: Vec::new(),
             own_mail: VecDeque::new(),
             parked: HashMap::new(),
@@ -386,6 +392,7 @@ impl Core {
             Letter::Unwalk { cut } => self.unwalk(net, cut),
             Letter::Halt { on } => self.set_halted(on),
             Letter::Halted => self.halted(net),
+            Letter::Served { conn, wait, out, left } => self.served(net, conn, wait, *out, left),
             Letter::Chore(chore) => {
                 self.chores.push(chore);
                 self.serve_waiting(net);
@@ -429,6 +436,7 @@ impl Core {
         // A session that is away with a job is looked after when it comes home.
         let session = conn.session.take();
         self.drop_input(input);
+        self.close_blocked(id);
         if let Some(mut session) = session {
             self.forget_watches(&mut session);
         }
@@ -441,7 +449,8 @@ impl Core {
         if !(conn.closing || conn.eof) || conn.closed || conn.in_dirty || conn.in_ready || conn.owed() > 0 {
             return;
         }
-        if conn.closing || conn.waits == Waits::Nothing {
+        // Nobody waits for keys on behalf of a client that is gone.
+        if conn.closing || matches!(conn.waits, Waits::Nothing | Waits::Block) {
             self.close(net, id);
         }
     }
@@ -457,8 +466,9 @@ impl Core {
         let backlog = self.config.input_backlog as usize;
         let Some(conn) = self.conn(id) else { return };
         let unread = conn.unread();
-        // What waits for its turn only is a backlog, not one request that is too long.
-        let runs = conn.may_run() && !conn.in_ready;
+        // What waits for its turn only is a backlog, not one request that is too long. From who waits for keys it is read on, as
+        // Redis does: else nobody would notice that it is gone.
+        let runs = conn.may_run() && !conn.in_ready || conn.waits == Waits::Block;
         if runs && unread > query_limit {
             self.tallies.counters.query_buffer_closed += 1;
             return self.close(net, id);

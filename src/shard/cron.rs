@@ -58,6 +58,7 @@ impl Core {
     /// Runs what the clock calls for.
     pub(super) fn tick(&mut self, net: &mut dyn World) {
         self.end_pause();
+        self.end_waits(net);
         self.expire_slice(net);
         self.walk_slice(net);
         if self.now.mono_us < self.cron.next_round_us {
@@ -81,6 +82,9 @@ impl Core {
         }
         if let Some(walk) = &self.walk {
             next = next.min(walk.next_us);
+        }
+        if let Some(&(at, _)) = self.deadlines.first() {
+            next = next.min(at);
         }
         next.saturating_sub(self.now.mono_us)
     }

@@ -27,6 +27,10 @@ impl Core {
         self.reset_own_tally();
         let store = self.hand.store(self.id);
         let expired = store.expire_slice(self.now.ms(), SLICE_ENTRIES);
+        if store.has_ready() {
+            self.serve_ready(net);
+        }
+        let store = self.hand.store(self.id);
         self.shared.store_bytes[self.id].store(store.bytes() as u64, Ordering::Relaxed);
         self.shared.saves.note_changes(self.id, store.dirty);
         self.put_back(net);

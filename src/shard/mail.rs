@@ -8,12 +8,13 @@ use crate::cmd::{Order, Report, Session};
 use crate::persist::rdb::Line;
 use crate::resp::Out;
 use crate::ring::net::ConnId;
-use crate::store::{ShardSet, Store, Watcher};
+use crate::store::{ShardSet, Store, Wait, Watcher};
 use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use super::Peer;
+use super::block::Blocked;
 
 /// How many letters a queue holds before its sender keeps them back.
 const QUEUE_LEN: usize = 256;
@@ -34,6 +35,8 @@ pub struct Job {
     pub close: bool,
     /// It carries no commands, but brings the stores home.
     pub errand: bool,
+    /// Its last command waits.
+    pub blocked: Option<Box<Blocked>>,
 }
 
 impl Job {
@@ -46,7 +49,18 @@ impl Job {
         input: Vec<u8>,
         need: ShardSet,
     ) -> Job {
-        Job { home, conn, session, out, input, need, loans: Vec::new(), close: false, errand: false }
+        Job {
+            home,
+            conn,
+            session,
+            out,
+            input,
+            need,
+            loans: Vec::new(),
+            close: false,
+            errand: false,
+            blocked: None,
+        }
     }
 
     /// A job that brings stores home.
@@ -59,6 +73,8 @@ impl Job {
 pub enum Chore {
     /// A client that is gone, or has no more use for them, watches these keys no more.
     Unwatch { watcher: Arc<Watcher>, keys: Vec<Watched> },
+    /// This wait is over.
+    Leave(Arc<Wait>),
 }
 
 /// Something for another shard.
@@ -93,6 +109,8 @@ pub enum Letter {
     Halt { on: bool },
     /// To the shard that looks after snapshots: no command runs here any more.
     Halted,
+    /// The reply to a command that waited; it still stands in the lines of the shards that are left.
+    Served { conn: ConnId, wait: Arc<Wait>, out: Box<Out>, left: ShardSet },
 }
 
 /// A shard's ends of all queues.

@@ -14,6 +14,7 @@
 #![forbid(unsafe_code)]
 
 mod batch;
+mod block;
 mod build;
 mod call;
 mod connections;

@@ -191,7 +191,7 @@ impl Core {
         self.carried_out(net, parked);
     }
 
-    fn unparked(&mut self, net: &mut dyn World, id: ConnId) {
+    pub(super) fn unparked(&mut self, net: &mut dyn World, id: ConnId) {
         self.mark_ready(id);
         self.mark_dirty(id);
         // What ran with the reports may have been all that was read: read on.
@@ -235,6 +235,7 @@ impl Core {
             Order::ActiveExpire(on) => self.active_expire = *on,
             Order::ReplId(id) => self.repl_id = id.as_str().into(),
             Order::Purge => self.shared.control.purge(),
+            Order::Unblock { wait, error } => self.unblock(net, wait, *error),
             // The shard that looks after snapshots carries these out.
             Order::Save(_) | Order::Reload(_) | Order::Shutdown(_) => {}
         }
@@ -288,12 +289,18 @@ impl Core {
                 let session = conn.session.as_ref().or(conn.shown.as_ref());
                 let watched = session.and_then(|s| s.transaction.as_ref()).map_or(0, |t| t.watched);
                 report.watching += (watched > 0) as usize;
+                report.blocked += (conn.waits == Waits::Block) as usize;
                 report.input_bytes += conn.input_memory();
                 report.output_bytes += conn.owed();
                 report.largest_input = report.largest_input.max(conn.unread());
                 report.largest_output = report.largest_output.max(conn.owed());
             }
         }
+        if parts & Sections::WAITS != 0 {
+            let waits = self.conns.iter().flatten().filter_map(|conn| conn.blocked.as_deref());
+            report.waits = waits.map(|blocked| blocked.wait.clone()).collect();
+        }
+        report.timeouts = self.deadlines.len();
         self.tallies.report(parts, self.now, &mut report);
         report.repl_id = self.repl_id.clone();
         self.reset_own_tally();
@@ -307,6 +314,7 @@ impl Core {
         report.tally = store.tally;
         report.dirty = store.dirty;
         report.watched_keys = store.watched_keys();
+        (report.blocking_keys, report.blocking_keys_on_nokey) = store.blocking_keys();
         if parts & Sections::STORE != 0 {
             let now_ms = self.now.ms();
             report.dbs = (0..store.databases()).map(|i| db_report(store.db(i), now_ms)).collect();
@@ -325,7 +333,7 @@ impl Core {
                 out_capacity: conn.out.capacity(),
                 chunks: conn.chunks.len() + (conn.sending > 0) as usize,
                 chunk_bytes: conn.chunk_bytes + conn.sending,
-                blocked: false,
+                blocked: conn.waits == Waits::Block,
                 closing: conn.closing,
                 shard: self.id,
             })

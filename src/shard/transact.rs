@@ -103,7 +103,9 @@ impl Core {
             if work.session.reply == ReplyMode::Off || orders.silent {
                 work.out.cut(mark);
             }
-            if let Outcome::Everywhere(order) = outcome {
+            if let Outcome::Block(block) = outcome {
+                (block.at_once)(work.out);
+            } else if let Outcome::Everywhere(order) = outcome {
                 self.foresee(&order, work.reports.as_deref_mut().unwrap_or_default());
                 orders.silent |= matches!(&order, Order::Kill(ids) if ids.contains(&work.session.id));
                 orders.add(order, work.out);
@@ -179,6 +181,7 @@ impl Core {
             | Order::Purge
             | Order::Save(_)
             | Order::Reload(_)
+            | Order::Unblock { .. }
             | Order::Shutdown(_) => {}
         }
     }

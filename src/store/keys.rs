@@ -62,6 +62,11 @@ impl Keys<'_> {
         Keys { hand: self.hand, db, random: self.random, ahead: None, ..*self }
     }
 
+    /// Whether the store of a key is in hand: always, but for a command that waits on keys of several shards and is run again.
+    pub fn holds(&self, key: &[u8]) -> bool {
+        self.hand.has(self.hand.route().owner(key))
+    }
+
     /// The store of a key.
     #[inline]
     pub fn store_of(&mut self, key: &[u8]) -> &mut Store {

@@ -18,9 +18,11 @@ mod edit;
 mod field_expiry;
 mod hand;
 mod keys;
+mod lines;
 #[expect(clippy::module_inception, reason = "it holds Store")]
 mod store;
 mod value;
+mod wait;
 mod watch;
 
 pub use crate::ds::table::Kept;
@@ -30,4 +32,5 @@ pub use hand::{Hand, Route, ShardSet};
 pub use keys::{Keys, Policy, Taken};
 pub use store::{Garbage, LAZY_FREE_FROM, Store, Tally};
 pub use value::{Collection, EMBSTR_MAX, Kind, RAW, Value, encoding, int_of, kind, string_of};
+pub use wait::{Saved, Wait, Waiter, Wake};
 pub use watch::Watcher;

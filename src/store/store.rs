@@ -1,6 +1,7 @@
 //! One shard's data as a value, and what it leaves for the shard to carry away.
 
 use super::cut::Aside;
+use super::lines::Lines;
 use super::watch::Watches;
 use super::{Db, Expired, Value};
 use crate::ds::Table;
@@ -54,9 +55,10 @@ pub struct Store {
     pub tally: Tally,
     /// Writes since the start (`rdb_changes_since_last_save`).
     pub dirty: u64,
-    /// How many keys somebody watches: while it is 0, nobody has to hear of a change.
+    /// How many keys somebody watches or waits for: while it is 0, nobody has to hear of a change.
     observers: usize,
     pub(super) watches: Watches,
+    pub(super) lines: Lines,
     /// A cut under way.
     pub(super) aside: Option<Aside>,
     pub(super) garbage: Vec<Garbage>,
@@ -75,6 +77,7 @@ impl Store {
             observers: 0,
             watches: Watches::default(),
             aside: None,
+            lines: Lines::default(),
             garbage: Vec::new(),
         }
     }
@@ -111,13 +114,14 @@ impl Store {
     }
 
     pub(super) fn count_observers(&mut self) {
-        self.observers = self.watches.keys();
+        self.observers = self.watches.keys() + self.lines.keys();
     }
 
     /// Tells those who observe a key that it has changed, or is gone.
     #[inline(never)]
     pub(super) fn note_change(&mut self, db: usize, key: &[u8]) {
         self.tell_watchers(db, key);
+        self.mark_ready(db, key);
     }
 
     /// Exchanges two databases.
@@ -125,6 +129,8 @@ impl Store {
         if self.is_observed() && a != b {
             self.tell_of_swap(a, b, now_ms);
             self.tell_of_swap(b, a, now_ms);
+            self.mark_all_ready(a);
+            self.mark_all_ready(b);
         }
         self.dbs.swap(a, b);
         // One change of the keyspace, in however many shards.
@@ -135,6 +141,7 @@ impl Store {
     pub fn flush(&mut self, db: usize) -> usize {
         if self.is_observed() {
             self.tell_of_flush(db);
+            self.mark_all_ready(db);
         }
         let old = std::mem::replace(&mut self.dbs[db], Db::new(self.seed));
         let keys = old.len();

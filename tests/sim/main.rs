@@ -21,6 +21,7 @@ mod check;
 mod client;
 mod net;
 mod plan;
+mod queues;
 mod rng;
 mod scribe;
 mod script;
@@ -86,6 +87,13 @@ fn crowd(plan: Plan) -> World {
     let gets: Vec<&[&str]> = gets.iter().map(|words| &words[..]).collect();
     let finals: Vec<u64> = world.look(&gets).iter().map(|reply| number(reply)).collect();
     check::history(&world.ops, &finals, world.plan.topics.groups);
+    let queues: Vec<String> = (0..world.plan.topics.queues).map(|q| format!("q{q}")).collect();
+    let ranges: Vec<[&str; 4]> = queues.iter().map(|q| ["LRANGE", q, "0", "-1"]).collect();
+    let ranges: Vec<&[&str]> = ranges.iter().map(|words| &words[..]).collect();
+    let left: Vec<Vec<u64>> = world.values(&ranges);
+    if let Err(why) = queues::check(&world.ops, &left, world.plan.topics.fifo) {
+        panic!("queues: {why}");
+    }
     world
 }
 

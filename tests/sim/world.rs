@@ -29,6 +29,8 @@ use std::sync::{Arc, Mutex};
 
 /// Steps without any reply or close after which a run is stuck.
 const STALL_STEPS: u64 = 400_000;
+/// Per thousand steps of a client that waits for a queue: it says that it asks nothing more.
+const PATIENCE: usize = 20;
 /// Steps between two looks at whether all is quiet.
 const LOOK_EVERY: u64 = 32;
 /// Seconds since 1970 when a simulation begins.
@@ -208,6 +210,9 @@ impl World {
         if self.rng.permille(100) {
             self.scribe.work(&mut self.rng, &self.plan.topics);
         }
+        if self.plan.topics.queues > 0 && self.step.is_multiple_of(LOOK_EVERY) {
+            self.look_at_lines();
+        }
         if !self.clients.is_empty() && self.rng.below(100) < self.plan.client_share {
             let client = self.rng.below(self.clients.len());
             return self.client_step(client);
@@ -220,6 +225,19 @@ impl World {
         let us = if self.rng.permille(50) { 120_000 } else { self.rng.between(1, 2_000) };
         self.now.wall_us += us as i64;
         self.now.mono_us += us as u64;
+    }
+
+    /// Nobody waits for a key that is there, whenever nobody is at the store.
+    fn look_at_lines(&mut self) {
+        let now_ms = self.now.ms();
+        for (s, cell) in self.shared.cells.iter().enumerate() {
+            let Some(store) = cell.take() else { continue };
+            let overlooked = store.overlooked(now_ms);
+            if cell.put(store) {
+                self.board.wake(s);
+            }
+            assert!(overlooked.is_none(), "somebody waits for what is there: {overlooked:?} of store {s}");
+        }
     }
 
     fn thefts(&self) -> usize {
@@ -239,6 +257,11 @@ impl World {
         }
         if self.rng.permille(self.plan.drops) {
             return self.vanish(at);
+        }
+        // Who waits for long may lose patience.
+        let waits = link.waiting.front().is_some_and(|(op, _)| self.ops[*op].waits());
+        if waits && !link.ended && self.rng.permille(PATIENCE) {
+            return self.half_close(at);
         }
         if link.ended || link.waiting.len() >= self.plan.depth {
             return;
@@ -285,6 +308,7 @@ impl World {
             invoked: None,
             answered: None,
             number: None,
+            taken: vec![],
         });
         if let Some(socket) = self.shards[link.shard].net.socket(link.id) {
             socket.up.extend_from_slice(&bytes);
@@ -300,7 +324,9 @@ impl World {
     }
 
     fn say_goodbye(&mut self, at: usize) {
-        let Some(last) = script::goodbye(&mut self.rng) else { return self.half_close(at) };
+        // Behind a request that waits a QUIT is never read.
+        let last = if self.plan.topics.queues == 0 { script::goodbye(&mut self.rng) } else { None };
+        let Some(last) = last else { return self.half_close(at) };
         self.write(at, last);
         if let Some(link) = &mut self.clients[at].link {
             link.ended = true;
@@ -373,7 +399,7 @@ impl World {
         self.progress = self.step;
         let Some(link) = link_of(&mut self.clients, client, shard, conn) else { return };
         let may_be_killed = self.plan.topics.kills > 0;
-        if !link.ended_well() && !may_be_killed {
+        if !link.ended_well(&self.ops) && !may_be_killed {
             let owed: Vec<&Op> = link.waiting.iter().map(|(op, _)| &self.ops[*op]).collect();
             panic!("client {client} was cut off; it is owed {owed:#?}");
         }
@@ -396,6 +422,16 @@ impl World {
         let text = String::from_utf8_lossy(&raw);
         let value = |line: &str| line.strip_prefix(field)?.strip_prefix(':')?.parse().ok();
         text.lines().find_map(value).unwrap_or_else(|| panic!("INFO lacks {field}"))
+    }
+
+    /// The numbers in the reply to each of these requests.
+    pub fn values(&mut self, requests: &[&[&str]]) -> Vec<Vec<u64>> {
+        let requests = requests.iter().map(|words| Request::new(words, false, What::Anything)).collect();
+        let numbers = |raw: Vec<u8>| {
+            let text = String::from_utf8_lossy(&raw).into_owned();
+            text.split("\r\n").filter_map(|line| line.parse().ok()).collect()
+        };
+        self.ask(requests).into_iter().map(numbers).collect()
     }
 
     /// The reply to each of these requests, as text; for looking at the end of a run.
