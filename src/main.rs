@@ -12,6 +12,7 @@ fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let loaded = match from_args(&args, &mut std::io::stdin()) {
         Ok(Start::Run(loaded)) => *loaded,
+        Ok(Start::CheckRdb(path)) => return kring::server::check_rdb(&path),
         Ok(Start::Print(text)) => {
             print!("{text}");
             return ExitCode::SUCCESS;

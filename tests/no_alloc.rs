@@ -11,7 +11,7 @@
 #[path = "../benches/world/sink.rs"]
 mod sink;
 
-use kring::config::Config;
+use kring::config::{Config, SavePoints};
 use kring::resp::{Args, Limits, Parser, Step};
 use sink::{NOW, Sink, cores, get, set, turn, turn_at};
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -95,7 +95,8 @@ fn batches(depth: u64) -> Vec<Vec<u8>> {
 /// Runs GET hits through the first of so many shards and demands that none allocates, whatever shard its key is on.
 fn hits_do_not_allocate(shards: usize, depth: u64) {
     // A thread that the machine stops in the middle of a GET would earn it a row in SLOWLOG.
-    let config = Config { slowlog_log_slower_than: -1, ..Config::default() };
+    // Nor is a save point to fall due.
+    let config = Config { slowlog_log_slower_than: -1, save: SavePoints(Vec::new()), ..Config::default() };
     let (mut cores, _shared) = cores(shards, config);
     let core = &mut cores[0];
     let mut world = Sink::new();

@@ -7,7 +7,7 @@ use kring::base::time::Now;
 use kring::cmd::{ServerInfo, ShutdownMode};
 use kring::config::Config;
 use kring::ring::{Chunk, Clock, ConnId, Net, World};
-use kring::shard::{Control, Core, Peer, Shared};
+use kring::shard::{Control, Core, LoadRequest, Peer, SaveRequest, Shared};
 use kring::store::Garbage;
 use std::sync::Arc;
 
@@ -29,6 +29,12 @@ impl Control for Nobody {
     fn write_config(&self, _shard: usize, _ticket: u64, _config: Arc<Config>) {}
     fn purge(&self) {}
     fn shutdown(&self, _mode: ShutdownMode) {}
+
+    fn save(&self, _request: SaveRequest) {}
+
+    fn load(&self, _request: LoadRequest) {}
+
+    fn note(&self, _text: String, _warns: bool) {}
 }
 
 /// Takes replies.

@@ -105,6 +105,16 @@ impl LongDouble {
         (!lost).then_some(LongDouble { negative, ..value })
     }
 
+    /// As a double: infinite when it is too large for one, and never 0 unless it is.
+    pub fn to_f64(self) -> f64 {
+        if self.mantissa == 0 {
+            return 0.0;
+        }
+        let magnitude = self.mantissa as f64 * 2f64.powi(self.exponent.clamp(-2_000, 2_000));
+        let magnitude = magnitude.max(f64::MIN_POSITIVE);
+        if self.negative { -magnitude } else { magnitude }
+    }
+
     /// The sum, rounded. None when it is infinite or no number.
     pub fn checked_add(self, other: LongDouble) -> Option<LongDouble> {
         if self.is_infinite() || other.is_infinite() {

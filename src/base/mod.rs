@@ -4,6 +4,8 @@ pub mod cell;
 pub mod cpu;
 pub mod crc16;
 pub mod double;
+pub mod geohash;
+pub mod geoshape;
 pub mod glob;
 pub mod heap;
 pub mod longdouble;

@@ -1,11 +1,14 @@
 //! What a command is given, and what it may give back.
 
+use super::block::Block;
+use super::save::SaveBoard;
 use super::{Registry, Report, Session};
 use crate::base::number::parse_i64;
 use crate::base::time::Now;
 use crate::config::Config;
 use crate::resp::{Error, Out};
-use crate::store::{Keys, WrongType};
+use crate::store::{Keys, Wait, WrongType};
+use std::sync::Arc;
 
 /// Facts of the process that do not change while it runs.
 #[derive(Clone, Debug, Default)]
@@ -34,6 +37,8 @@ pub struct Env<'a> {
     pub server: &'a ServerInfo,
     /// Memory of the process, read by the control plane about ten times a second: resident and allocated bytes.
     pub memory: MemoryNow,
+    /// What is known of snapshots.
+    pub saves: &'a SaveBoard,
     /// The shard that runs the command.
     pub shard: usize,
 }
@@ -102,6 +107,8 @@ pub enum Outcome {
     Everywhere(Order),
     /// Run the queue of the session's transaction, whose stores are in hand (EXEC).
     Exec,
+    /// Nothing to give yet: wait for keys, or for time to pass.
+    Block(Box<Block>),
 }
 
 /// Who waits under CLIENT PAUSE.
@@ -118,6 +125,24 @@ pub struct ShutdownMode {
     pub save: bool,
     pub now: bool,
     pub force: bool,
+}
+
+/// How a snapshot is asked for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum SaveKind {
+    /// The reply says that it is on the disk.
+    Foreground,
+    /// The reply says that it has begun.
+    Background,
+}
+
+/// What DEBUG RELOAD does beside loading.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct ReloadMode {
+    pub nosave: bool,
+    pub noflush: bool,
+    /// Keys that are there are replaced.
+    pub merge: bool,
 }
 
 /// Something that every shard does.
@@ -147,6 +172,19 @@ pub enum Order {
     ReplId(String),
     /// MEMORY PURGE: give free memory back to the kernel.
     Purge,
-    /// SHUTDOWN.
+    /// CLIENT UNBLOCK has ended this wait, as if time had, or with an error.
+    Unblock { wait: Arc<Wait>, error: bool },
+    /// SAVE, BGSAVE: the reply says what became of it.
+    Save(SaveKind),
+    /// DEBUG RELOAD: likewise.
+    Reload(ReloadMode),
+    /// SHUTDOWN: a reply comes only when it fails.
     Shutdown(ShutdownMode),
+}
+
+impl Order {
+    /// Whether who carries it out writes the reply too.
+    pub fn replies(&self) -> bool {
+        matches!(self, Order::WriteConfig | Order::Save(_) | Order::Reload(_) | Order::Shutdown(_))
+    }
 }

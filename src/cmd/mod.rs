@@ -7,6 +7,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod block;
 pub mod cx;
 pub mod registry;
 pub mod report;
@@ -24,16 +25,20 @@ pub mod bitmap;
 pub mod client;
 pub mod command;
 pub mod connection;
+pub mod geo;
 pub mod hashes;
 pub mod hyperloglog;
 pub mod keyspace;
 pub mod lists;
+pub mod save;
 pub mod server;
 pub mod sets;
+pub mod streams;
 pub mod strings;
 pub mod transaction;
+pub mod zsets;
 
-pub use cx::{Cx, Done, Env, Order, Outcome, PauseMode, ServerInfo, ShutdownMode};
+pub use cx::{Cx, Done, Env, Order, Outcome, PauseMode, ReloadMode, SaveKind, ServerInfo, ShutdownMode};
 pub use registry::Registry;
 pub use report::{ClientInfo, Report, Sections, SlowEntry};
 pub use row::{Command, KeySpec, Needs, Plan, Where};
@@ -70,6 +75,7 @@ pub const FAMILIES: &[&[Command]] = &[
     lists::push::COMMANDS,
     lists::pop::COMMANDS,
     lists::read::COMMANDS,
+    lists::blocking::COMMANDS,
     lists::change::COMMANDS,
     lists::shift::COMMANDS,
     sets::members::COMMANDS,
@@ -78,6 +84,25 @@ pub const FAMILIES: &[&[Command]] = &[
     sets::scan::COMMANDS,
     hyperloglog::count::COMMANDS,
     hyperloglog::debug::COMMANDS,
+    streams::add::COMMANDS,
+    streams::range::COMMANDS,
+    streams::edit::COMMANDS,
+    streams::read::COMMANDS,
+    streams::group::COMMANDS,
+    streams::pending::COMMANDS,
+    streams::claim::COMMANDS,
+    streams::info::COMMANDS,
+    zsets::add::COMMANDS,
+    zsets::remove::COMMANDS,
+    zsets::read::COMMANDS,
+    zsets::range::COMMANDS,
+    zsets::pop::COMMANDS,
+    zsets::random::COMMANDS,
+    zsets::algebra::COMMANDS,
+    zsets::scan::COMMANDS,
+    geo::position::COMMANDS,
+    geo::search::COMMANDS,
+    geo::radius::COMMANDS,
     keyspace::databases::COMMANDS,
     keyspace::existence::COMMANDS,
     keyspace::expiry::COMMANDS,
@@ -86,10 +111,12 @@ pub const FAMILIES: &[&[Command]] = &[
     keyspace::serialization::COMMANDS,
     keyspace::sort::COMMANDS,
     keyspace::transfer::COMMANDS,
+    keyspace::wait::COMMANDS,
     server::info::COMMANDS,
     server::config::COMMANDS,
     server::clock::COMMANDS,
     server::lolwut::COMMANDS,
+    save::COMMANDS,
     server::shutdown::COMMANDS,
     server::debug::COMMANDS,
     server::memory::COMMANDS,

@@ -2,6 +2,8 @@
 
 use super::Session;
 use crate::metrics::{CommandStats, Counters, ErrorCounts, LatencyEvents, Rates};
+use crate::store::Wait;
+use std::sync::Arc;
 
 /// The sections of a report, as bits of `Plan::Gather`.
 pub struct Sections;
@@ -18,6 +20,8 @@ impl Sections {
     pub const STORE: u32 = 1 << 5;
     /// Clients in numbers only: cheap with many of them.
     pub const CLIENT_TOTALS: u32 = 1 << 6;
+    /// The commands that wait.
+    pub const WAITS: u32 = 1 << 7;
 }
 
 /// A connection as CLIENT LIST shows it.
@@ -93,6 +97,12 @@ pub struct Report {
     /// Keys that clients watch, and clients that do.
     pub watched_keys: usize,
     pub watching: usize,
+    /// Keys that blocked clients wait for, and those of them for whose removal they wait too.
+    pub blocking_keys: usize,
+    pub blocking_keys_on_nokey: usize,
+    /// Blocked clients that will not wait for ever.
+    pub timeouts: usize,
+    pub waits: Vec<Arc<Wait>>,
     /// The replication id, the same at all shards (DEBUG CHANGE-REPL-ID).
     pub repl_id: std::sync::Arc<str>,
 }
@@ -152,6 +162,10 @@ impl Report {
         self.dirty += other.dirty;
         self.watched_keys += other.watched_keys;
         self.watching += other.watching;
+        self.blocking_keys += other.blocking_keys;
+        self.blocking_keys_on_nokey += other.blocking_keys_on_nokey;
+        self.timeouts += other.timeouts;
+        self.waits.extend_from_slice(&other.waits);
         self.repl_id = other.repl_id.clone();
     }
 }

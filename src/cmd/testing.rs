@@ -18,6 +18,7 @@ pub struct World {
     pub session: Session,
     pub now: Now,
     pub reports: Vec<Report>,
+    pub saves: super::save::SaveBoard,
     /// How uses of keys are noted.
     pub policy: Policy,
     /// What the last command left to do.
@@ -41,6 +42,7 @@ impl World {
             hand,
             session,
             now,
+            saves: super::save::SaveBoard::new(shards, now.secs()),
             reports: (0..shards).map(|shard| Report { shard, ..Report::default() }).collect(),
             policy: Policy { lfu: None, fifo: false, clock: 0 },
             outcome: None,
@@ -135,6 +137,7 @@ impl World {
                     registry: &self.registry,
                     server: &self.server,
                     memory: MemoryNow::default(),
+                    saves: &self.saves,
                     shard: 0,
                 };
                 let keys = Keys {

@@ -23,6 +23,8 @@ pub enum Start {
     Run(Box<Loaded>),
     /// Print this and end well.
     Print(String),
+    /// Check a snapshot and end.
+    CheckRdb(PathBuf),
 }
 
 /// Reads the configuration that `args` (without the program's name) ask for.
@@ -30,6 +32,12 @@ pub fn from_args(args: &[String], stdin: &mut dyn Read) -> Result<Start, FatalCo
     match args.first().map(String::as_str) {
         Some("-v" | "--version") => return Ok(Start::Print(version())),
         Some("-h" | "--help") => return Ok(Start::Print(help())),
+        Some("--check-rdb") => {
+            let [_, file] = args else {
+                return Err(FatalConfig("--check-rdb takes one file\n".into()));
+            };
+            return Ok(Start::CheckRdb(PathBuf::from(file)));
+        }
         _ => {}
     }
     let (file, rest) = match args.split_first() {
@@ -99,6 +107,12 @@ pub fn help() -> String {
         )
         .disable_help_flag(true)
         .arg(Arg::new("config").value_name("FILE").help("Configuration in the syntax of redis.conf"))
+        .arg(
+            Arg::new("check-rdb")
+                .long("check-rdb")
+                .value_name("FILE")
+                .help("Checks a snapshot and ends: exit code 0 if it is whole, 1 if not, 2 if it cannot be read"),
+        )
         .arg(Arg::new("help").short('h').long("help").action(ArgAction::SetTrue).help("Prints this"))
         .arg(Arg::new("version").short('v').long("version").action(ArgAction::SetTrue).help("Prints the version"));
     let defaults = Config::default();

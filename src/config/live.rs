@@ -5,6 +5,7 @@ use super::special::EnableCommand;
 use super::table::Config;
 use crate::base::glob;
 use std::fmt;
+use std::path::Path;
 
 /// Why CONFIG SET changed nothing. Its text is the reply after `ERR `.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,7 +76,15 @@ impl Config {
         let chosen = self.choose(pairs, local)?;
         let mut next = self.clone();
         for (knob, (name, value)) in chosen.iter().zip(pairs) {
+            // A relative directory is relative to the one in force.
+            let place = (knob.name == "dir").then(|| Path::new(&self.dir).join(value));
+            let value = place.as_ref().and_then(|p| p.to_str()).unwrap_or(value);
             assign(knob, &mut next, value).map_err(|why| SetError::failed(name, why))?;
+        }
+        if next.dir != self.dir
+            && let Ok(dir) = std::fs::canonicalize(&next.dir)
+        {
+            next.dir = dir.to_string_lossy().into_owned();
         }
         let changed = chosen.into_iter().filter(|knob| !(knob.same)(self, &next)).collect();
         *self = next;
@@ -158,8 +167,8 @@ mod tests {
         for (name, default) in REDIS70 {
             let (_, value) =
                 all.iter().find(|(n, _)| n == name).unwrap_or_else(|| panic!("{name} is missing"));
-            // This release has no snapshots, so no save points; `dir` is the working directory.
-            if !["save", "dir"].contains(name) {
+            // `dir` is the working directory.
+            if *name != "dir" {
                 assert_eq!(value, default, "{name}");
             }
         }
@@ -239,7 +248,10 @@ mod tests {
         }
         assert_eq!(config, Config::default());
         assert_eq!(
-            config.set_all(&[("save", ""), ("appendonly", "no"), ("maxmemory", "0")], true),
+            config.set_all(
+                &[("save", "3600 1 300 100 60 10000"), ("appendonly", "no"), ("maxmemory", "0")],
+                true
+            ),
             Ok(vec![])
         );
     }

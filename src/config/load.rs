@@ -291,9 +291,9 @@ mod tests {
             load("save 60 1\noom-score-adj yes\nio-threads 4\nlua-replicate-commands yes").expect("harmless");
         assert_eq!(
             (loaded.config.save.0.len(), loaded.config.oom_score_adj, loaded.config.io_threads),
-            (0, "no", 4)
+            (1, "no", 4)
         );
-        assert_eq!(loaded.warnings.len(), 4, "{:?}", loaded.warnings);
+        assert_eq!(loaded.warnings.len(), 3, "{:?}", loaded.warnings);
         let quiet =
             "save \"\"\nappendonly no\nmaxmemory 0\nreplicaof no one\nuser default on nopass ~* &* +@all";
         assert_eq!(load(quiet).expect("nothing asked for").warnings, [""; 0]);

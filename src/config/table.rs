@@ -4,8 +4,7 @@
 //! /// One line of documentation.
 //! "redis-name" | "alias" => field: Type = default, rule, when, status;
 //! ```
-//! Defaults are Redis 7.4's but for `save` (this release has no snapshots, so no save points). A `rule` bounds the
-//! type (`Int`, `Memory`, ...); `Any` leaves it to the type alone.
+//! Defaults are Redis 7.4's. A `rule` bounds the type (`Int`, `Memory`, ...); `Any` leaves it to the type alone.
 
 use super::knob::Rule::{
     Any, Clamped, Directory, EventClasses, FileName, Flags, Int, Memory, Octal, OneOf, TitleTemplate, Words,
@@ -71,7 +70,6 @@ const CLUSTER: &str = "cluster mode belongs to a later release";
 const TLS: &str = "TLS belongs to a later release";
 const ACL: &str = "ACL users belong to a later release";
 const SCRIPTS: &str = "scripts belong to a later release";
-const TYPES: &str = "the type it bounds belongs to a later release";
 const TRACKING: &str = "client tracking belongs to a later release";
 const NO_FORK: &str = "kring never forks";
 const NO_JEMALLOC: &str = "kring has no jemalloc";
@@ -209,9 +207,9 @@ knobs! {
         "hide-user-data-from-log" => hide_user_data_from_log: bool = false, Any, Live,
             Inert("kring logs no users' data");
         /// What SIGINT does.
-        "shutdown-on-sigint" => shutdown_on_sigint: String = "default".into(), Flags(SHUTDOWN), Live, Inert(PERSISTENCE);
+        "shutdown-on-sigint" => shutdown_on_sigint: String = "default".into(), Flags(SHUTDOWN), Live, Works;
         /// What SIGTERM does.
-        "shutdown-on-sigterm" => shutdown_on_sigterm: String = "default".into(), Flags(SHUTDOWN), Live, Inert(PERSISTENCE);
+        "shutdown-on-sigterm" => shutdown_on_sigterm: String = "default".into(), Flags(SHUTDOWN), Live, Works;
         /// Seconds that a shutdown waits for lagging replicas.
         "shutdown-timeout" => shutdown_timeout: u32 = 10, Int(0, I32), Live, Inert(REPLICATION);
         /// Sets the kernel's out-of-memory score.
@@ -311,15 +309,15 @@ knobs! {
         /// Bytes of a member up to which a set is a listpack.
         "set-max-listpack-value" => set_max_listpack_value: u64 = 64, Memory(0, I64), Live, Works;
         /// Members up to which a sorted set is a listpack.
-        "zset-max-listpack-entries" | "zset-max-ziplist-entries" => zset_max_listpack_entries: u64 = 128, Int(0, I64), Live, Inert(TYPES);
+        "zset-max-listpack-entries" | "zset-max-ziplist-entries" => zset_max_listpack_entries: u64 = 128, Int(0, I64), Live, Works;
         /// Bytes of a member up to which a sorted set is a listpack.
-        "zset-max-listpack-value" | "zset-max-ziplist-value" => zset_max_listpack_value: u64 = 64, Memory(0, I64), Live, Inert(TYPES);
+        "zset-max-listpack-value" | "zset-max-ziplist-value" => zset_max_listpack_value: u64 = 64, Memory(0, I64), Live, Works;
         /// Bytes up to which a hyperloglog is sparse.
         "hll-sparse-max-bytes" => hll_sparse_max_bytes: u64 = 3000, Memory(0, I64), Live, Works;
         /// Bytes of a stream's node; 0 for no bound.
-        "stream-node-max-bytes" => stream_node_max_bytes: u64 = 4096, Memory(0, I64), Live, Inert(TYPES);
+        "stream-node-max-bytes" => stream_node_max_bytes: u64 = 4096, Memory(0, I64), Live, Works;
         /// Entries of a stream's node; 0 for no bound.
-        "stream-node-max-entries" => stream_node_max_entries: u64 = 100, Int(0, I64), Live, Inert(TYPES);
+        "stream-node-max-entries" => stream_node_max_entries: u64 = 100, Int(0, I64), Live, Works;
         /// Checks the structure of values that RESTORE or a master sends.
         "sanitize-dump-payload" => sanitize_dump_payload: &'static str = "no", OneOf(&["no", "yes", "clients"]), Live,
             Inert("kring always checks");
@@ -329,21 +327,24 @@ knobs! {
         "busy-reply-threshold" | "lua-time-limit" => busy_reply_threshold: i64 = 5000, Int(0, I64), Live, Inert(SCRIPTS);
     }
     "Snapshots" {
-        /// Save points: seconds and changes.
-        "save" => save: SavePoints = SavePoints(vec![]), Any, Live, Pending;
-        /// Refuses writes after a failed save.
-        "stop-writes-on-bgsave-error" => stop_writes_on_bgsave_error: bool = true, Any, Live, Inert(PERSISTENCE);
+        /// Save points: a snapshot is written when so many seconds and changes have passed since the last.
+        "save" => save: SavePoints = SavePoints(vec![(3600, 1), (300, 100), (60, 10_000)]), Any, Live, Works;
+        /// Refuses writes after a failed save in the background, while there are save points.
+        "stop-writes-on-bgsave-error" => stop_writes_on_bgsave_error: bool = true, Any, Live, Works;
         /// Compresses strings in snapshots.
-        "rdbcompression" => rdbcompression: bool = true, Any, Live, Inert(PERSISTENCE);
-        /// Ends a snapshot with a checksum.
-        "rdbchecksum" => rdbchecksum: bool = true, Any, Boot, Inert(PERSISTENCE);
+        "rdbcompression" => rdbcompression: bool = true, Any, Live, Works;
+        /// Ends a snapshot with a checksum, and compares it when one is loaded.
+        "rdbchecksum" => rdbchecksum: bool = true, Any, Boot, Works;
         /// File of the snapshot.
         "dbfilename" => dbfilename: String = "dump.rdb".into(), FileName("dbfilename can't be a path, just a filename"),
-            Protected, Inert(PERSISTENCE);
+            Protected, Works;
+        /// Format of snapshots: 9 (read by Redis 5 and later), 10 (7.0), 11 (7.2), 12 (7.4); auto: 12 where fields of hashes expire, else 10.
+        "rdb-version" => rdb_version: &'static str = "auto", OneOf(&["auto", "9", "10", "11", "12"]), Live, Works;
         /// Deletes the files of a full synchronisation.
         "rdb-del-sync-files" => rdb_del_sync_files: bool = false, Any, Live, Inert(REPLICATION);
         /// Syncs a snapshot as it grows.
-        "rdb-save-incremental-fsync" => rdb_save_incremental_fsync: bool = true, Any, Live, Inert(PERSISTENCE);
+        "rdb-save-incremental-fsync" => rdb_save_incremental_fsync: bool = true, Any, Live,
+            Inert("snapshots are written around the page cache");
     }
     "Append-only file" {
         /// Logs every write.

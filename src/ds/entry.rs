@@ -464,6 +464,15 @@ impl<'a, V> Ref<'a, V> {
         Ref { entry, table: PhantomData }
     }
 
+    /// A handle that outlasts the loan of the table.
+    ///
+    /// # Safety
+    /// It is not used once the entry has left the table or its block may have moved.
+    #[inline]
+    pub(super) unsafe fn entry(&self) -> Entry {
+        self.entry
+    }
+
     #[inline]
     pub fn key(&self) -> &'a [u8] {
         self.entry.key()

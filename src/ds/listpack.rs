@@ -20,10 +20,10 @@
 
 use crate::base::number::parse_i64;
 
-const HEADER: usize = 6;
-const END: u8 = 0xFF;
+pub(super) const HEADER: usize = 6;
+pub(super) const END: u8 = 0xFF;
 /// The count when there are too many for its field.
-const UNCOUNTED: u16 = u16::MAX;
+pub(super) const UNCOUNTED: u16 = u16::MAX;
 /// Largest block, bytes: what its total can say, and Redis's own bound.
 pub const BYTES_MAX: usize = 1 << 30;
 
@@ -101,7 +101,7 @@ impl<'a> Element<'a> {
         data + back_len(data)
     }
 
-    fn encode(self, out: &mut [u8]) {
+    pub(super) fn encode(self, out: &mut [u8]) {
         let len = self.encoded_len();
         match self {
             Element::Int(n) => match len {
@@ -192,6 +192,52 @@ fn data_len(bytes: &[u8], at: usize) -> Option<usize> {
     })
 }
 
+/// The position behind the element at `at`.
+#[inline]
+pub(super) fn behind(block: &[u8], at: usize) -> usize {
+    let data = data_len(block, at).expect("positions are of entries");
+    at + data + back_len(data)
+}
+
+/// The position of the element that ends at `at`.
+#[inline]
+pub(super) fn before(block: &[u8], at: usize) -> Option<usize> {
+    if at <= HEADER {
+        return None;
+    }
+    let (data, back) = decode_back(block, at).expect("every entry ends with its length");
+    Some(at - back - data)
+}
+
+/// The element at a position of a block.
+#[inline]
+pub(super) fn element(b: &[u8], at: usize) -> Element<'_> {
+    let number = |n: usize| {
+        let mut wide = [0; 8];
+        wide[8 - n..].copy_from_slice(&b[at + 1..at + 1 + n]);
+        i64::from_le_bytes(wide) >> (64 - 8 * n)
+    };
+    match b[at] {
+        first @ 0..=0x7F => Element::Int(i64::from(first)),
+        first @ 0x80..=0xBF => Element::Str(&b[at + 1..][..usize::from(first & 0x3F)]),
+        first @ 0xC0..=0xDF => {
+            let bits = i64::from(first & 0x1F) << 8 | i64::from(b[at + 1]);
+            Element::Int(bits << 51 >> 51)
+        }
+        first @ 0xE0..=0xEF => {
+            let len = usize::from(first & 0x0F) << 8 | usize::from(b[at + 1]);
+            Element::Str(&b[at + 2..][..len])
+        }
+        0xF0 => {
+            let len = u32::from_le_bytes([b[at + 1], b[at + 2], b[at + 3], b[at + 4]]) as usize;
+            Element::Str(&b[at + 5..][..len])
+        }
+        first @ 0xF1..=0xF3 => Element::Int(number(usize::from(first - 0xF1) + 2)),
+        0xF4 => Element::Int(number(8)),
+        _ => unreachable!("positions are of entries"),
+    }
+}
+
 impl Default for Listpack {
     fn default() -> Self {
         Listpack::new()
@@ -247,6 +293,11 @@ impl Listpack {
         &self.0
     }
 
+    /// The block, to be kept in another form.
+    pub(super) fn into_bytes(self) -> Vec<u8> {
+        self.0.into_vec()
+    }
+
     /// Bytes of the block.
     pub fn bytes(&self) -> usize {
         self.0.len()
@@ -284,8 +335,7 @@ impl Listpack {
     /// The position behind the element at `at`: the next one's, or [`Listpack::end`].
     #[inline]
     pub fn behind(&self, at: usize) -> usize {
-        let data = data_len(&self.0, at).expect("positions are of entries");
-        at + data + back_len(data)
+        behind(&self.0, at)
     }
 
     /// The next element's position.
@@ -297,11 +347,7 @@ impl Listpack {
 
     /// The position of the element before the one at `at`, or before the end.
     pub fn before(&self, at: usize) -> Option<usize> {
-        if at <= HEADER {
-            return None;
-        }
-        let (data, back) = decode_back(&self.0, at).expect("every entry ends with its length");
-        Some(at - back - data)
+        before(&self.0, at)
     }
 
     /// The position of element `index`; negative counts from the end, -1 being the last.
@@ -330,31 +376,7 @@ impl Listpack {
     /// The element at a position.
     #[inline]
     pub fn get(&self, at: usize) -> Element<'_> {
-        let b = &self.0;
-        let number = |n: usize| {
-            let mut wide = [0; 8];
-            wide[8 - n..].copy_from_slice(&b[at + 1..at + 1 + n]);
-            i64::from_le_bytes(wide) >> (64 - 8 * n)
-        };
-        match b[at] {
-            first @ 0..=0x7F => Element::Int(i64::from(first)),
-            first @ 0x80..=0xBF => Element::Str(&b[at + 1..][..usize::from(first & 0x3F)]),
-            first @ 0xC0..=0xDF => {
-                let bits = i64::from(first & 0x1F) << 8 | i64::from(b[at + 1]);
-                Element::Int(bits << 51 >> 51)
-            }
-            first @ 0xE0..=0xEF => {
-                let len = usize::from(first & 0x0F) << 8 | usize::from(b[at + 1]);
-                Element::Str(&b[at + 2..][..len])
-            }
-            0xF0 => {
-                let len = u32::from_le_bytes([b[at + 1], b[at + 2], b[at + 3], b[at + 4]]) as usize;
-                Element::Str(&b[at + 5..][..len])
-            }
-            first @ 0xF1..=0xF3 => Element::Int(number(usize::from(first - 0xF1) + 2)),
-            0xF4 => Element::Int(number(8)),
-            _ => unreachable!("positions are of entries"),
-        }
+        element(&self.0, at)
     }
 
     /// All elements, first to last.

@@ -34,6 +34,7 @@
 //! | `walk` | SCAN, iteration, sampling |
 //! | `expire` | active expiry in slices |
 //! | `pick` | samples, a hand that goes round, lookups by hash: for eviction |
+//! | `cut` | the table of one instant, for snapshots |
 //!
 //! SAFETY contract of the folder: a table owns all its segments and entries alone. Handles to them ([`Seg`], `BucketRef`,
 //! [`Entry`]) are made from what the table holds and dropped before anything that could free or move their target; what
@@ -41,6 +42,7 @@
 
 mod access;
 mod bucket;
+mod cut;
 mod directory;
 mod expire;
 mod pick;
@@ -52,6 +54,7 @@ mod walk;
 
 pub use super::entry::Ref;
 pub use access::Mut;
+pub use cut::{Keeper, Kept};
 pub use pick::{ClockHand, STEPS_PER_ROUND};
 
 use super::entry::{Entry, Payload};
@@ -59,6 +62,7 @@ use super::heap::{Blocks, Heap};
 use ahash::RandomState;
 pub(super) use bucket::prefetch;
 use bucket::{Slot, fingerprint};
+use cut::Cut;
 use directory::Directory;
 use pool::Pool;
 use segment::{PROBES, Seg};
@@ -78,6 +82,12 @@ pub struct Table<V, B: Blocks = Heap> {
     /// Entries that hold a `V`.
     boxed: usize,
     segments: usize,
+    /// A cut under way.
+    cut: Option<Box<Cut<V>>>,
+    /// What buckets of this moment are marked with.
+    version: u8,
+    /// Cuts given up since the last that was walked through.
+    given_up: u8,
     values: PhantomData<V>,
 }
 
@@ -150,6 +160,9 @@ impl<V, B: Blocks> Table<V, B> {
             expires: 0,
             boxed: 0,
             segments: 0,
+            cut: None,
+            version: 0,
+            given_up: 0,
             values: PhantomData,
         }
     }
@@ -247,6 +260,9 @@ impl<V, B: Blocks> Table<V, B> {
     #[inline]
     pub fn get_mut(&mut self, hash: u64, key: &[u8]) -> Option<Mut<'_, V, B>> {
         let (at, entry) = self.find(hash, key)?;
+        if self.cut.is_some() {
+            self.keep_bucket(at.seg, at.bucket);
+        }
         Some(Mut::new(self, at, entry))
     }
 
@@ -266,6 +282,9 @@ impl<V, B: Blocks> Table<V, B> {
         }
         let at = loop {
             let seg = self.dir.lookup(hash);
+            if self.cut.is_some() {
+                self.keep_place(seg, hash);
+            }
             let slot = Slot::new(entry, seg.tag(hash));
             match seg.place(hash, fingerprint(hash), slot) {
                 Some((bucket, place)) => break Position { seg, bucket, place },
@@ -294,6 +313,9 @@ impl<V, B: Blocks> Table<V, B> {
         let Some((at, entry)) = self.find(hash, key) else {
             return (self.insert(hash, key, payload, expire), None, false);
         };
+        if self.cut.is_some() {
+            self.keep_bucket(at.seg, at.bucket);
+        }
         let mut found = Mut::new(self, at, entry);
         let old = found.replace(payload, expire);
         (found, old, true)

@@ -107,6 +107,11 @@ impl<'a> Args<'a> {
         Args { buf: self.buf, spans: &self.spans[..n.min(self.spans.len())] }
     }
 
+    /// The arguments from `i` on, before `end`.
+    pub fn range(self, i: usize, end: usize) -> Args<'a> {
+        Args { buf: self.buf, spans: &self.spans[i..end] }
+    }
+
     /// All of them in turn.
     pub fn iter(self) -> impl ExactSizeIterator<Item = &'a [u8]> + Clone {
         self.spans.iter().map(move |s| &self.buf[s.start as usize..s.end as usize])

@@ -1,5 +1,6 @@
 //! Replies. One writer speaks both protocols; large values travel beside the text, not through it.
 
+use crate::base::double::write_17g;
 use crate::base::number::I64_TEXT_MAX;
 use crate::resp::Error;
 use bytes::Bytes;
@@ -295,6 +296,31 @@ impl Out {
         }
     }
 
+    /// Makes an array of the `len` replies written since `mark`: for those that nobody could count before. None of them may
+    /// be shared.
+    pub fn array_since(&mut self, mark: Mark, len: usize) {
+        self.insert(mark, |out| out.array(len));
+    }
+
+    /// Makes a map of the `len` pairs written since `mark`, as [`Out::array_since`] does.
+    pub fn map_since(&mut self, mark: Mark, len: usize) {
+        self.insert(mark, |out| out.map(len));
+    }
+
+    /// Puts a bulk string before what was written since `mark`.
+    pub fn bulk_since(&mut self, mark: Mark, value: &[u8]) {
+        self.insert(mark, |out| out.bulk(value));
+    }
+
+    /// Writes, and moves what was written to `mark`.
+    fn insert(&mut self, mark: Mark, write: impl FnOnce(&mut Out)) {
+        assert!(self.parts.len() == mark.parts, "no shared value lies between");
+        let end = self.buf.len();
+        write(self);
+        let written = self.buf.len() - end;
+        self.buf[mark.buf..].rotate_right(written);
+    }
+
     /// A double by its text: a bulk string to RESP2.
     pub fn double_text(&mut self, text: &str) {
         match self.proto {
@@ -302,6 +328,20 @@ impl Out {
             Proto::Resp3 => {
                 self.buf.push(b',');
                 self.buf.extend_from_slice(text.as_bytes());
+                self.buf.extend_from_slice(b"\r\n");
+            }
+        }
+    }
+
+    /// A double, as Redis writes it: a bulk string to RESP2.
+    pub fn double(&mut self, value: f64) {
+        let mut text = Vec::new();
+        write_17g(&mut text, value);
+        match self.proto {
+            Proto::Resp2 => self.bulk(&text),
+            Proto::Resp3 => {
+                self.buf.push(b',');
+                self.buf.extend_from_slice(&text);
                 self.buf.extend_from_slice(b"\r\n");
             }
         }
@@ -364,6 +404,21 @@ mod tests {
         out.bulk_shared(&value);
         out.cut(mark);
         assert_eq!(text(&mut out), "+OK\r\n");
+    }
+
+    #[test]
+    fn what_is_counted_last_still_stands_first() {
+        let mut out = Out::with_buffer(Vec::new(), Proto::Resp3);
+        out.ok();
+        let outer = out.mark();
+        out.bulk(b"key");
+        let inner = out.mark();
+        (0..12).for_each(|n| out.int(n));
+        out.array_since(inner, 12);
+        out.map_since(outer, 1);
+        out.bulk_since(outer, b"first");
+        let numbers: String = (0..12).map(|n| format!(":{n}\r\n")).collect();
+        assert_eq!(text(&mut out), format!("+OK\r\n$5\r\nfirst\r\n%1\r\n$3\r\nkey\r\n*12\r\n{numbers}"));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use super::control::{Line, Message, PendingGarbage};
 use super::log::Log;
-use super::{cores, sockets};
+use super::{cores, dataset, sockets};
 use crate::base::heap::give_back_free_memory;
 use crate::base::{cpu, prng};
 use crate::cmd::ServerInfo;
@@ -18,22 +18,34 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Barrier, OnceLock};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How often the control plane reads the process's memory and CPU time.
 const LOOK: Duration = Duration::from_millis(100);
+const READY: &str = "Ready to accept connections";
 
 /// Why the server does not start, in one line that says what to do.
 #[derive(Debug)]
 pub enum BootError {
     Ring(ring::Error),
-    NoSuchCore { core: usize, usable: Vec<usize> },
+    NoSuchCore {
+        core: usize,
+        usable: Vec<usize>,
+    },
     Listen(String, std::io::Error),
     BadAddress(String),
     NoListener,
     Processor(&'static str),
-    Io { what: String, error: std::io::Error },
-    Shard { shard: usize, error: String },
+    Io {
+        what: String,
+        error: std::io::Error,
+    },
+    Shard {
+        shard: usize,
+        error: String,
+    },
+    /// The dataset could not be loaded.
+    Load(String),
 }
 
 impl fmt::Display for BootError {
@@ -64,6 +76,12 @@ impl fmt::Display for BootError {
             ),
             BootError::NoListener => write!(f, "nothing to listen on: set a port or a unixsocket"),
             BootError::Io { what, error } => write!(f, "{what}: {error}"),
+            BootError::Load(why) => {
+                write!(
+                    f,
+                    "cannot load the dataset from {why}; move the file away to start empty, or restore it"
+                )
+            }
             BootError::Shard { shard, error } => write!(f, "shard {shard} stopped: {error}"),
         }
     }
@@ -116,11 +134,13 @@ pub fn serve(loaded: Loaded) -> Result<(), BootError> {
     let process = start(Arc::new(config), info, path, cores, listeners, &main)?;
     let waiter = main.clone();
     spawn("kring-signal", move || {
-        if let Ok(signal) = signals.wait() {
-            let _ = waiter.send(Message::Signal(signal));
-        }
+        while let Ok(signal) = signals.wait()
+            && waiter.send(Message::Signal(signal)).is_ok()
+        {}
     })?;
-    log.notice("Ready to accept connections");
+    if !process.shared.saves.is_loading() {
+        log.notice(READY);
+    }
     let ended = wait_for_end(&process, &inbox, &log);
     process.stop.store(true, Ordering::Relaxed);
     process.bells.iter().for_each(Bell::ring);
@@ -143,6 +163,8 @@ struct Process {
     threads: Vec<JoinHandle<()>>,
     stop: Arc<AtomicBool>,
     unixsocket: String,
+    /// To shard 0.
+    first: (Bell, Sender<Notice>),
 }
 
 fn spawn(name: &str, f: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, BootError> {
@@ -199,9 +221,15 @@ fn start(
         bells.push(bell);
     }
     let storage = Plane::start().map_err(io("cannot start the storage thread"))?;
+    let (plane, to_shards) = (storage.clone(), lines.clone());
     let line = Line { main: main.clone(), garbage, pending, storage, config_file: path, shards: lines };
     let seed = prng::seeded(info.started_us as u64 ^ u64::from(info.pid) << 40);
     let shared = Arc::new(Shared::new(info, config.databases as usize, seed, Box::new(line)));
+    let snapshot = dataset::file(&config);
+    if snapshot.is_some() {
+        // Before any shard runs: no client is to see a dataset that is not there yet.
+        shared.saves.begin_load(shared.server.started_us / 1_000_000);
+    }
     let stop = Arc::new(AtomicBool::new(false));
     let sleepers: Arc<[AtomicBool]> = (0..shards).map(|_| AtomicBool::new(false)).collect();
     let rings = Arc::new((0..shards).map(|_| OnceLock::new()).collect::<Vec<_>>());
@@ -238,7 +266,11 @@ fn start(
         }
     }
     all_open.wait();
-    Ok(Process { shared, bells, threads, stop, unixsocket: config.unixsocket.clone() })
+    if let Some(path) = snapshot {
+        dataset::load(path, &config, &shared, &plane, &to_shards, main);
+    }
+    let first = to_shards[0].clone();
+    Ok(Process { shared, bells, threads, stop, unixsocket: config.unixsocket.clone(), first })
 }
 
 /// A shard's thread: pin, open the ring here (it belongs to this thread), wait for the others, run.
@@ -277,16 +309,42 @@ fn run_shard(plan: Plan, report: &Sender<Result<(), ring::Error>>) -> Result<(),
 
 /// Watches over the process until something ends it.
 fn wait_for_end(process: &Process, inbox: &Receiver<Message>, log: &Log) -> Result<(), BootError> {
+    let began = Instant::now();
+    let mut interrupted = false;
+    let mut said = Vec::new();
     loop {
         look_at_memory(&process.shared);
+        dataset::show_progress(&process.shared);
         match inbox.recv_timeout(LOOK) {
             Ok(Message::Signal(signal)) => {
-                log.warning(&format!("Received {signal}, shutting down"));
-                return Ok(());
+                log.warning(&format!("Received {signal}, scheduling shutdown"));
+                let interrupt = signal == Signal::SIGINT;
+                if interrupt && std::mem::replace(&mut interrupted, true) {
+                    log.warning("Received a second SIGINT: exiting now");
+                    std::process::exit(1);
+                }
+                let _ = process.first.1.send(Notice::Terminate { interrupt });
+                process.first.0.ring();
             }
             Ok(Message::Shutdown) => {
-                log.warning("User requested shutdown");
+                log.warning("Ready to exit");
                 return Ok(());
+            }
+            Ok(Message::Loaded(Ok(loaded))) => {
+                dataset::loaded(loaded, &process.shared, log, began);
+                log.notice(READY);
+            }
+            Ok(Message::Loaded(Err(why))) => {
+                log.warning(&format!("Cannot load the dataset from {why}"));
+                return Err(BootError::Load(why));
+            }
+            Ok(Message::Note { text, warns: true }) => log.warning(&text),
+            Ok(Message::Note { text, warns: false }) => log.notice(&text),
+            Ok(Message::Once(text)) => {
+                if !said.contains(&text) {
+                    log.warning(&text);
+                    said.push(text);
+                }
             }
             Ok(Message::Ended { shard, error }) => {
                 let error = error.unwrap_or_else(|| "unexpectedly".into());

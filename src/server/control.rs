@@ -3,12 +3,14 @@
 
 use crate::cmd::ShutdownMode;
 use crate::config::{Config, rewrite};
+use crate::persist::rdb::Batch;
 use crate::ring::Bell;
-use crate::shard::{Control, Notice, Pending};
-use crate::store::Garbage;
+use crate::shard::{Control, Delivery, LoadRequest, Notice, Pending, SaveRequest};
+use crate::storage::{Load, Loaded, Save, Saved};
+use crate::store::{Garbage, Route};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::mpsc::Sender;
+use std::sync::mpsc::{Sender, channel};
 
 /// What the main thread is told.
 pub(super) enum Message {
@@ -16,6 +18,12 @@ pub(super) enum Message {
     Shutdown,
     /// A signal that ends the process.
     Signal(nix::sys::signal::Signal),
+    /// The dataset is loaded, or cannot be.
+    Loaded(Result<Loaded, String>),
+    /// A line for the log, a warning or not.
+    Note { text: String, warns: bool },
+    /// A line for the log, unless it has been there.
+    Once(String),
     /// A shard's loop ended, with an error if it was not told to.
     Ended { shard: usize, error: Option<String> },
 }
@@ -78,7 +86,62 @@ impl Control for Line {
     }
 
     fn shutdown(&self, _mode: ShutdownMode) {
-        // Nothing is saved in this release, so every mode is the same.
+        // What the mode asked for is done.
         let _ = self.main.send(Message::Shutdown);
     }
+
+    fn save(&self, request: SaveRequest) {
+        let SaveRequest { path, head, sum, compress, inbox, saves } = request;
+        let (bell, letterbox) = self.shards[0].clone();
+        let main = self.main.clone();
+        let name = path.display().to_string();
+        let answer = move |done: Result<Saved, String>| {
+            if let Ok(Saved { direct: false, .. }) = done {
+                let text =
+                    format!("{name} is written through the page cache: its file system refuses O_DIRECT");
+                let _ = main.send(Message::Once(text));
+            }
+            let _ = letterbox.send(Notice::Saved(done.map(drop)));
+            bell.ring();
+        };
+        let progress = move |entries, _bytes| saves.note_save(entries);
+        let (progress, answer) = (Box::new(progress), Box::new(answer));
+        self.storage.save(Save { path, head, sum, compress, inbox, progress, answer });
+    }
+
+    fn load(&self, request: LoadRequest) {
+        let (bell, letterbox) = self.shards[0].clone();
+        let saves = request.saves.clone();
+        let answer = move |done: Result<Loaded, String>| {
+            let done = done.map(|loaded| saves.end_load(loaded.keys, loaded.expired, loaded.libraries));
+            let _ = letterbox.send(Notice::Reloaded(done));
+            bell.ring();
+        };
+        load(&self.storage, &self.shards, request, Box::new(answer));
+    }
+
+    fn note(&self, text: String, warns: bool) {
+        let _ = self.main.send(Message::Note { text, warns });
+    }
+}
+
+/// Has the storage plane read a snapshot and give it to the shards.
+pub(super) fn load(
+    storage: &crate::storage::Plane,
+    shards: &[(Bell, Sender<Notice>)],
+    request: LoadRequest,
+    answer: Box<dyn FnOnce(Result<Loaded, String>) + Send>,
+) {
+    let LoadRequest { path, check, databases, replace, saves } = request;
+    let route = Route::new(shards.len());
+    let (back, built) = channel();
+    let shards = shards.to_vec();
+    let deliver = move |shard: usize, batch: Batch| {
+        let (bell, letterbox) = &shards[shard];
+        let _ = letterbox.send(Notice::Deliver(Delivery { batch, replace, back: back.clone() }));
+        bell.ring();
+    };
+    let progress = move |done, total| saves.note_load(done, total);
+    let (deliver, progress) = (Box::new(deliver), Box::new(progress));
+    storage.load(Load { path, check, route, databases, deliver, built, progress, answer });
 }

@@ -3,9 +3,12 @@
 #![forbid(unsafe_code)]
 
 mod boot;
+mod check;
 mod control;
 mod cores;
+mod dataset;
 mod log;
 mod sockets;
 
 pub use boot::{BootError, serve};
+pub use check::check_rdb;

@@ -57,6 +57,8 @@ impl Core {
     /// Whether commands of this client may run as a run: nothing has to be looked at before or after each.
     pub(super) fn may_run_brief(&self, work: &Work<'_>) -> bool {
         self.pause.is_none()
+            && !self.is_halted
+            && self.gate.is_open()
             && work.session.reply == ReplyMode::On
             && self.tallies.watch_ns >= SHARED_WATCH_NS
             && !work.session.is_queueing()
@@ -79,6 +81,7 @@ impl Core {
             config: &self.config,
             registry: &shared.registry,
             server: &shared.server,
+            saves: &shared.saves,
             memory: MemoryNow::default(),
             shard: self.id,
         };
@@ -117,6 +120,9 @@ impl Core {
                 {
                     break;
                 }
+                if cx.keys.hand.is_crossed() {
+                    break;
+                }
             }
             // What does not fit is for `one`, which makes room. The first command has been looked at.
             if limit != 0
@@ -148,7 +154,7 @@ impl Core {
             if cx.out.take_errors() > 0 {
                 self.tallies.failed(Some(found.id), cx.out.error_since(mark).unwrap_or(b"ERR"));
             }
-            if stop.is_some() {
+            if stop.is_some() || cx.keys.hand.peek(s).is_observed() && cx.keys.hand.has_ready() {
                 break;
             }
         }
@@ -159,6 +165,9 @@ impl Core {
         *ticks = done;
         for &(id, n) in &kinds.kinds[..kinds.len] {
             self.tallies.ran(id, ns / (ran as u64).max(1), n);
+        }
+        if self.hand.has_ready() {
+            self.serve_ready(net);
         }
         if ns >= self.tallies.watch_ns {
             self.note_slow_run(work, batch, from..from + ran, ns);
@@ -239,6 +248,7 @@ impl Core {
             config: &self.config,
             registry: &shared.registry,
             server: &shared.server,
+            saves: &shared.saves,
             memory,
             shard: self.id,
         };

@@ -3,6 +3,7 @@
 //! An idle one costs its struct, its session and two addresses: no buffers (they come from the shard's pool when
 //! there is something to hold).
 
+use super::block::{Blocked, Early};
 use crate::cmd::{Report, Session};
 use crate::resp::{Out, Parser, Span};
 use crate::ring::net::{Chunk, ConnId};
@@ -32,6 +33,8 @@ pub(super) enum Waits {
     Pause,
     /// Its peer to read replies.
     Reader,
+    /// Keys, or time to pass.
+    Block,
 }
 
 /// Requests that have arrived and not run.
@@ -117,6 +120,10 @@ pub(super) struct Conn {
     pub waits: Waits,
     /// The reports that its next command asked for.
     pub reports: Option<Vec<Report>>,
+    /// What it waits for when it is blocked.
+    pub blocked: Option<Box<Blocked>>,
+    /// That it was served, before the job came home that says it waits.
+    pub early: Option<Box<Early>>,
     /// Close when all replies are out.
     pub closing: bool,
     /// The peer sends no more.
@@ -145,6 +152,8 @@ impl Conn {
             sending: 0,
             waits: Waits::Nothing,
             reports: None,
+            blocked: None,
+            early: None,
             closing: false,
             eof: false,
             closed: false,

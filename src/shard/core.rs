@@ -1,15 +1,19 @@
 //! The core of a shard: its state, and the calls by which its driver tells it what happened.
 
 use super::batch::Batch;
+use super::build::Delivery;
 use super::connections::{Conn, Input, Peer, Waits};
 use super::cron::Cron;
 use super::evict::Room;
+use super::gate::Gate;
 use super::heads::Heads;
 use super::mail::Chore;
 use super::orders::{Nap, Parked};
 use super::policy::Policy;
+use super::saves::Saver;
 use super::shared::Shared;
 use super::tallies::Tallies;
+use super::walk::Walk;
 use super::{Job, Letter};
 use crate::base::prng;
 use crate::base::time::Now;
@@ -17,7 +21,7 @@ use crate::cmd::{Order, PauseMode, Session};
 use crate::config::Config;
 use crate::ring::net::{Chunk, ConnId, World};
 use crate::store::Hand;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -65,6 +69,10 @@ pub struct Core {
     /// Connections that CLIENT PAUSE holds.
     pub(super) paused: Vec<ConnId>,
     pub(super) pause: Option<(i64, PauseMode)>,
+    /// When waits end, on the monotonic clock in microseconds.
+    pub(super) deadlines: BTreeSet<(u64, ConnId)>,
+    /// The session of commands that are run again after a wait.
+    pub(super) stand_in: Option<Box<Session>>,
     pub(super) outbox: Vec<(usize, Letter)>,
     /// Letters of this shard to itself, for its own turn.
     pub(super) own_mail: VecDeque<Letter>,
@@ -77,6 +85,16 @@ pub struct Core {
     /// The bound on memory.
     pub(super) room: Room,
     pub(super) active_expire: bool,
+    /// What keeps commands out in this turn.
+    pub(super) gate: Gate,
+    /// Entries of a snapshot to build.
+    pub(super) deliveries: VecDeque<Delivery>,
+    /// A snapshot's walk under way.
+    pub(super) walk: Option<Walk>,
+    /// Commands are held back while the server is shut down or reloaded.
+    pub(super) is_halted: bool,
+    /// Used by one shard only.
+    pub(super) saver: Saver,
     /// CONFIG RESETSTAT came: the store's counters start anew.
     pub(super) reset_tally: bool,
     pub(super) random: u64,
@@ -106,6 +124,8 @@ impl Core {
             dirty: Vec::new(),
             paused: Vec::new(),
             pause: None,
+            deadlines: BTreeSet::new(),
+            stand_in: None,
             outbox: Vec::new(),
             own_mail: VecDeque::new(),
             parked: HashMap::new(),
@@ -117,6 +137,11 @@ impl Core {
             room: Room::new(&config, shared.server.total_memory),
             config,
             active_expire: true,
+            gate: Gate::default(),
+            deliveries: VecDeque::new(),
+            walk: None,
+            is_halted: false,
+            saver: Saver::default(),
             reset_tally: false,
             random: prng::seeded(now.wall_us as u64 ^ (id as u64) << 32),
             last_placed: route.shards() - 1,
@@ -135,6 +160,7 @@ impl Core {
         self.now = now;
         self.room.now = now;
         self.access.clock = crate::store::access::lru_clock(now.secs());
+        self.look_at_gate();
         self.tallies.counters.turns += 1;
     }
 
@@ -256,6 +282,7 @@ impl Core {
             self.mail(net, letter);
         }
         self.serve_waiting(net);
+        self.build(net);
         for _ in 0..self.ready.len().min(READY_PER_TURN) {
             let Some(id) = self.ready.pop_front() else { break };
             let Some(conn) = self.conn(id) else { continue };
@@ -278,6 +305,8 @@ impl Core {
             || !self.outbox.is_empty()
             || self.cron.is_busy()
             || self.room.is_busy()
+            || !self.deliveries.is_empty()
+            || self.walk.as_ref().is_some_and(|walk| walk.next_us <= self.now.mono_us)
     }
 
     /// Whether nothing is under way here: no job, report, order, letter or reply.
@@ -285,6 +314,8 @@ impl Core {
         !self.is_busy()
             && !self.wants_store()
             && self.parked.is_empty()
+            && self.walk.is_none()
+            && !self.saver.is_busy()
             && self.hand.held() == 0
             && self.conns.iter().all(Option::is_none)
     }
@@ -365,6 +396,13 @@ impl Core {
                 self.post(from, Letter::Done { ticket });
             }
             Letter::Done { ticket } => self.done(net, ticket),
+            Letter::Save { from, ticket, order } => self.save_asked(net, (from, ticket), order),
+            Letter::Told { ticket, result } => self.told(net, ticket, result),
+            Letter::Walk { cut, line } => self.walk(cut, line),
+            Letter::Unwalk { cut } => self.unwalk(net, cut),
+            Letter::Halt { on } => self.set_halted(on),
+            Letter::Halted => self.halted(net),
+            Letter::Served { conn, wait, out, left } => self.served(net, conn, wait, *out, left),
             Letter::Chore(chore) => {
                 self.chores.push(chore);
                 self.serve_waiting(net);
@@ -408,6 +446,7 @@ impl Core {
         // A session that is away with a job is looked after when it comes home.
         let session = conn.session.take();
         self.drop_input(input);
+        self.close_blocked(id);
         if let Some(mut session) = session {
             self.forget_watches(&mut session);
         }
@@ -420,7 +459,8 @@ impl Core {
         if !(conn.closing || conn.eof) || conn.closed || conn.in_dirty || conn.in_ready || conn.owed() > 0 {
             return;
         }
-        if conn.closing || conn.waits == Waits::Nothing {
+        // Nobody waits for keys on behalf of a client that is gone.
+        if conn.closing || matches!(conn.waits, Waits::Nothing | Waits::Block) {
             self.close(net, id);
         }
     }
@@ -436,8 +476,9 @@ impl Core {
         let backlog = self.config.input_backlog as usize;
         let Some(conn) = self.conn(id) else { return };
         let unread = conn.unread();
-        // What waits for its turn only is a backlog, not one request that is too long.
-        let runs = conn.may_run() && !conn.in_ready;
+        // What waits for its turn only is a backlog, not one request that is too long. From who waits for keys it is read on, as
+        // Redis does: else nobody would notice that it is gone.
+        let runs = conn.may_run() && !conn.in_ready || conn.waits == Waits::Block;
         if runs && unread > query_limit {
             self.tallies.counters.query_buffer_closed += 1;
             return self.close(net, id);

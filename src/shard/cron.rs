@@ -60,7 +60,9 @@ impl Core {
     /// Runs what the clock calls for.
     pub(super) fn tick(&mut self, net: &mut dyn World) {
         self.end_pause();
+        self.end_waits(net);
         self.expire_slice(net);
+        self.walk_slice(net);
         self.keep_room(net);
         self.compact_slice(net);
         self.bound_clients(net);
@@ -72,6 +74,7 @@ impl Core {
         if std::mem::take(&mut self.cron.purge) {
             self.shared.control.purge();
         }
+        self.look_at_save_points(net);
         self.look_after_connections(net);
     }
 
@@ -82,6 +85,12 @@ impl Core {
             let left_us = (until_ms.saturating_sub(self.now.ms()).max(0) as u64).saturating_mul(1_000);
             next = next.min(self.now.mono_us.saturating_add(left_us));
         }
+        if let Some(walk) = &self.walk {
+            next = next.min(walk.next_us);
+        }
+        if let Some(&(at, _)) = self.deadlines.first() {
+            next = next.min(at);
+        }
         next.saturating_sub(self.now.mono_us)
     }
 
@@ -89,7 +98,7 @@ impl Core {
         if self.pause.is_some_and(|(until_ms, _)| until_ms <= self.now.ms()) {
             self.pause = None;
         }
-        if self.pause.is_none() && !self.paused.is_empty() {
+        if self.pause.is_none() && !self.is_halted && !self.paused.is_empty() {
             for id in std::mem::take(&mut self.paused) {
                 self.unpause_conn(id);
             }

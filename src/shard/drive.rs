@@ -1,6 +1,7 @@
 //! The life of a command: parse a batch, fetch its memory, take the stores, run, count.
 
 use super::batch::{Batch, End, Parsed, Place, Reading, Rules, place_of};
+use super::block::Blocked;
 use super::connections::Waits;
 use super::orders::Step;
 use super::{Core, Job};
@@ -30,6 +31,8 @@ pub(super) struct Work<'a> {
     pub partial: &'a mut Vec<Span>,
     /// Whether this is the connection's home, with what only it can do.
     pub home: bool,
+    /// Its home, and its name there.
+    pub client: (usize, ConnId),
     /// Reply bytes to gather before the peer has to read some.
     pub room: usize,
     /// The reports that the first command asked for.
@@ -56,6 +59,8 @@ pub(super) enum Stop {
     Order(Order),
     /// The last command gave several; they are carried out one after the other.
     Orders(VecDeque<Step>),
+    /// The last command waits for keys, or for time to pass.
+    Block(Box<Blocked>),
     /// CLIENT PAUSE holds the next command.
     Pause,
     /// The connection closes once its replies are out.
@@ -63,13 +68,18 @@ pub(super) enum Stop {
 }
 
 impl Stop {
+    /// Whether the command that stopped a batch has run.
+    fn is_behind(stop: &Option<Stop>) -> bool {
+        matches!(stop, None | Some(Stop::Order(_) | Stop::Orders(_) | Stop::Block(_) | Stop::Close))
+    }
+
     /// What an outcome stops for; `None`: go on.
     pub fn of(outcome: Outcome) -> Option<Stop> {
         match outcome {
             Outcome::Done => None,
             Outcome::Close => Some(Stop::Close),
             Outcome::Everywhere(order) => Some(Stop::Order(order)),
-            Outcome::Exec => unreachable!("`one` runs the queue"),
+            Outcome::Exec | Outcome::Block(_) => unreachable!("no brief command does so; `one` knows"),
         }
     }
 }
@@ -158,6 +168,7 @@ impl Core {
             parser,
             partial,
             home: true,
+            client: (self.id, id),
             room,
             reports,
         };
@@ -201,6 +212,7 @@ impl Core {
             Stop::Gather(parts) => self.gather(id, parts),
             Stop::Order(order) => self.give_order(id, order),
             Stop::Orders(steps) => self.give_orders(id, steps),
+            Stop::Block(blocked) => self.begin_wait(net, id, blocked),
             Stop::Mail(need) => self.mail_batch(id, need),
             Stop::Fetch(need) => self.fetch(id, need),
         }
@@ -312,6 +324,7 @@ impl Core {
                 Place::Shard(s)
                     if brief
                         && self.have_one(net, s as usize, command.found.ok())
+                        && !self.hand.is_crossed()
                         && self.fits(command, s as usize) =>
                 {
                     self.run_brief(net, work, batch, i, &mut ticks)
@@ -319,8 +332,7 @@ impl Core {
                 _ => {
                     let args = batch.args(i, work.input);
                     let stop = self.one(net, work, &batch.commands[i], args, &mut ticks);
-                    let done = matches!(stop, None | Some(Stop::Order(_) | Stop::Orders(_) | Stop::Close));
-                    (done as usize, stop)
+                    (Stop::is_behind(&stop) as usize, stop)
                 }
             };
             if ran > 0 {
@@ -349,7 +361,7 @@ impl Core {
     }
 
     /// Whether the stores of `place` are in hand, or could be taken.
-    fn have(&mut self, net: &mut dyn World, place: Where, found: Found) -> bool {
+    pub(super) fn have(&mut self, net: &mut dyn World, place: Where, found: Found) -> bool {
         let set = match place {
             Where::Anywhere => return true,
             Where::Shard(s) => return self.have_one(net, s, Some(found)),
@@ -364,14 +376,14 @@ impl Core {
     }
 
     /// What a command needs that its place alone does not tell.
-    fn needs(&self, session: &Session, found: Found, args: Args<'_>) -> Needs {
+    pub(super) fn needs(&self, session: &Session, found: Found, args: Args<'_>) -> Needs {
         match found.row.plan {
             Plan::Session(needs) => needs(session, args, self.shared.route),
             _ => Needs::at(place_of(found, args, self.shared.route)),
         }
     }
 
-    fn need(&self, place: Where) -> ShardSet {
+    pub(super) fn need(&self, place: Where) -> ShardSet {
         match place {
             Where::Anywhere => ShardSet::EMPTY,
             Where::Shard(s) => ShardSet::one(s),
@@ -401,11 +413,13 @@ impl Core {
             Ok(found) if command.fits && (self.admits(work.session) || found.row.is(flag::NO_AUTH)) => found,
             refused => return self.refuse(work, refused, args, mark),
         };
-        if let Some((_, mode)) = self.pause
-            && (mode == PauseMode::All
-                || flags_of(found, work.session) & (flag::WRITE | flag::MAY_REPLICATE) != 0)
-        {
+        if self.holds_back(found, work.session) {
             return Some(if work.home { Stop::Pause } else { Stop::Home });
+        }
+        if !self.gate.is_open()
+            && let Some(stop) = self.bar(work, found, flags_of(found, work.session), mark)
+        {
+            return stop;
         }
         if work.session.is_queueing() && !found.row.is(flag::UNQUEUED) {
             if !self.make_room(net) {
@@ -442,6 +456,11 @@ impl Core {
         if flags_of(found, work.session) & flag::DENYOOM != 0 && !self.make_room(net) {
             return self.refuse_oom(work, found, mark);
         }
+        if self.hand.is_crossed()
+            && let Some(stop) = self.cross(net, work, found, args)
+        {
+            return Some(stop);
+        }
         work.session.last_command = Some(found.id);
         let mut silenced_from = mark;
         let stop = match self.call(work, found, command.hash, args) {
@@ -454,16 +473,32 @@ impl Core {
                 }
                 stop
             }
+            Outcome::Block(block) => Some(self.block(work, found, args, *block)),
             outcome => Stop::of(outcome),
         };
+        if self.hand.has_ready() {
+            self.serve_ready(net);
+        }
         let done = net.ticks_ns();
         let ns = done.saturating_sub(*ticks);
         *ticks = done;
-        self.account(work, found, args, mark, ns);
+        // Who waits is counted when it is served, or given up.
+        if !matches!(stop, Some(Stop::Block(_))) {
+            self.account(work, found, args, mark, ns);
+        }
         if work.session.reply != ReplyMode::On {
             self.reply_mode(work, silenced_from);
         }
         stop
+    }
+
+    /// Whether CLIENT PAUSE, or the server's own halt, holds a command back.
+    #[inline]
+    fn holds_back(&self, found: Found, session: &Session) -> bool {
+        let Some((_, mode)) = self.pause else { return self.is_halted };
+        self.is_halted
+            || mode == PauseMode::All
+            || flags_of(found, session) & (flag::WRITE | flag::MAY_REPLICATE) != 0
     }
 
     /// Says why a command may not run, in Redis's order of refusals.
@@ -498,7 +533,7 @@ impl Core {
 }
 
 /// The flags of a command, for EXEC those of its queue too.
-fn flags_of(found: Found, session: &Session) -> u32 {
+pub(super) fn flags_of(found: Found, session: &Session) -> u32 {
     match (&found.row.plan, &session.transaction) {
         (Plan::Session(_), Some(transaction)) => found.row.flags | transaction.queue.flags,
         _ => found.row.flags,

@@ -16,7 +16,7 @@ impl Core {
             return;
         }
         // As in Redis, nothing expires by itself while clients are paused.
-        if !self.active_expire || self.pause.is_some() {
+        if !self.active_expire || self.pause.is_some() || self.is_halted {
             return self.cron.expire_done(self.now, 0, false, 1);
         }
         if !self.take(net, self.id) {
@@ -26,6 +26,11 @@ impl Core {
         self.reset_own_tally();
         let store = self.hand.store(self.id);
         let expired = store.expire_slice(self.now.ms(), SLICE_ENTRIES);
+        if store.has_ready() {
+            self.serve_ready(net);
+        }
+        let store = self.hand.store(self.id);
+        self.shared.saves.note_changes(self.id, store.dirty);
         self.tell_room();
         self.put_back(net);
         let took_ns = net.ticks_ns().saturating_sub(began);

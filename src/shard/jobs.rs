@@ -11,6 +11,7 @@ use super::connections::Waits;
 use super::drive::{Stop, Work};
 use super::evict::Room;
 use super::mail::Chore;
+use super::saves::WHOLE;
 use super::{Core, Job, Letter, Shared};
 use crate::metrics::Counters;
 use crate::resp::Parser;
@@ -189,6 +190,10 @@ impl Core {
                 Chore::Unwatch { watcher, keys } => {
                     keys.iter().for_each(|watched| store.unwatch(watched.db, &watched.key, &watcher));
                 }
+                Chore::Leave(wait) => {
+                    let here = |key: &&[u8]| self.shared.route.owner(key) == self.id;
+                    wait.keys().filter(here).for_each(|key| store.sweep_line(wait.waiter.db, key));
+                }
             }
         }
     }
@@ -211,6 +216,7 @@ impl Core {
             parser: Parser::default(),
             partial: &mut Vec::new(),
             home: false,
+            client: (job.home, job.conn),
             room: usize::MAX,
             reports: None,
         };
@@ -224,6 +230,9 @@ impl Core {
             return self.dispatch(job);
         }
         job.close = matches!(stop, Stop::Close);
+        if let Stop::Block(blocked) = stop {
+            job.blocked = Some(blocked);
+        }
         let home = job.home;
         self.post(home, Letter::Home(job));
     }
@@ -233,8 +242,12 @@ impl Core {
         let id = job.conn;
         let brings = !job.loans.is_empty();
         job.loans.drain(..).for_each(|store| self.hand.add(store));
+        if id == WHOLE {
+            return self.whole_in_hand(net);
+        }
         let Some(conn) = self.conn(id).filter(|conn| !conn.closed) else {
             self.forget_watches(&mut job.session);
+            job.blocked.iter().for_each(|blocked| self.give_up(blocked));
             return self.put_back(net);
         };
         conn.session = Some(job.session);
@@ -246,6 +259,13 @@ impl Core {
             Core::input_of(conn).push_front(&job.input);
         }
         conn.input.take_if(|input| input.len() == 0);
+        let (_, buf) = job.out.take(Vec::new());
+        self.recycle(buf);
+        if let Some(blocked) = job.blocked {
+            self.mark_dirty(id);
+            return self.begin_wait(net, id, blocked);
+        }
+        let Some(conn) = self.conn(id) else { return };
         if brings && conn.may_run() {
             self.run_input(net, id);
             self.check_input(net, id);
@@ -253,8 +273,6 @@ impl Core {
         self.put_back(net);
         self.mark_ready(id);
         self.mark_dirty(id);
-        let (_, buf) = job.out.take(Vec::new());
-        self.recycle(buf);
         self.close_if_done(net, id);
     }
 }

@@ -5,14 +5,16 @@
 
 use crate::cmd::transaction::Watched;
 use crate::cmd::{Order, Report, Session};
+use crate::persist::rdb::Line;
 use crate::resp::Out;
 use crate::ring::net::ConnId;
-use crate::store::{ShardSet, Store, Watcher};
+use crate::store::{ShardSet, Store, Wait, Watcher};
 use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use super::Peer;
+use super::block::Blocked;
 
 /// How many letters a queue holds before its sender keeps them back.
 const QUEUE_LEN: usize = 256;
@@ -33,6 +35,8 @@ pub struct Job {
     pub close: bool,
     /// It carries no commands, but brings the stores home.
     pub errand: bool,
+    /// Its last command waits.
+    pub blocked: Option<Box<Blocked>>,
 }
 
 impl Job {
@@ -45,7 +49,18 @@ impl Job {
         input: Vec<u8>,
         need: ShardSet,
     ) -> Job {
-        Job { home, conn, session, out, input, need, loans: Vec::new(), close: false, errand: false }
+        Job {
+            home,
+            conn,
+            session,
+            out,
+            input,
+            need,
+            loans: Vec::new(),
+            close: false,
+            errand: false,
+            blocked: None,
+        }
     }
 
     /// A job that brings stores home.
@@ -58,6 +73,8 @@ impl Job {
 pub enum Chore {
     /// A client that is gone, or has no more use for them, watches these keys no more.
     Unwatch { watcher: Arc<Watcher>, keys: Vec<Watched> },
+    /// This wait is over.
+    Leave(Arc<Wait>),
 }
 
 /// Something for another shard.
@@ -80,6 +97,20 @@ pub enum Letter {
     Done { ticket: u64 },
     /// Do this in the store of the shard that gets it.
     Chore(Chore),
+    /// To the shard that looks after snapshots: this order concerns one.
+    Save { from: usize, ticket: u64, order: Order },
+    /// What became of it: the reply, or the error.
+    Told { ticket: u64, result: Result<&'static str, String> },
+    /// A cut was made: walk your part and send it here.
+    Walk { cut: u64, line: Line },
+    /// The cut was given up.
+    Unwalk { cut: u64 },
+    /// Hold commands back, or go on.
+    Halt { on: bool },
+    /// To the shard that looks after snapshots: no command runs here any more.
+    Halted,
+    /// The reply to a command that waited; it still stands in the lines of the shards that are left.
+    Served { conn: ConnId, wait: Arc<Wait>, out: Box<Out>, left: ShardSet },
 }
 
 /// A shard's ends of all queues.

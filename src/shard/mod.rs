@@ -14,6 +14,8 @@
 #![forbid(unsafe_code)]
 
 mod batch;
+mod block;
+mod build;
 mod call;
 mod compact;
 mod connections;
@@ -24,6 +26,7 @@ mod evict;
 mod evict_clients;
 mod expire;
 mod flush;
+mod gate;
 mod heads;
 mod jobs;
 pub mod ledger;
@@ -31,12 +34,15 @@ pub mod mail;
 mod orders;
 pub mod policy;
 mod run;
+mod saves;
 mod shared;
 mod tallies;
 mod transact;
+mod walk;
 
+pub use build::Delivery;
 pub use connections::Peer;
 pub use core::Core;
 pub use mail::{Job, Letter, Mesh};
 pub use run::{Notice, Setup, run};
-pub use shared::{Control, MemoryBoard, Pending, Shared};
+pub use shared::{Control, LoadRequest, MemoryBoard, Pending, SaveRequest, Shared};

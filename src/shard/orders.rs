@@ -7,6 +7,7 @@
 //! Shard 0 puts orders in one sequence, so that two CONFIG SETs end alike everywhere. The connection is parked meanwhile.
 
 use super::connections::Waits;
+use super::saves::SAVER;
 use super::{Core, Letter};
 use crate::cmd::registry::Found;
 use crate::cmd::report::DbReport;
@@ -104,18 +105,27 @@ impl Core {
             self.shared.control.write_config(self.id, ticket, self.config.clone());
             return;
         }
+        if let Order::Save(_) | Order::Reload(_) | Order::Shutdown(_) = order {
+            return self.post(SAVER, Letter::Save { from: self.id, ticket, order });
+        }
         self.post(SEQUENCER, Letter::Sequence { from: self.id, ticket, order });
     }
 
     /// The configuration file was written, or could not be.
     pub fn config_written(&mut self, net: &mut dyn World, ticket: u64, result: Result<(), String>) {
+        let result = result.map(|()| "OK").map_err(|why| format!("ERR Rewriting config file: {why}"));
+        self.told(net, ticket, result);
+    }
+
+    /// An order that replies itself is carried out, or could not be.
+    pub(super) fn told(&mut self, net: &mut dyn World, ticket: u64, result: Result<&'static str, String>) {
         let Some(parked) = self.parked.remove(&ticket) else { return };
         if let Some(conn) = self.conn(parked.conn)
             && conn.session.as_ref().is_some_and(|s| s.reply == ReplyMode::On)
         {
             match result {
-                Ok(()) => conn.out.ok(),
-                Err(why) => conn.out.error_text(&format!("ERR Rewriting config file: {why}")),
+                Ok(reply) => conn.out.simple(reply),
+                Err(why) => conn.out.error_text(&why),
             }
         }
         self.carried_out(net, parked);
@@ -181,7 +191,7 @@ impl Core {
         self.carried_out(net, parked);
     }
 
-    fn unparked(&mut self, net: &mut dyn World, id: ConnId) {
+    pub(super) fn unparked(&mut self, net: &mut dyn World, id: ConnId) {
         self.mark_ready(id);
         self.mark_dirty(id);
         // What ran with the reports may have been all that was read: read on.
@@ -226,8 +236,9 @@ impl Core {
             Order::ActiveExpire(on) => self.active_expire = *on,
             Order::ReplId(id) => self.repl_id = id.as_str().into(),
             Order::Purge => self.shared.control.purge(),
-            Order::Shutdown(mode) if self.id == SEQUENCER => self.shared.control.shutdown(*mode),
-            Order::Shutdown(_) => {}
+            Order::Unblock { wait, error } => self.unblock(net, wait, *error),
+            // The shard that looks after snapshots carries these out.
+            Order::Save(_) | Order::Reload(_) | Order::Shutdown(_) => {}
         }
     }
 
@@ -280,11 +291,17 @@ impl Core {
                 let session = conn.session.as_ref().or(conn.shown.as_ref());
                 let watched = session.and_then(|s| s.transaction.as_ref()).map_or(0, |t| t.watched);
                 report.watching += (watched > 0) as usize;
+                report.blocked += (conn.waits == Waits::Block) as usize;
                 report.client_bytes += conn.memory();
                 report.largest_input = report.largest_input.max(conn.unread());
                 report.largest_output = report.largest_output.max(conn.owed());
             }
         }
+        if parts & Sections::WAITS != 0 {
+            let waits = self.conns.iter().flatten().filter_map(|conn| conn.blocked.as_deref());
+            report.waits = waits.map(|blocked| blocked.wait.clone()).collect();
+        }
+        report.timeouts = self.deadlines.len();
         self.tallies.report(parts, self.now, &mut report);
         report.repl_id = self.repl_id.clone();
         self.reset_own_tally();
@@ -298,6 +315,7 @@ impl Core {
         report.tally = store.tally;
         report.dirty = store.dirty;
         report.watched_keys = store.watched_keys();
+        (report.blocking_keys, report.blocking_keys_on_nokey) = store.blocking_keys();
         if parts & Sections::STORE != 0 {
             let now_ms = self.now.ms();
             report.dbs = (0..store.databases()).map(|i| db_report(store.db(i), now_ms)).collect();
@@ -316,7 +334,7 @@ impl Core {
                 out_capacity: conn.out.capacity(),
                 chunks: conn.chunks.len() + (conn.sending > 0) as usize,
                 chunk_bytes: conn.chunk_bytes + conn.sending,
-                blocked: false,
+                blocked: conn.waits == Waits::Block,
                 closing: conn.closing,
                 shard: self.id,
             })

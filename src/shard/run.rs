@@ -2,7 +2,7 @@
 //! replied, and enters the kernel once.
 
 use super::mail::Mesh;
-use super::{Core, Letter, Peer};
+use super::{Core, Delivery, Letter, Peer};
 use crate::ring::net::{Chunk, ConnId, Event, Net, World};
 use crate::ring::{Clock, Error, Pool, Ring, Wait, socket};
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -22,6 +22,14 @@ const SLEEP_MAX_US: u64 = 1_000_000;
 pub enum Notice {
     /// The configuration file was written, or why not.
     ConfigWritten { ticket: u64, result: Result<(), String> },
+    /// Entries of a snapshot for this shard.
+    Deliver(Delivery),
+    /// To shard 0: a snapshot was written, or why not.
+    Saved(Result<(), String>),
+    /// To shard 0: a snapshot was loaded again, or why not.
+    Reloaded(Result<(), String>),
+    /// To shard 0: a signal wants the process to end.
+    Terminate { interrupt: bool },
 }
 
 /// A shard ready to run.
@@ -137,10 +145,20 @@ fn handle(core: &mut Core, port: &mut Port, pool: &mut Pool, event: Event, notic
         Event::Accepted { fd, .. } => accepted(core, fd),
         Event::AcceptFailed { .. } => {}
         Event::Woken => {
-            while let Ok(Notice::ConfigWritten { ticket, result }) = notices.try_recv() {
-                core.config_written(port, ticket, result);
+            while let Ok(notice) = notices.try_recv() {
+                take_notice(core, port, notice);
             }
         }
+    }
+}
+
+fn take_notice(core: &mut Core, port: &mut Port, notice: Notice) {
+    match notice {
+        Notice::ConfigWritten { ticket, result } => core.config_written(port, ticket, result),
+        Notice::Deliver(delivery) => core.deliver(delivery),
+        Notice::Saved(result) => core.saved(port, result),
+        Notice::Reloaded(result) => core.reloaded(result),
+        Notice::Terminate { interrupt } => core.terminate(interrupt),
     }
 }
 

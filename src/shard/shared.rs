@@ -4,10 +4,13 @@ use super::ledger::Ledger;
 use crate::base::cell::Cell;
 use crate::base::time::Now;
 use crate::cmd::cx::MemoryNow;
+use crate::cmd::save::SaveBoard;
 use crate::cmd::{FAMILIES, Registry, ServerInfo, ShutdownMode};
 use crate::config::Config;
 use crate::ds::KeyHasher;
+use crate::persist::rdb::Inbox;
 use crate::store::{Garbage, Route, Store};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
@@ -25,6 +28,37 @@ pub trait Control: Send + Sync {
     fn purge(&self);
     /// Stop the process.
     fn shutdown(&self, mode: ShutdownMode);
+    /// Write a snapshot; the answer comes to shard 0 as [`super::Core::saved`].
+    fn save(&self, request: SaveRequest);
+    /// Read a snapshot: batches come to the shards as [`super::Core::deliver`], the answer to shard 0 as
+    /// [`super::Core::reloaded`].
+    fn load(&self, request: LoadRequest);
+    /// A line for the log, a warning or not.
+    fn note(&self, text: String, warns: bool);
+}
+
+/// A snapshot to write.
+pub struct SaveRequest {
+    pub path: PathBuf,
+    /// What the file begins with.
+    pub head: Vec<u8>,
+    /// Whether it ends with a checksum.
+    pub sum: bool,
+    pub compress: bool,
+    /// What the shards send.
+    pub inbox: Inbox,
+    pub saves: Arc<SaveBoard>,
+}
+
+/// A snapshot to read.
+pub struct LoadRequest {
+    pub path: PathBuf,
+    /// Whether its checksum is compared.
+    pub check: bool,
+    pub databases: u64,
+    /// Whether keys that are there are replaced.
+    pub replace: bool,
+    pub saves: Arc<SaveBoard>,
 }
 
 /// Garbage that is on its way to be freed.
@@ -47,7 +81,7 @@ pub struct MemoryBoard {
 }
 
 impl MemoryBoard {
-    fn read(&self) -> MemoryNow {
+    pub(super) fn read(&self) -> MemoryNow {
         let get = |cell: &AtomicU64| cell.load(Ordering::Relaxed);
         MemoryNow {
             rss: get(&self.rss),
@@ -77,12 +111,14 @@ pub struct Shared {
     pub memory: MemoryBoard,
     /// What stores and clients take, by shard.
     pub ledger: Ledger,
+    pub saves: Arc<SaveBoard>,
 }
 
 impl Shared {
     /// Shards of empty stores.
     pub fn new(server: ServerInfo, databases: usize, seed: u64, control: Box<dyn Control>) -> Shared {
         let shards = server.shards;
+        let saves = Arc::new(SaveBoard::new(shards, server.started_us / 1_000_000));
         Shared {
             cells: (0..shards).map(|s| Cell::new(Box::new(Store::new(s, databases, seed)))).collect(),
             route: Route::new(shards),
@@ -95,6 +131,7 @@ impl Shared {
             next_slow: AtomicU64::new(0),
             memory: MemoryBoard::default(),
             ledger: Ledger::new(shards),
+            saves,
         }
     }
 

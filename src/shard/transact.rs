@@ -103,7 +103,9 @@ impl Core {
             if work.session.reply == ReplyMode::Off || orders.silent {
                 work.out.cut(mark);
             }
-            if let Outcome::Everywhere(order) = outcome {
+            if let Outcome::Block(block) = outcome {
+                (block.at_once)(work.out);
+            } else if let Outcome::Everywhere(order) = outcome {
                 self.foresee(&order, work.reports.as_deref_mut().unwrap_or_default());
                 orders.silent |= matches!(&order, Order::Kill(ids) if ids.contains(&work.session.id));
                 orders.add(order, work.out);
@@ -177,6 +179,9 @@ impl Core {
             | Order::Sleep(_)
             | Order::ActiveExpire(_)
             | Order::Purge
+            | Order::Save(_)
+            | Order::Reload(_)
+            | Order::Unblock { .. }
             | Order::Shutdown(_) => {}
         }
     }
@@ -216,7 +221,7 @@ struct Orders {
 
 impl Orders {
     fn add(&mut self, order: Order, out: &mut Out) {
-        if let Order::WriteConfig = order {
+        if order.replies() {
             let before = std::mem::replace(out, Out::with_buffer(Vec::new(), out.proto()));
             self.put(before);
         }
@@ -225,7 +230,7 @@ impl Orders {
 
     /// Replies that are written belong to the latest order that replies itself.
     fn put(&mut self, replies: Out) {
-        let latest = self.steps.iter_mut().rev().find(|step| matches!(step.order, Order::WriteConfig));
+        let latest = self.steps.iter_mut().rev().find(|step| step.order.replies());
         match (&self.first, latest) {
             (Some(_), Some(step)) => step.rest = replies,
             _ => self.first = Some(replies),

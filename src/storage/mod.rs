@@ -1,9 +1,21 @@
-//! Layer 5: the storage plane, a glommio executor on a thread of its own. Shards never touch a file; who needs one asks
+//! Layer 5: the storage plane, glommio executors on threads of their own. Shards never touch a file; who needs one asks
 //! here, and hears when it is done.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`plane`] | the line to the threads |
+//! | [`save`], [`load`] | snapshots: from shards to a file, from a file to shards |
+//! | [`sink`] | a file that is written from beginning to end |
+//! | [`rewrite`] | a small file replaced as a whole |
 
 #![forbid(unsafe_code)]
 
+mod load;
 mod plane;
 mod rewrite;
+mod save;
+mod sink;
 
+pub use load::{Load, Loaded};
 pub use plane::{Answer, Edit, Plane};
+pub use save::{Save, Saved};

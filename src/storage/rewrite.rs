@@ -1,8 +1,9 @@
 //! Rewriting a small file as a whole.
 
 use super::Edit;
+use super::sink::sync_directory;
 use glommio::LocalExecutorBuilder;
-use glommio::io::{BufferedFile, Directory};
+use glommio::io::BufferedFile;
 use std::path::{Path, PathBuf};
 
 /// The file at `path` has the edited text afterwards, or the one it had.
@@ -39,10 +40,7 @@ async fn write(path: &Path, content: Vec<u8>) -> glommio::Result<(), ()> {
     file.fdatasync().await?;
     file.rename(path).await?;
     file.close().await?;
-    let parent = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let directory = Directory::open(parent).await?;
-    directory.sync().await?;
-    directory.close().await
+    sync_directory(path).await
 }
 
 #[cfg(test)]

@@ -64,6 +64,8 @@ pub struct Db {
     compacted: ClockHand,
     /// The queues of an `s3fifo` policy.
     fifo: Option<Box<Fifo>>,
+    /// The number that it had when the cut under way was made.
+    pub(super) cut_as: usize,
 }
 
 impl Db {
@@ -75,6 +77,7 @@ impl Db {
             field_expiry: FieldExpiry::new(seed),
             compacted: ClockHand::default(),
             fifo: None,
+            cut_as: 0,
         }
     }
 

@@ -75,6 +75,16 @@ impl ShardSet {
         self.bits.iter_mut().zip(other.bits).for_each(|(mine, theirs)| *mine |= theirs);
     }
 
+    /// Takes all shards of another set away.
+    pub fn remove(&mut self, other: &ShardSet) {
+        self.bits.iter_mut().zip(other.bits).for_each(|(mine, theirs)| *mine &= !theirs);
+    }
+
+    /// Whether all shards of another set are in it.
+    pub fn covers(&self, other: &ShardSet) -> bool {
+        self.bits.iter().zip(other.bits).all(|(mine, theirs)| theirs & !mine == 0)
+    }
+
     /// Whether a shard is in the set.
     pub fn contains(&self, shard: usize) -> bool {
         self.bits[shard / 64] & 1 << (shard % 64) != 0
@@ -149,6 +159,41 @@ impl Hand {
             self.last = self.stores.iter().position(Option::is_some).unwrap_or(0);
         }
         store
+    }
+
+    /// Whether a key is ready, in a store held, that somebody waits for.
+    #[inline]
+    pub fn has_ready(&self) -> bool {
+        match self.held {
+            0 => false,
+            1 => self.stores[self.last].as_ref().is_some_and(|store| store.has_ready()),
+            _ => self.iter().any(Store::has_ready),
+        }
+    }
+
+    /// The next ready key, its shard and its database.
+    pub fn next_ready(&mut self) -> Option<(usize, usize, Box<[u8]>)> {
+        self.iter_mut().find_map(|store| {
+            let (db, key) = store.next_ready()?;
+            Some((store.shard(), db, key))
+        })
+    }
+
+    /// Whether somebody waits, in a store held, who needs others beside it.
+    #[inline]
+    pub fn is_crossed(&self) -> bool {
+        match self.held {
+            0 => false,
+            1 => self.stores[self.last].as_ref().is_some_and(|store| store.is_crossed()),
+            _ => self.iter().any(Store::is_crossed),
+        }
+    }
+
+    /// The shards whose stores are held.
+    pub fn set(&self) -> ShardSet {
+        let mut set = ShardSet::EMPTY;
+        self.iter().for_each(|store| set.insert(store.shard()));
+        set
     }
 
     /// How many stores are held.

@@ -64,6 +64,11 @@ impl Keys<'_> {
         Keys { hand: self.hand, db, random: self.random, ahead: None, ..*self }
     }
 
+    /// Whether the store of a key is in hand: always, but for a command that waits on keys of several shards and is run again.
+    pub fn holds(&self, key: &[u8]) -> bool {
+        self.hand.has(self.hand.route().owner(key))
+    }
+
     /// The store of a key.
     #[inline]
     pub fn store_of(&mut self, key: &[u8]) -> &mut Store {
@@ -312,6 +317,15 @@ impl Keys<'_> {
         if fields > 0 && store.is_observed() {
             store.note_change(db, key);
         }
+    }
+
+    /// Adds content under a key that is absent; one that is there is replaced if `replace`. Whether it was put there.
+    pub fn add(&mut self, key: &[u8], content: Taken, replace: bool) -> bool {
+        let adds = replace || self.peek(key).is_none();
+        if adds {
+            self.place(key, content);
+        }
+        adds
     }
 
     /// Says that a command changed a key.

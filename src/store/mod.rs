@@ -12,18 +12,22 @@
 #![forbid(unsafe_code)]
 
 pub mod access;
+mod cut;
 mod db;
 mod edit;
 mod field_expiry;
 pub mod fifo;
 mod hand;
 mod keys;
+mod lines;
 #[expect(clippy::module_inception, reason = "it holds Store")]
 mod store;
 mod value;
 mod victims;
+mod wait;
 mod watch;
 
+pub use crate::ds::table::Kept;
 pub use db::{Db, Expired};
 pub use edit::{Edit, WrongType};
 pub use hand::{Hand, Route, ShardSet};
@@ -31,4 +35,5 @@ pub use keys::{Keys, Policy, Taken};
 pub use store::{Garbage, LAZY_FREE_FROM, Store, Tally};
 pub use value::{Collection, EMBSTR_MAX, Kind, RAW, Value, encoding, int_of, kind, string_of};
 pub use victims::{Judge, Rule};
+pub use wait::{Saved, Wait, Waiter, Wake};
 pub use watch::Watcher;

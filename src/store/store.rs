@@ -1,5 +1,7 @@
 //! One shard's data as a value, and what it leaves for the shard to carry away.
 
+use super::cut::Aside;
+use super::lines::Lines;
 use super::victims::Pool;
 use super::watch::Watches;
 use super::{Db, Expired, Value};
@@ -64,10 +66,13 @@ pub struct Store {
     pub tally: Tally,
     /// Writes since the start (`rdb_changes_since_last_save`).
     pub dirty: u64,
-    /// How many keys somebody watches: while it is 0, nobody has to hear of a change.
+    /// How many keys somebody watches or waits for: while it is 0, nobody has to hear of a change.
     observers: usize,
     pub(super) watches: Watches,
-    garbage: Vec<Garbage>,
+    pub(super) lines: Lines,
+    /// A cut under way.
+    pub(super) aside: Option<Aside>,
+    pub(super) garbage: Vec<Garbage>,
     /// The next keys to go when memory is short.
     pub(super) pool: Pool,
     /// The database that was changed last; the others weigh what `settled` says of them.
@@ -87,6 +92,8 @@ impl Store {
             dirty: 0,
             observers: 0,
             watches: Watches::default(),
+            aside: None,
+            lines: Lines::default(),
             garbage: Vec::new(),
             pool: Pool::default(),
             touched: 0,
@@ -131,13 +138,14 @@ impl Store {
     }
 
     pub(super) fn count_observers(&mut self) {
-        self.observers = self.watches.keys();
+        self.observers = self.watches.keys() + self.lines.keys();
     }
 
     /// Tells those who observe a key that it has changed, or is gone.
     #[inline(never)]
     pub(super) fn note_change(&mut self, db: usize, key: &[u8]) {
         self.tell_watchers(db, key);
+        self.mark_ready(db, key);
     }
 
     /// Exchanges two databases.
@@ -145,6 +153,8 @@ impl Store {
         if self.is_observed() && a != b {
             self.tell_of_swap(a, b, now_ms);
             self.tell_of_swap(b, a, now_ms);
+            self.mark_all_ready(a);
+            self.mark_all_ready(b);
         }
         self.dbs.swap(a, b);
         self.settle();
@@ -156,6 +166,7 @@ impl Store {
     pub fn flush(&mut self, db: usize) -> usize {
         if self.is_observed() {
             self.tell_of_flush(db);
+            self.mark_all_ready(db);
         }
         let old = std::mem::replace(&mut self.dbs[db], Db::new(self.seed));
         self.settle();
@@ -163,7 +174,7 @@ impl Store {
         if keys > 0 {
             self.dirty += keys as u64;
             let bytes = old.bytes();
-            self.discard(Garbage::Table { table: Box::new(old.into_table()), bytes });
+            self.set_aside(old.cut_as, old.into_table(), bytes);
         }
         keys
     }
@@ -195,18 +206,21 @@ impl Store {
 
     /// Bytes that the data takes: blocks, tables and large values, as allocated. Asks every database.
     pub fn bytes(&self) -> usize {
-        self.dbs.iter().map(Db::bytes).sum()
+        let aside = self.aside.as_ref().map_or(0, Aside::bytes);
+        self.dbs.iter().map(Db::bytes).sum::<usize>() + aside
     }
 
     /// The same in O(1), for each command that may not go over `maxmemory`.
     #[inline]
     pub fn weight(&self) -> usize {
-        self.settled + self.dbs[self.touched].bytes()
+        let aside = self.aside.as_ref().map_or(0, Aside::bytes);
+        self.settled + self.dbs[self.touched].bytes() + aside
     }
 
     /// Weighs every database anew.
     pub(super) fn settle(&mut self) {
-        self.settled = self.bytes() - self.dbs[self.touched].bytes();
+        let all: usize = self.dbs.iter().map(Db::bytes).sum();
+        self.settled = all - self.dbs[self.touched].bytes();
     }
 
     /// Moves entries of loose heaps together, going on by so many buckets; how many, `None` if no heap is loose.

@@ -4,7 +4,7 @@
 //! server   starts and ends a server process       differential/  the same commands to both, bytes compared
 //! client   a raw connection                       protocol, pipelines, sockets, limits, lifecycle, expiry, memory  one process
 //! reply    RESP2 and RESP3, raw bytes kept        order, atomic, clients  many clients, many shards
-//! rng      seeded choices                         transactions  MULTI and WATCH    public_client  the `redis` crate
+//! rng      seeded choices                         transactions, blocking                public_client  the `redis` crate
 //! ```
 //! Every test starts its own server on a port of its own in a directory of its own, and ends it when it is done or
 //! panics. Nothing sleeps to wait for something: a wait is a loop with a deadline (`wait_until`).
@@ -18,6 +18,7 @@ mod rng;
 mod server;
 
 mod atomic;
+mod blocking;
 mod clients;
 mod differential;
 mod expiry;
@@ -29,5 +30,7 @@ mod pipelines;
 mod protocol;
 mod public_client;
 mod reviewed;
+mod snapshots;
 mod sockets;
+mod stream_waits;
 mod transactions;

@@ -3,6 +3,7 @@
 //! Every request becomes an [`Op`] of the history. An op is *invoked* in the step in which its last byte reaches the core and
 //! *answered* in the step in which its reply is whole, so the checks in `check.rs` see the tightest interval there is.
 
+use crate::queues;
 use kring::ring::net::ConnId;
 use std::collections::VecDeque;
 use std::fmt;
@@ -30,6 +31,19 @@ pub enum What {
     Guarded(usize),
     /// GET of all accounts.
     Sum(u64),
+    /// Values put into queues, in this order.
+    Push(Vec<(usize, u64)>),
+    /// Values taken from one of several queues; `waits`: until there are some.
+    Pop {
+        from: Vec<usize>,
+        waits: bool,
+    },
+    /// A value taken from a queue and put into another.
+    Move {
+        from: usize,
+        to: usize,
+        waits: bool,
+    },
     /// CONFIG SET of a knob to a value that nobody else sets, and CONFIG GET of it.
     Tune {
         value: u64,
@@ -50,6 +64,15 @@ pub struct Op {
     pub answered: Option<u64>,
     /// The integer or the unique value of the reply; `None`: nil.
     pub number: Option<u64>,
+    /// What came out of which queue.
+    pub taken: Vec<(usize, u64)>,
+}
+
+impl Op {
+    /// Whether it may be without a reply for as long as it likes.
+    pub fn waits(&self) -> bool {
+        matches!(self.what, What::Pop { waits: true, .. } | What::Move { waits: true, .. })
+    }
 }
 
 impl fmt::Debug for Op {
@@ -119,6 +142,7 @@ impl Link {
             self.invoked = self.invoked.saturating_sub(1);
             ops[op].answered = Some(step);
             ops[op].number = check_reply(&ops[op], &reply);
+            ops[op].taken = queues::taken(&ops[op], &reply);
             self.check_guard(&ops[op]);
             replies.push(reply);
         }
@@ -139,8 +163,10 @@ impl Link {
     }
 
     /// The server has closed after all its replies: whether that was the right moment.
-    pub fn ended_well(&self) -> bool {
-        self.ended && self.waiting.is_empty() && self.got.is_empty()
+    pub fn ended_well(&self, ops: &[Op]) -> bool {
+        // Who says no more while it waits is not waited for.
+        let waits = self.waiting.front().is_some_and(|(op, _)| ops[*op].waits());
+        self.ended && (waits || self.waiting.is_empty()) && self.got.is_empty()
     }
 }
 
@@ -151,7 +177,11 @@ fn check_reply(op: &Op, reply: &[u8]) -> Option<u64> {
             assert!(reply == expected, "{op:?}\n  got {}\n  not {}", show(reply), show(expected));
             None
         }
-        What::Anything => None,
+        What::Anything | What::Pop { .. } | What::Move { .. } => None,
+        What::Push(_) => {
+            assert!(reply.starts_with(b":") || reply.starts_with(b"*"), "{op:?} got {}", show(reply));
+            None
+        }
         What::Count(_) => Some(number(op, reply)),
         What::Multiple(of) => {
             let n = number(op, reply);

@@ -21,7 +21,9 @@ mod check;
 mod client;
 mod net;
 mod plan;
+mod queues;
 mod rng;
+mod scribe;
 mod script;
 mod shard;
 mod thieves;
@@ -85,6 +87,13 @@ fn crowd(plan: Plan) -> World {
     let gets: Vec<&[&str]> = gets.iter().map(|words| &words[..]).collect();
     let finals: Vec<u64> = world.look(&gets).iter().map(|reply| number(reply)).collect();
     check::history(&world.ops, &finals, world.plan.topics.groups);
+    let queues: Vec<String> = (0..world.plan.topics.queues).map(|q| format!("q{q}")).collect();
+    let ranges: Vec<[&str; 4]> = queues.iter().map(|q| ["LRANGE", q, "0", "-1"]).collect();
+    let ranges: Vec<&[&str]> = ranges.iter().map(|words| &words[..]).collect();
+    let left: Vec<Vec<u64>> = world.values(&ranges);
+    if let Err(why) = queues::check(&world.ops, &left, world.plan.topics.fifo) {
+        panic!("queues: {why}");
+    }
     world
 }
 
@@ -95,16 +104,18 @@ fn number(shown: &str) -> u64 {
 
 #[test]
 fn a_crowd_sees_one_linear_history() {
-    let mut met = [0; 4];
+    let (mut met, mut files) = ([0; 4], 0);
     let fields = ["kring_hops", "kring_loans", "kring_borrows", "kring_borrow_misses"];
     seeds("crowd", RUNS, |seed| {
         let mut world = crowd(Plan::random(seed, false));
         for (sum, field) in met.iter_mut().zip(fields) {
             *sum += world.counter(field);
         }
+        files += world.scribe.files;
         (world.ops.len(), world.steps())
     });
-    println!("crowd met {fields:?} {met:?} times");
+    println!("crowd met {fields:?} {met:?} times, and wrote {files} snapshots");
+    assert!(env("KRING_SIM_SEED").is_some() || files > 20, "{files} snapshots");
     // A simulation in which nothing collides shows nothing.
     assert!(env("KRING_SIM_SEED").is_some() || met.iter().all(|n| *n > 1_000), "{met:?}");
 }

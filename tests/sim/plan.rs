@@ -3,7 +3,7 @@
 
 use crate::rng::Rng;
 use crate::script::{BULK_MAX, Topics};
-use kring::config::Config;
+use kring::config::{Config, SavePoints};
 
 /// The choices of one run.
 pub struct Plan {
@@ -40,6 +40,9 @@ impl Plan {
         let shards = rng.pick(&[1, 2, 2, 3, 3, 4, 5, 7, 8, 12, 16]);
         let frozen = rng.permille(400);
         let mut config = Config { databases: 3, protected_mode: false, ..Config::default() };
+        // What a failing disk does to writes is not for these checks.
+        config.stop_writes_on_bgsave_error = false;
+        config.save = SavePoints(if !frozen && rng.permille(300) { vec![(1, 1)] } else { vec![] });
         config.proto_max_bulk_len = BULK_MAX as u64;
         config.prefetch_depth = rng.between(1, 16);
         config.borrow = rng.permille(700);
@@ -54,11 +57,16 @@ impl Plan {
             names: rng.between(2, 5),
             accounts: rng.between(2, 6),
             transactions: rng.pick(&[0, 200, 500]),
+            queues: if sweeps { 0 } else { rng.pick(&[0, 0, 1, 2, 5]) },
+            fifo: rng.permille(500),
+            timed: !frozen,
             sweeps,
             pauses: if frozen { 0 } else { sometimes(&mut rng, 15) },
             kills: sometimes(&mut rng, 10),
             configs: sometimes(&mut rng, 30),
             reports: sometimes(&mut rng, 30),
+            // A walk waits by the clock.
+            saves: if frozen { 0 } else { sometimes(&mut rng, 20) },
         };
         Plan {
             seed,
@@ -84,6 +92,7 @@ impl Plan {
     pub fn quiet(seed: u64, shards: usize) -> Plan {
         let mut plan = Plan::random(seed, false);
         (plan.shards, plan.frozen, plan.ticks, plan.drops) = (shards, true, 0, 0);
+        (plan.config.save, plan.topics.saves) = (SavePoints(vec![]), 0);
         plan
     }
 }

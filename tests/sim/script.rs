@@ -2,6 +2,7 @@
 //!
 //! - *private* keys belong to one client, so a model gives every reply: program order, whatever shards the keys live on;
 //! - *counters*, *groups*, *names* and *accounts* are everybody's: see `check.rs`;
+//! - *queues* are lists that clients push to and wait for: see `queues.rs`;
 //! - a *sweeper* run has groups only, and FLUSHALL, FLUSHDB, SWAPDB and DBSIZE among them.
 
 use crate::client::What;
@@ -33,15 +34,20 @@ pub struct Topics {
     pub names: usize,
     /// Accounts that money moves between.
     pub accounts: usize,
+    /// Queues; whether all use them first in, first out; whether waits may time out.
+    pub queues: usize,
+    pub fifo: bool,
+    pub timed: bool,
     /// FLUSHALL and the like instead of private keys, counters and names.
     pub sweeps: bool,
     /// Per thousand of the requests that can be made in a transaction: are.
     pub transactions: usize,
-    /// Per thousand: CLIENT PAUSE, CLIENT KILL, CONFIG SET, and reports.
+    /// Per thousand: CLIENT PAUSE, CLIENT KILL, CONFIG SET, reports, and snapshots.
     pub pauses: usize,
     pub kills: usize,
     pub configs: usize,
     pub reports: usize,
+    pub saves: usize,
 }
 
 /// A request.
@@ -108,12 +114,18 @@ impl Author {
     /// The next requests: one, or two when the first selects a database for the second.
     pub fn next(&mut self, rng: &mut Rng, topics: &Topics) -> Vec<Request> {
         let mut requests = Vec::new();
-        let rare = [topics.pauses, topics.kills, topics.configs, topics.reports];
+        let rare = [topics.pauses, topics.kills, topics.configs, topics.reports, topics.saves];
         if rng.permille(rare.iter().sum()) {
             requests.push(self.rare(rng, topics));
         } else if topics.sweeps {
             self.sweeper(rng, topics, &mut requests);
         } else {
+            let at = rng.below(10);
+            if topics.queues > 0 && at < 4 {
+                self.select(0, &mut requests);
+                self.queue(rng, topics, &mut requests);
+                return requests;
+            }
             match rng.below(10) {
                 0 => requests.push(self.connection(rng)),
                 1..=4 if rng.permille(topics.transactions) => self.private_transaction(rng, &mut requests),
@@ -124,7 +136,7 @@ impl Author {
         requests
     }
 
-    fn unique(&mut self) -> u64 {
+    pub fn unique(&mut self) -> u64 {
         self.serial += 1;
         (self.client as u64 + 1) << 32 | self.serial
     }
@@ -389,7 +401,7 @@ impl Author {
     }
 
     fn rare(&mut self, rng: &mut Rng, topics: &Topics) -> Request {
-        let at = rng.below(topics.pauses + topics.kills + topics.configs + topics.reports);
+        let at = rng.below(topics.pauses + topics.kills + topics.configs + topics.reports + topics.saves);
         let number = |n: usize| n.to_string();
         if at < topics.pauses {
             let mode = rng.pick(&["ALL", "WRITE"]);
@@ -418,7 +430,15 @@ impl Author {
                 _ => Request::new(&["CONFIG", "REWRITE"], false, What::Anything),
             };
         }
-        match rng.below(4) {
+        if at < topics.pauses + topics.kills + topics.configs + topics.saves {
+            return Request::new(&[rng.pick(&["BGSAVE", "BGSAVE", "SAVE"])], false, What::Anything);
+        }
+        match rng.below(5) {
+            4 => {
+                let victim = number(rng.between(1, 20));
+                let how = rng.pick(&["TIMEOUT", "ERROR"]);
+                Request::new(&["CLIENT", "UNBLOCK", &victim, how], false, What::Anything)
+            }
             0 => Request::new(&["CLIENT", "LIST"], false, What::Anything),
             1 => Request::new(&["INFO"], false, What::Anything),
             2 => Request::new(&["SLOWLOG", "GET"], false, What::Anything),
@@ -449,7 +469,7 @@ fn queued() -> What {
 }
 
 /// These requests between MULTI and EXEC.
-fn transaction(inner: impl IntoIterator<Item = Request>, exec: What, requests: &mut Vec<Request>) {
+pub fn transaction(inner: impl IntoIterator<Item = Request>, exec: What, requests: &mut Vec<Request>) {
     requests.push(Request::new(&["MULTI"], false, ok()));
     requests.extend(inner.into_iter().map(|request| Request { what: queued(), ..request }));
     requests.push(Request::new(&["EXEC"], false, exec));
@@ -529,6 +549,12 @@ const ZOO: &[&str] = &[
     "SET K V",
     "SET K V",
     "MGET K K",
+    "RPUSH l:K V V",
+    "LPOP l:K",
+    "LMOVE l:K l:K LEFT RIGHT",
+    "LRANGE l:K 0 -1",
+    "RENAME l:K l:K",
+    "LPUSH K V",
     "MULTI",
     "MULTI",
     "EXEC",
@@ -544,6 +570,7 @@ const ZOO_KEYS: usize = 12;
 pub fn zoo(rng: &mut Rng, count: usize) -> Vec<Vec<String>> {
     let word = |rng: &mut Rng, word: &str| match word {
         "K" => format!("key:{}", rng.below(ZOO_KEYS)),
+        "l:K" => format!("list:{}", rng.below(ZOO_KEYS / 3)),
         "N" => rng.below(60).to_string(),
         "V" if rng.permille(10) => "large".repeat(LARGE / 5),
         "V" => format!("value {}", rng.below(1_000)),

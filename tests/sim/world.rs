@@ -13,6 +13,7 @@ use crate::client::{Link, Op, What, show};
 use crate::net::Board;
 use crate::plan::Plan;
 use crate::rng::Rng;
+use crate::scribe::Scribe;
 use crate::script::{self, Author, Request};
 use crate::shard::{Happened, Shard};
 use crate::thieves::Thieves;
@@ -20,7 +21,7 @@ use kring::base::time::Now;
 use kring::cmd::{ServerInfo, ShutdownMode};
 use kring::config::Config;
 use kring::ring::net::ConnId;
-use kring::shard::{Control, Letter, Peer, Shared};
+use kring::shard::{Control, Letter, LoadRequest, Peer, SaveRequest, Shared};
 use kring::store::Garbage;
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -28,6 +29,8 @@ use std::sync::{Arc, Mutex};
 
 /// Steps without any reply or close after which a run is stuck.
 const STALL_STEPS: u64 = 400_000;
+/// Per thousand steps of a client that waits for a queue: it says that it asks nothing more.
+const PATIENCE: usize = 20;
 /// Steps between two looks at whether all is quiet.
 const LOOK_EVERY: u64 = 32;
 /// Seconds since 1970 when a simulation begins.
@@ -36,6 +39,7 @@ const EPOCH_SECS: i64 = 1_700_000_000;
 /// The control plane: it frees at once, and writes configurations that nobody reads.
 struct Desk {
     written: Arc<Mutex<VecDeque<(usize, u64)>>>,
+    saves: Arc<Mutex<VecDeque<SaveRequest>>>,
 }
 
 impl Control for Desk {
@@ -50,6 +54,14 @@ impl Control for Desk {
     fn purge(&self) {}
 
     fn shutdown(&self, _mode: ShutdownMode) {}
+
+    fn save(&self, request: SaveRequest) {
+        self.saves.lock().expect("one thread").push_back(request);
+    }
+
+    fn load(&self, _request: LoadRequest) {}
+
+    fn note(&self, _text: String, _warns: bool) {}
 }
 
 /// A client and its connection.
@@ -78,6 +90,7 @@ pub struct World {
     progress: u64,
     now: Now,
     written: Arc<Mutex<VecDeque<(usize, u64)>>>,
+    pub scribe: Scribe,
 }
 
 impl World {
@@ -85,7 +98,8 @@ impl World {
     pub fn new(plan: Plan) -> World {
         let n = plan.shards;
         let written = Arc::new(Mutex::new(VecDeque::new()));
-        let desk = Box::new(Desk { written: written.clone() });
+        let saves = Arc::new(Mutex::new(VecDeque::new()));
+        let desk = Box::new(Desk { written: written.clone(), saves: saves.clone() });
         let info = ServerInfo {
             shards: n,
             clients: 20_000,
@@ -115,6 +129,7 @@ impl World {
             progress: 0,
             now,
             written,
+            scribe: Scribe::new(saves),
         }
     }
 
@@ -192,6 +207,12 @@ impl World {
         }
         self.board.open.set(self.clients.iter().any(|c| c.link.is_some()));
         self.board.moment();
+        if self.rng.permille(100) {
+            self.scribe.work(&mut self.rng, &self.plan.topics);
+        }
+        if self.plan.topics.queues > 0 && self.step.is_multiple_of(LOOK_EVERY) {
+            self.look_at_lines();
+        }
         if !self.clients.is_empty() && self.rng.below(100) < self.plan.client_share {
             let client = self.rng.below(self.clients.len());
             return self.client_step(client);
@@ -204,6 +225,19 @@ impl World {
         let us = if self.rng.permille(50) { 120_000 } else { self.rng.between(1, 2_000) };
         self.now.wall_us += us as i64;
         self.now.mono_us += us as u64;
+    }
+
+    /// Nobody waits for a key that is there, whenever nobody is at the store.
+    fn look_at_lines(&mut self) {
+        let now_ms = self.now.ms();
+        for (s, cell) in self.shared.cells.iter().enumerate() {
+            let Some(store) = cell.take() else { continue };
+            let overlooked = store.overlooked(now_ms);
+            if cell.put(store) {
+                self.board.wake(s);
+            }
+            assert!(overlooked.is_none(), "somebody waits for what is there: {overlooked:?} of store {s}");
+        }
     }
 
     fn thefts(&self) -> usize {
@@ -223,6 +257,11 @@ impl World {
         }
         if self.rng.permille(self.plan.drops) {
             return self.vanish(at);
+        }
+        // Who waits for long may lose patience.
+        let waits = link.waiting.front().is_some_and(|(op, _)| self.ops[*op].waits());
+        if waits && !link.ended && self.rng.permille(PATIENCE) {
+            return self.half_close(at);
         }
         if link.ended || link.waiting.len() >= self.plan.depth {
             return;
@@ -269,6 +308,7 @@ impl World {
             invoked: None,
             answered: None,
             number: None,
+            taken: vec![],
         });
         if let Some(socket) = self.shards[link.shard].net.socket(link.id) {
             socket.up.extend_from_slice(&bytes);
@@ -284,7 +324,9 @@ impl World {
     }
 
     fn say_goodbye(&mut self, at: usize) {
-        let Some(last) = script::goodbye(&mut self.rng) else { return self.half_close(at) };
+        // Behind a request that waits a QUIT is never read.
+        let last = if self.plan.topics.queues == 0 { script::goodbye(&mut self.rng) } else { None };
+        let Some(last) = last else { return self.half_close(at) };
         self.write(at, last);
         if let Some(link) = &mut self.clients[at].link {
             link.ended = true;
@@ -311,9 +353,10 @@ impl World {
         let senders: Vec<usize> = (0..n).filter(|from| !self.mail[from * n + at].is_empty()).collect();
         let letter = (!senders.is_empty()).then(|| self.rng.pick(&senders) * n + at);
         let written = self.written.lock().expect("one thread").front().is_some_and(|w| w.0 == at);
+        let saved = at == 0 && !self.scribe.answers.is_empty();
         let cell = &self.shared.cells[at];
         let shard = &mut self.shards[at];
-        let happened = shard.step(&mut self.rng, self.now, letter.is_some(), written, cell);
+        let happened = shard.step(&mut self.rng, self.now, letter.is_some(), written || saved, cell);
         match happened {
             Happened::Nothing => {}
             Happened::ReadsMail => {
@@ -321,6 +364,10 @@ impl World {
                 shard.core.mail(&mut shard.net, letter.expect("checked above"));
             }
             Happened::ReadsNotice => {
+                if saved && let Some(result) = self.scribe.answers.pop_front() {
+                    shard.core.saved(&mut shard.net, result);
+                    return self.post(at);
+                }
                 let notice = self.written.lock().expect("one thread").pop_front();
                 let (_, ticket) = notice.expect("checked above");
                 shard.core.config_written(&mut shard.net, ticket, Ok(()));
@@ -352,7 +399,7 @@ impl World {
         self.progress = self.step;
         let Some(link) = link_of(&mut self.clients, client, shard, conn) else { return };
         let may_be_killed = self.plan.topics.kills > 0;
-        if !link.ended_well() && !may_be_killed {
+        if !link.ended_well(&self.ops) && !may_be_killed {
             let owed: Vec<&Op> = link.waiting.iter().map(|(op, _)| &self.ops[*op]).collect();
             panic!("client {client} was cut off; it is owed {owed:#?}");
         }
@@ -375,6 +422,16 @@ impl World {
         let text = String::from_utf8_lossy(&raw);
         let value = |line: &str| line.strip_prefix(field)?.strip_prefix(':')?.parse().ok();
         text.lines().find_map(value).unwrap_or_else(|| panic!("INFO lacks {field}"))
+    }
+
+    /// The numbers in the reply to each of these requests.
+    pub fn values(&mut self, requests: &[&[&str]]) -> Vec<Vec<u64>> {
+        let requests = requests.iter().map(|words| Request::new(words, false, What::Anything)).collect();
+        let numbers = |raw: Vec<u8>| {
+            let text = String::from_utf8_lossy(&raw).into_owned();
+            text.split("\r\n").filter_map(|line| line.parse().ok()).collect()
+        };
+        self.ask(requests).into_iter().map(numbers).collect()
     }
 
     /// The reply to each of these requests, as text; for looking at the end of a run.

@@ -4,7 +4,7 @@ use super::family::BASE;
 use crate::base::number::parse_i64;
 use crate::cmd::row::flag;
 use crate::cmd::unknown::unknown_or_arity;
-use crate::cmd::{Command, Cx, Done, Order, Outcome, PauseMode, Plan};
+use crate::cmd::{Command, Cx, Done, Order, Outcome, PauseMode, Plan, Sections};
 use crate::resp::{Args, Error};
 
 pub(super) const PAUSE: Command = Command {
@@ -38,6 +38,7 @@ pub(super) const UNBLOCK: Command = Command {
     full_name: "client|unblock",
     arity: -3,
     flags: BASE.flags | flag::ADMIN,
+    plan: Plan::Gather(Sections::WAITS),
     run: client_unblock,
     summary: "Ends the wait of a client that a blocking command holds.",
     since: "5.0.0",
@@ -82,10 +83,17 @@ fn client_unblock(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
     if args.len() == 4 && !args.is(3, "timeout") && !args.is(3, "error") {
         return Err(Error::text_of("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR"));
     }
-    parse_i64(args.at(2)).ok_or(Error::NotInteger)?;
-    // No command of this release blocks, so nobody waits.
-    cx.out.int(0);
-    Ok(Outcome::Done)
+    let id = parse_i64(args.at(2)).ok_or(Error::NotInteger)?;
+    let mut waits = cx.reports.iter().flat_map(|report| &report.waits);
+    // It may have been served since its shard reported: who claims it ends it.
+    let Some(wait) = waits.find(|wait| wait.waiter.id as i64 == id && wait.claim()) else {
+        cx.out.int(0);
+        return Ok(Outcome::Done);
+    };
+    wait.end();
+    cx.out.int(1);
+    let error = args.len() == 4 && args.is(3, "error");
+    Ok(Outcome::Everywhere(Order::Unblock { wait: wait.clone(), error }))
 }
 
 #[cfg(test)]

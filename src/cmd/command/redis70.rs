@@ -14,6 +14,12 @@ const NEWER: &[(&str, &str)] = &[
     ("lcs", "syntax"),         // the name of MINMATCHLEN's argument
     ("pfmerge", "syntax"),     // sources may be left out
     ("hscan", "syntax"),       // NOVALUES
+    ("zrank", "arity"),        // WITHSCORE
+    ("zrank", "syntax"),
+    ("zrevrank", "arity"),
+    ("zrevrank", "syntax"),
+    ("wait", "flags"), // blocking, and scripts may call it
+    ("wait", "categories"),
 ];
 
 fn named(bits: u32, table: &[(u32, &str)], prefix: &str) -> String {

@@ -28,3 +28,5 @@ mod tests;
 mod times;
 pub mod ttl;
 pub mod with_expiry;
+
+pub(super) use lookup::{Asked, ask, text};

@@ -95,6 +95,10 @@ fn flushall(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
             store.flush(db);
         }
     }
+    if !cx.env.config.save.0.is_empty() {
+        // As in Redis, the file is not to bring back what was removed.
+        cx.env.saves.want();
+    }
     cx.out.ok();
     Ok(Outcome::Done)
 }

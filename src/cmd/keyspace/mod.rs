@@ -19,3 +19,4 @@ pub mod object;
 pub mod serialization;
 pub mod sort;
 pub mod transfer;
+pub mod wait;

@@ -4,6 +4,7 @@
 //! ([`List::make_room`](crate::ds::list::List::make_room)), by the lengths of the texts as they were sent; after elements went a
 //! quicklist may become a listpack again ([`List::shrink`](crate::ds::list::List::shrink)).
 
+pub mod blocking;
 pub mod change;
 mod element;
 pub mod pop;

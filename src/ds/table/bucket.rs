@@ -34,6 +34,7 @@ pub struct Bucket {
 
 const _: () = assert!(size_of::<Bucket>() == 128);
 const _: () = assert!(size_of::<Slot>() == 8);
+const _: () = assert!(std::mem::offset_of!(Bucket, version) == 15);
 
 /// An entry's address with hash bits and the TTL flag around it.
 #[derive(Clone, Copy)]
@@ -114,9 +115,11 @@ impl BucketRef {
     ///
     /// # Safety
     /// `bucket` is valid for writes and aligned.
-    pub unsafe fn init(bucket: *mut Bucket) {
+    pub unsafe fn init(bucket: *mut Bucket, version: u8) {
+        let mut line = [0; 16];
+        line[15] = version;
         // SAFETY: the caller's promise. Slots of free places are never read, so they stay as they are.
-        unsafe { bucket.cast::<[u8; 16]>().write([0; 16]) };
+        unsafe { bucket.cast::<[u8; 16]>().write(line) };
     }
 
     /// The places whose fingerprint is `fp`; 0 gives the free ones.
@@ -201,10 +204,17 @@ impl BucketRef {
     }
 
     /// The snapshot version that the bucket was last written under.
-    #[cfg(test)]
+    #[inline]
     pub fn version(self) -> u8 {
         // SAFETY: the bucket is live.
         unsafe { (*self.0).version }
+    }
+
+    /// Marks the bucket as written under this version.
+    #[inline]
+    pub fn set_version(self, version: u8) {
+        // SAFETY: the bucket is live.
+        unsafe { (*self.0).version = version }
     }
 
     /// Fetches both lines.
@@ -276,10 +286,10 @@ mod tests {
         let mut bucket = std::mem::MaybeUninit::<Bucket>::uninit();
         // SAFETY: the memory is ours.
         let b = unsafe {
-            BucketRef::init(bucket.as_mut_ptr());
+            BucketRef::init(bucket.as_mut_ptr(), 3);
             BucketRef::from_raw(bucket.as_mut_ptr())
         };
         assert_eq!((b.occupied().count(), b.free_places().count()), (0, PLACES));
-        assert_eq!((b.overflow(), b.version()), (0, 0));
+        assert_eq!((b.overflow(), b.version()), (0, 3));
     }
 }

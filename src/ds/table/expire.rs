@@ -104,6 +104,9 @@ impl<V, B: Blocks> Table<V, B> {
     }
 
     fn expire_entry(&mut self, at: Position, f: &mut dyn FnMut(&[u8], Owned<V>)) {
+        if self.cut.is_some() {
+            self.keep_bucket(at.seg, at.bucket);
+        }
         let entry = self.unlink(at);
         // SAFETY: the entry is in no place any more, so its value is read here for the last time.
         f(entry.key(), unsafe { entry.take() });

@@ -33,7 +33,7 @@ impl<V, B: Blocks> Table<V, B> {
     pub(super) fn start(&mut self) {
         let head = self.pool.alloc(1);
         // SAFETY: the pool sized the block for one bucket.
-        let seg = unsafe { Seg::init(head, 1, 0, 0, NEVER) };
+        let seg = unsafe { Seg::init(head, 1, (0, 0), NEVER, self.version) };
         self.dir.start(seg);
         self.segments = 1;
     }
@@ -92,6 +92,9 @@ impl<V, B: Blocks> Table<V, B> {
     /// Replaces `old` (a segment, or two buddies) by one segment, or two halves if `depth` is one more than theirs, of at
     /// least `least` buckets each.
     fn rebuild(&mut self, old: &[Seg], depth: u32, least: usize) {
+        if self.cut.is_some() {
+            self.keep_segments(old);
+        }
         let first = old[0];
         let prefix = first.head().prefix & !(u64::MAX >> depth);
         let parts = if depth > first.depth() { 2 } else { 1 };
@@ -119,7 +122,7 @@ impl<V, B: Blocks> Table<V, B> {
                 let prefix = if i == 0 { prefix } else { prefix | 1 << (64 - depth) };
                 // SAFETY: the pool sizes the block.
                 new.push(Filler::new(unsafe {
-                    Seg::init(self.pool.alloc(size), size, prefix, depth, min_expire)
+                    Seg::init(self.pool.alloc(size), size, (prefix, depth), min_expire, self.version)
                 }));
             }
             let rehash = |slot: Slot| self.hash(slot.entry().key());

@@ -96,7 +96,13 @@ impl Seg {
     ///
     /// # Safety
     /// `head` is valid for `bytes(buckets)` bytes, aligned to 128, and nobody else's; its `lone` is set.
-    pub unsafe fn init(head: *mut Head, buckets: usize, prefix: u64, depth: u32, min_expire: i64) -> Self {
+    pub unsafe fn init(
+        head: *mut Head,
+        buckets: usize,
+        (prefix, depth): (u64, u32),
+        min_expire: i64,
+        version: u8,
+    ) -> Self {
         assert!(depth <= MAX_DEPTH && buckets <= MAX_BUCKETS);
         // SAFETY: the caller's promise.
         unsafe {
@@ -112,7 +118,7 @@ impl Seg {
             });
             for i in 0..buckets {
                 let bucket = head.add(1).cast::<Bucket>().add(i);
-                BucketRef::init(bucket);
+                BucketRef::init(bucket, version);
                 prefetch(bucket.cast::<u8>().add(64));
             }
             Self::from_head(head)

@@ -39,7 +39,8 @@ fn compare_info(name: &str, kring: &Reply, redis: &Reply, found: &mut Vec<String
             true => sorted(&k[i]) == sorted(&r[i]),
             false => without_notes(&k[i]) == without_notes(&r[i]),
         };
-        if !same {
+        let longer = *field == "arity" && LONGER.contains(&name);
+        if !same && !longer {
             found.push(format!("{name}, {field}\n    redis: {:?}\n    kring: {:?}", r[i], k[i]));
         }
     }
@@ -75,13 +76,18 @@ fn command_info_states_the_facts_of_redis() {
     let mut found = Vec::new();
     for name in shared_commands(&mut k, &mut r) {
         let ask = |c: &mut Client| c.run(&format!("COMMAND INFO {name}")).array()[0].clone();
-        compare_info(&name, &ask(&mut k), &ask(&mut r), &mut found);
+        // 7.4's WAIT blocks, says its row, and scripts may call it.
+        if name != "wait" {
+            compare_info(&name, &ask(&mut k), &ask(&mut r), &mut found);
+        }
     }
     assert!(found.is_empty(), "{} differences\n{}", found.len(), found.join("\n"));
 }
 
-/// Commands whose arguments 7.4 describes otherwise: a new filter, another name.
-const NEWER: &[&str] = &["client|kill", "lcs", "pfmerge", "hscan"];
+/// Commands whose arguments 7.4 describes otherwise: a new filter, another name, WITHSCORE.
+const NEWER: &[&str] = &["client|kill", "lcs", "pfmerge", "hscan", "zrank", "zrevrank"];
+/// Commands that take more arguments since.
+const LONGER: &[&str] = &["zrank", "zrevrank"];
 
 /// Since, group and the tree of arguments. Summaries are kring's own words; `display_text` came with 7.2, `token` and the
 /// rest are as in 7.0.

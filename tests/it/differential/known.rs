@@ -5,6 +5,8 @@
 //! - BITFIELD SET iN with OVERFLOW SAT far below the least value: an overflow makes Redis store the greatest.
 //! - A NUL byte in an inline line or in a length: Redis looks for the line's end with strchr and waits for ever.
 //! - A lifetime of RESTORE that overflows when the time is added: Redis wraps around and drops the key.
+//! - Consumers that XREADGROUP, XCLAIM and XAUTOCLAIM make since 7.2 though they have nothing to give them.
+//! - `lag` and `entries-read` of XINFO after deletions, with which 7.0 does not reckon.
 //! - The wording of HELP and of COMMAND DOCS, which is kring's own.
 
 /// Whether the two replies to this request differ as they should.
@@ -22,17 +24,28 @@ struct Known {
 }
 
 const KNOWN: &[Known] = &[
-    // Since 7.2, BITCOUNT and BITPOS look at their arguments before the key: a missing key hides no error.
+    // Since 7.2, BITCOUNT and BITPOS look at their arguments before the key: a missing key hides no error,
+    // nor does one of another type.
     Known {
         commands: &["bitcount", "bitpos"],
-        holds: |redis, kring| redis.starts_with(b":") && kring.starts_with(b"-ERR"),
+        holds: |redis, kring| {
+            (redis.starts_with(b":") || redis.starts_with(b"-WRONGTYPE")) && kring.starts_with(b"-ERR")
+        },
     },
     // 7.0 reads a cursor with strtoul, which takes "" and "-1"; 7.4 wants the digits of an unsigned number.
-    Known { commands: &["scan", "sscan", "hscan"], holds: |_, kring| kring == b"-ERR invalid cursor\r\n" },
+    Known {
+        commands: &["scan", "sscan", "hscan", "zscan"],
+        holds: |_, kring| kring == b"-ERR invalid cursor\r\n",
+    },
     // Since 7.2, a list of one node is a listpack.
     Known {
         commands: &["object"],
         holds: |redis, kring| redis == b"$9\r\nquicklist\r\n" && kring == b"$8\r\nlistpack\r\n",
+    },
+    // Since 7.2, a small set that is not all integers is a listpack.
+    Known {
+        commands: &["object"],
+        holds: |redis, kring| redis == b"$9\r\nhashtable\r\n" && kring == b"$8\r\nlistpack\r\n",
     },
     // 7.0 takes the rank that has no opposite and then finds nothing.
     Known {
@@ -47,6 +60,31 @@ const KNOWN: &[Known] = &[
             kring.strip_suffix(more.as_slice()).is_some_and(|k| redis.strip_suffix(b"\r\n") == Some(k))
         },
     },
+    // Since 7.2, ZRANK and ZREVRANK take one more word, which may be WITHSCORE.
+    Known {
+        commands: &["zrank", "zrevrank"],
+        holds: |redis, kring| {
+            redis.starts_with(b"-ERR wrong number") && kring.starts_with(b"-ERR syntax error")
+        },
+    },
     // Debian's 7.0 has no such subcommand.
     Known { commands: &["debug"], holds: |redis, _| redis.windows(15).any(|w| w == b"STRINGMATCH-LEN") },
+    // 7.0 forgets to say why a number behind the last one of its millisecond is refused.
+    Known {
+        commands: &["xadd"],
+        holds: |redis, kring| {
+            redis.starts_with(b"-ERR Elements are too large")
+                && kring.starts_with(b"-ERR The ID specified in XADD")
+        },
+    },
+    // Since 7.2, XSETID does not go below what was deleted.
+    Known {
+        commands: &["xsetid"],
+        holds: |_, kring| kring.ends_with(b"smaller than current max_deleted_entry_id\r\n"),
+    },
+    // 7.4 names the command, and the ids that it takes.
+    Known {
+        commands: &["xread", "xreadgroup"],
+        holds: |redis, kring| redis.starts_with(b"-ERR Unbalanced") && kring.starts_with(b"-ERR Unbalanced"),
+    },
 ];

@@ -6,8 +6,11 @@
 //! pair      two servers and the connections to both      compare   when two replies are the same
 //! hashes    rounds of one family, in every encoding
 //! rounds    random batches; the whole dataset compared at the end of a round
+//! zsets     the same for sorted sets and positions, with payloads
 //! cases     fixed scripts, a file a family (cases/*.txt)
+//! blocking  commands that wait, on several connections
 //! bytes     requests no client library sends: inline, broken, cut off
+//! streams   random commands on streams, whose times do not compare
 //! dumps     DUMP here, RESTORE there      introspection  COMMAND, INFO, CONFIG
 //! lists     rounds of a family of its own, in every encoding, with dumps both ways      sort   SORT over them
 //! sets, hyperloglogs   a family each: random requests, every value compared after each batch
@@ -16,6 +19,7 @@
 //! `KRING_SEED=n|random` and `KRING_ROUNDS=n` make long runs. A failure prints the seed, every kind of difference once,
 //! and the requests that led to it.
 
+mod blocking;
 mod bytes;
 mod cases;
 mod compare;
@@ -31,4 +35,6 @@ mod rounds;
 mod rows;
 mod sets;
 mod sort;
+mod streams;
 mod values;
+mod zsets;

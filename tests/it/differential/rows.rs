@@ -53,6 +53,22 @@ pub const ROWS: &[Row] = &[
         Bytes,
     ),
     row(2, "BITFIELD_RO <key> {GET <field> <fieldoff>}*", Bytes),
+    // Lists meet strings here; `lists` has them in full.
+    row(6, "RPUSH <key> <elem>+", Bytes),
+    row(6, "LPUSH <key> <elem>+", Bytes),
+    row(3, "{LPOP|RPOP} <key> <count>?", Bytes),
+    row(3, "LRANGE <key> <index> <index>", Bytes),
+    row(3, "LINSERT <key> {BEFORE|AFTER} <elem> <elem>", Bytes),
+    row(3, "LMOVE <key> <key> {LEFT|RIGHT} {LEFT|RIGHT}", Bytes),
+    row(2, "LMPOP 2 <key> <key> {LEFT|RIGHT} {COUNT <count>}?", Bytes),
+    row(2, "SORT <key> {ALPHA|DESC|BY <key>|GET *|STORE <key>}*", Bytes),
+    // Streams; streams.rs has the rest of them.
+    row(6, "XADD <key> {MAXLEN <off>|NOMKSTREAM}? <sid> {<val> <val>}+", Bytes),
+    row(2, "XDEL <key> <sid>+", Bytes),
+    row(2, "XRANGE <key> {-|<sid>} {+|<sid>}", Bytes),
+    row(2, "XLEN <key>", Bytes),
+    row(2, "XREAD COUNT <int> STREAMS <key> <key> <sid> 0", Bytes),
+    row(2, "XGROUP CREATE <key> <val> 0 MKSTREAM?", Bytes),
     // Keys of any type.
     row(6, "DEL <key>+", Bytes),
     row(3, "UNLINK <key>+", Bytes),

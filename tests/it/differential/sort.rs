@@ -18,12 +18,22 @@ const SETUP: &[&str] = &[
     "MSET w_5 1 w_3 2 w_9 3 w_1 x w_2 5 w_10 1 w_a 7 w_b 6 w_c 5 string text",
     "MSET v_5 5 v_3 4 v_9 3 v_1 2 v_2 1 v_10 0 v_-4 -1 d_5 five d_3 three d_2 two d_a A d_b B",
     "RPUSH d_9 a list",
+    "SADD integers 5 3 9 1 2 10 -4",
+    "SADD words b a c aa ab B 10",
+    "HSET h_5 f 1 g five",
+    "HSET h_3 f 2",
+    "HSET h_9 f 0.5 g nine",
+    "HSET h_1 f x",
+    "HSET h_2 f 9",
 ];
 
 const TEMPLATES: &[&str] = &[
-    "{SORT|SORT_RO|sort} {numbers|floats|texts|bad|twins|stored|none|string} {ASC|DESC|ALPHA|LIMIT <index> <count>|\
-     BY {w_*|v_*|d_*|nosort|*|none_*|w_*->f|v_*->|#}|GET {#|w_*|d_*|none_*|nostar|d_*->f|*}|STORE {stored|other}|x}*",
+    "{SORT|SORT_RO|sort} {numbers|floats|texts|bad|twins|stored|none|string|integers|h_1} {ASC|DESC|ALPHA|LIMIT <index> <count>|\
+     BY {w_*|v_*|d_*|nosort|*|none_*|w_*->f|h_*->f|h_*->g|v_*->|#}|GET {#|w_*|d_*|none_*|nostar|d_*->f|h_*->g|*}|STORE {stored|other}|x}*",
     "SORT {numbers|texts|twins|floats} {BY {v_*|nosort}}? {LIMIT {0|1|2} {1|3|-1|100}}? {ASC|DESC}? ALPHA? {GET #}? {STORE stored}?",
+    // Small sets of texts keep another order in 7.0.
+    "SORT words ALPHA {LIMIT <index> <count>|DESC|GET #|GET w_*|STORE stored}*",
+    "SORT {words|integers} BY nosort STORE {stored|other}",
     "LRANGE {stored|other} 0 -1",
     "OBJECT ENCODING {stored|other}",
     "COMMAND GETKEYS {SORT|SORT_RO} numbers {LIMIT 0 1|BY store|GET x|STORE stored|DESC}*",

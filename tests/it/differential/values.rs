@@ -160,7 +160,48 @@ pub fn value(name: &str, rng: &mut Rng) -> Vec<u8> {
         "hfield" => hash_field(rng),
         "hval" if rng.one_in(3) => rng.pick(FLOATS).as_bytes().to_vec(),
         "hval" => string(rng),
+        "zkey" => rng.pick(&["z1", "z2", "z3", "{t}z", "x{t}", "str"]).as_bytes().to_vec(),
+        "lkey" => rng.pick(&["l1", "l2", "l3"]).as_bytes().to_vec(),
+        "gkey" => rng.pick(&["g1", "g2", "{t}g", "text"]).as_bytes().to_vec(),
+        // Only written to: what STOREDIST leaves are no positions.
+        "stored" => rng.pick(&["d1", "d2", "{t}d", "str"]).as_bytes().to_vec(),
+        "member" => member(rng),
+        "score" if rng.one_in(20) => rng.pick(FLOATS).as_bytes().to_vec(),
+        "score" => rng.pick(SCORES).as_bytes().to_vec(),
+        "bound" if rng.one_in(12) => rng.pick(FLOATS).as_bytes().to_vec(),
+        "bound" if rng.one_in(3) => [b"(", rng.pick(SCORES).as_bytes()].concat(),
+        "bound" => rng.pick(SCORES).as_bytes().to_vec(),
+        "lex" => match rng.below(12) {
+            0 | 1 => b"-".to_vec(),
+            2 | 3 => b"+".to_vec(),
+            4 => rng.pick(&["", "a", "+a", "-a", "(", "["]).as_bytes().to_vec(),
+            n if n % 2 == 0 => [b"[".to_vec(), member(rng)].concat(),
+            _ => [b"(".to_vec(), member(rng)].concat(),
+        },
+        "lon" => coordinate(rng, 180.0),
+        "lat" => coordinate(rng, 85.05),
+        "near" => format!("{:.4}", 10.0 + rng.below(20_000) as f64 / 10_000.0).into_bytes(),
+        "radius" if rng.one_in(20) => rng.pick(&["-1", "x", "0", "nan", "1e9"]).as_bytes().to_vec(),
+        "radius" => format!("{}", rng.pick(&[1, 10, 100, 1_000]) * (1 + rng.below(300))).into_bytes(),
+        "unit" if rng.one_in(25) => b"yd".to_vec(),
+        "unit" => rng.pick(&["m", "km", "ft", "mi", "KM"]).as_bytes().to_vec(),
         "pat" => rng.pick(PATTERNS).as_bytes().to_vec(),
+        "sid" => rng
+            .pick(&[
+                "1-1",
+                "2-1",
+                "2-*",
+                "3",
+                "5-0",
+                "7-7",
+                "0-0",
+                "1-",
+                "9-9",
+                "18446744073709551615-0",
+                "x",
+            ])
+            .as_bytes()
+            .to_vec(),
         "db" if rng.one_in(12) => rng.pick(&["-1", "16", "abc", ""]).as_bytes().to_vec(),
         "db" => rng.pick(&["0", "1", "2"]).as_bytes().to_vec(),
         "ttl" => lifetime(rng, 1),
@@ -170,6 +211,55 @@ pub fn value(name: &str, rng: &mut Rng) -> Vec<u8> {
         "at" => moment(rng, 1, true),
         "at_ms" => moment(rng, 1_000, true),
         other => panic!("no value is called <{other}>"),
+    }
+}
+
+/// Scores with ties, and with the ends of what doubles can do.
+const SCORES: &[&str] = &[
+    "0",
+    "1",
+    "1",
+    "2",
+    "2",
+    "3",
+    "5",
+    "10",
+    "-1",
+    "-3",
+    "0.5",
+    "1.1",
+    "2.5",
+    "-0",
+    "inf",
+    "-inf",
+    "1e17",
+    "3.3e-5",
+    "123456789012",
+    "0.1",
+    "1e300",
+    "-1e300",
+];
+
+/// A member of few, so that they meet: names, integers, now and then a long or a binary one.
+fn member(rng: &mut Rng) -> Vec<u8> {
+    match rng.below(24) {
+        0 => vec![b'm'; 60 + rng.below(10)],
+        1 => rng.pick(&[&b""[..], b"\xff\x00", b"a\r\n", b"-0", b"01"]).to_vec(),
+        2..=7 => rng
+            .pick(&["0", "1", "7", "-5", "100", "5000", "70000", "9223372036854775807"])
+            .as_bytes()
+            .to_vec(),
+        _ => format!("m{}", rng.below(14)).into_bytes(),
+    }
+}
+
+/// Degrees: anywhere, at the ends, or beyond them.
+fn coordinate(rng: &mut Rng, max: f64) -> Vec<u8> {
+    let part = rng.below(2_000_001) as f64 / 1_000_000.0 - 1.0;
+    match rng.below(30) {
+        0 => rng.pick(&["0", "180", "-180", "85.05112878", "-85.05112878", "x"]).as_bytes().to_vec(),
+        1 => rng.pick(&["181", "-180.0001", "86", "nan", "inf"]).as_bytes().to_vec(),
+        _ => format!("{:.6}", part * max).into_bytes(),
     }
 }
 

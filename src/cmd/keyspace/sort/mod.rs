@@ -7,11 +7,12 @@
 //! Keys that patterns name may live on any shard, so a call with such patterns has all stores in hand, unless a `{tag}` before the `*`
 //! says where they are.
 //!
-//! Elements that are equal to the comparison keep their order. (Redis does the same where it sorts all; with LIMIT and BY its order
-//! of equals is none in particular.)
+//! Elements that are equal to the comparison keep their order, except with BY and LIMIT, where it is what Redis's algorithm makes of
+//! it (`partial`).
 
 mod options;
 mod order;
+mod partial;
 mod pattern;
 mod rows;
 mod source;

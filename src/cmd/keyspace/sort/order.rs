@@ -1,6 +1,7 @@
 //! Weights of elements, and the order that they make.
 
 use super::options::Options;
+use super::partial;
 use super::source::{Elements, Span};
 use crate::base::double::parse_weight;
 use crate::resp::Error;
@@ -32,17 +33,13 @@ pub fn sort(elements: &mut Elements, keys: &mut Keys<'_>, options: &Options<'_>)
         let mut items = weigh(elements, keys, options)?;
         let order = |one: &Item, other: &Item| {
             let order = compare(elements, options, one, other);
-            let order = if options.descending { order.reverse() } else { order };
-            // Texts were gathered in the order of elements.
-            order.then(one.element.from.cmp(&other.element.from))
+            if options.descending { order.reverse() } else { order }
         };
-        if first + count < items.len() {
-            // What comes behind the last one that is wanted needs no order.
-            items.select_nth_unstable_by(first + count, order);
-            items.truncate(first + count);
+        match count < items.len() && options.by.is_some() {
+            true => partial::sort(&mut items, first..first + count, &order),
+            false => items.sort_by(order),
         }
-        items.sort_unstable_by(order);
-        let sorted = items.iter().skip(first).map(|item| item.element).collect();
+        let sorted = items[first..first + count].iter().map(|item| item.element).collect();
         elements.spans = sorted;
     }
     Ok(())

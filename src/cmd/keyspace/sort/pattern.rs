@@ -1,7 +1,9 @@
 //! Patterns of BY and GET: `weight_*`, `data_*->field`, `#`.
 
+use crate::cmd::hashes::{Asked, ask, text};
 use crate::cmd::strings::Text;
-use crate::store::Keys;
+use crate::ds::View;
+use crate::store::{Keys, Value};
 
 /// A pattern, taken apart. As in Redis, what is behind a NUL is looked at for neither `*` nor `->`.
 pub struct Pattern<'a> {
@@ -63,9 +65,13 @@ impl<'a> Pattern<'a> {
         let star = self.star.as_ref()?;
         key.clear();
         [star.before, element, star.after].iter().for_each(|part| key.extend_from_slice(part));
-        let entry = keys.read(key)?;
-        match (star.field, entry.view()) {
+        let now_ms = keys.now.ms();
+        match (star.field, keys.read(key)?.view()) {
             (None, view) => Text::of(view).ok().map(f),
+            (Some(field), View::Boxed(Value::Hash(hash))) => match ask(hash, field, now_ms) {
+                Asked::There(found) => Some(f(text(&found.value))),
+                Asked::Absent | Asked::Due => None,
+            },
             (Some(_), _) => None,
         }
     }
@@ -75,21 +81,28 @@ impl<'a> Pattern<'a> {
 mod tests {
     use super::*;
 
-    fn parts(text: &[u8]) -> Option<(&[u8], &[u8], Option<&[u8]>)> {
-        Pattern::new(text).star.map(|star| (star.before, star.after, star.field))
+    /// What is before the star, behind it, and the field.
+    fn parts(text: &str) -> Vec<String> {
+        let Some(star) = Pattern::new(text.as_bytes()).star else { return Vec::new() };
+        let parts = [Some(star.before), Some(star.after), star.field];
+        parts.into_iter().flatten().map(|part| String::from_utf8_lossy(part).into_owned()).collect()
     }
 
     #[test]
     fn patterns_are_taken_apart() {
-        assert_eq!(parts(b"weight"), None);
-        assert_eq!(parts(b"w_*"), Some((&b"w_"[..], &b""[..], None)));
-        assert_eq!(parts(b"a*b*c"), Some((&b"a"[..], &b"b*c"[..], None)));
-        assert_eq!(parts(b"a*b->f"), Some((&b"a"[..], &b"b"[..], Some(&b"f"[..]))));
-        assert_eq!(parts(b"a->b*"), Some((&b"a->b"[..], &b""[..], None)));
-        assert_eq!(parts(b"a*->"), Some((&b"a"[..], &b"->"[..], None)));
-        assert_eq!(parts(b"a*->f->g"), Some((&b"a"[..], &b""[..], Some(&b"f->g"[..]))));
-        assert_eq!(parts(b"a\0*"), None);
-        assert_eq!(parts(b"a*\0->f"), Some((&b"a"[..], &b"\0->f"[..], None)));
+        for (text, expected) in [
+            ("weight", &[][..]),
+            ("w_*", &["w_", ""]),
+            ("a*b*c", &["a", "b*c"]),
+            ("a*b->f", &["a", "b", "f"]),
+            ("a->b*", &["a->b", ""]),
+            ("a*->", &["a", "->"]),
+            ("a*->f->g", &["a", "", "f->g"]),
+            ("a\0*", &[]),
+            ("a*\0->f", &["a", "\0->f"]),
+        ] {
+            assert_eq!(parts(text), expected, "{text:?}");
+        }
     }
 
     #[test]

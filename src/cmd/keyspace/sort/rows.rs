@@ -200,6 +200,10 @@ mod tests {
             ("RPUSH l x", ":6\r\n"),
             ("SORT l", "-ERR One or more scores can't be converted into double\r\n"),
             ("SORT l STORE d", "-ERR One or more scores can't be converted into double\r\n"),
+            ("RPUSH far 1e400", ":1\r\n"),
+            ("SORT far", "-ERR One or more scores can't be converted into double\r\n"),
+            ("RPUSH near 1e-400", ":1\r\n"),
+            ("SORT near", "-ERR One or more scores can't be converted into double\r\n"),
             ("SORT l LIMIT 0", "-ERR syntax error\r\n"),
             ("SORT l LIMIT a 1", "-ERR value is not an integer or out of range\r\n"),
             ("SORT l NOSUCH", "-ERR syntax error\r\n"),
@@ -235,6 +239,38 @@ mod tests {
                 ("SORT l DESC STORE l", ":4\r\n"),
                 ("LRANGE l 0 -1", &array(&["4", "3", "2", "1"])),
             ]);
+        }
+    }
+
+    #[test]
+    fn sets_are_sorted_and_fields_of_hashes_looked_up() {
+        for shards in [1, 4] {
+            let mut world = World::new(shards);
+            for line in [
+                "SADD s 3 1 2",
+                "SADD words b a c",
+                "HSET h_1 w 5 n one",
+                "HSET h_2 w 4",
+                "HSET h_3 w 6 n three",
+            ] {
+                world.run(line);
+            }
+            world.expect(&[
+                ("SORT s DESC", &array(&["3", "2", "1"])),
+                ("SORT s BY h_*->w GET # GET h_*->n", &array(&["2", "nil", "1", "one", "3", "three"])),
+                ("SORT s BY h_*->none GET h_*->", &array(&["nil", "nil", "nil"])),
+                ("SORT words ALPHA LIMIT 1 5", &array(&["b", "c"])),
+                ("SORT words BY nosort DESC STORE d", ":3\r\n"),
+                ("LRANGE d 0 -1", &array(&["c", "b", "a"])),
+                ("HPEXPIRE h_1 10 FIELDS 1 w", "*1\r\n:1\r\n"),
+            ]);
+            world.advance_ms(10);
+            assert_eq!(
+                world.run("SORT s BY h_*->w"),
+                array(&["1", "2", "3"]),
+                "a field past its time is absent"
+            );
+            assert!(world.run("SORT h_1").starts_with("-WRONGTYPE"));
         }
     }
 

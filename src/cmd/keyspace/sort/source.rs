@@ -3,6 +3,7 @@
 use super::options::Options;
 use crate::ds::View;
 use crate::ds::list::End;
+use crate::ds::zset::Zset;
 use crate::resp::Error;
 use crate::store::{Keys, Value};
 
@@ -68,8 +69,34 @@ pub fn gather(keys: &mut Keys<'_>, key: &[u8], options: &Options<'_>) -> Result<
             }
             list.each(from, count, end, |element| element.with(|text| elements.push(text)));
         }
-        Value::Set(_) | Value::Zset(_) => {}
+        Value::Set(set) => set.each(|member| {
+            member.with(|text| elements.push(text));
+            true
+        }),
+        Value::Zset(_) => gather_sorted(keys, key, options, &mut elements)?,
         Value::Str(_) | Value::Hash(_) | Value::Stream(_) => return Err(Error::WrongType),
     }
     Ok(elements)
+}
+
+/// The members of a sorted set. As in Redis, a listpack becomes a `skiplist` when it is sorted.
+fn gather_sorted(
+    keys: &mut Keys<'_>,
+    key: &[u8],
+    options: &Options<'_>,
+    elements: &mut Elements,
+) -> Result<(), Error> {
+    let seed = keys.seed();
+    let Some(mut zset) = keys.edit::<Zset>(key)? else { return Ok(()) };
+    zset.enlarge(seed);
+    let (mut from, mut count) = (0, zset.len());
+    if options.unsorted {
+        (from, count) = options.window(zset.len());
+        elements.done = true;
+    }
+    zset.walk(from, count, options.unsorted && options.descending, |member, _| {
+        member.with(|text| elements.push(text));
+        true
+    });
+    Ok(())
 }

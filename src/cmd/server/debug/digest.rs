@@ -5,6 +5,8 @@
 //!  mix(d, x) = SHA1(d ^ SHA1(x))               the order matters
 //!
 //!  value(v)  = mix(mix(0, type as u32), text), then xor "!!expire!!" if it has a TTL
+//!  stream    = mix(...mix(mix(0, type as u32), "ms.seq")..., names and values), entry by entry
+//!  zset      = instead of the text, for each member: xor(mix(mix(0, member), score as %.17g))
 //!  dataset   = for each database with keys, ascending: mix(its number as u32),
 //!              then for each key: xor(value started from mix(0, key) instead of 0)
 //! ```
@@ -12,9 +14,13 @@
 //! (`debug.c`), so that a dataset can be compared with redis-server's.
 
 use super::rows::permit;
+use crate::base::double::write_17g;
 use crate::cmd::{Cx, Done, Outcome, Where};
 use crate::ds::hash::with_text;
 use crate::ds::list::End;
+use crate::ds::stream::id::ID_TEXT_MAX;
+use crate::ds::stream::{Stream, StreamId};
+use crate::ds::zset::Zset;
 use crate::ds::{Ref, View};
 use crate::resp::Args;
 use crate::store::{Kind, Route, ShardSet, Value, kind};
@@ -51,7 +57,7 @@ impl Digest {
                 member.with(|text| self.xor(text));
                 true
             }),
-            View::Boxed(Value::Zset(_)) => {}
+            View::Boxed(Value::Zset(zset)) => self.mix_zset(zset),
             View::Boxed(Value::Hash(hash)) => {
                 for field in hash.iter() {
                     let mut one = Digest::default();
@@ -63,11 +69,35 @@ impl Digest {
                     self.xor(&one.0);
                 }
             }
-            View::Boxed(Value::Stream(_)) => {}
+            View::Boxed(Value::Stream(stream)) => self.mix_stream(stream),
         }
         if entry.expire_at().is_some() {
             self.xor(b"!!expire!!");
         }
+    }
+
+    /// Entries in their order: the id with a dot, then names and values.
+    fn mix_stream(&mut self, stream: &Stream) {
+        for entry in stream.log.range(StreamId::MIN, StreamId::MAX) {
+            self.mix(entry.id.text(b'.', &mut [0; ID_TEXT_MAX]));
+            for (name, value) in entry.fields() {
+                name.with(|text| self.mix(text));
+                value.with(|text| self.mix(text));
+            }
+        }
+    }
+
+    fn mix_zset(&mut self, zset: &Zset) {
+        let mut text = Vec::new();
+        zset.walk(0, usize::MAX, false, |member, score| {
+            let mut one = Digest::default();
+            member.with(|member| one.mix(member));
+            text.clear();
+            write_17g(&mut text, score);
+            one.mix(&text);
+            self.xor(&one.0);
+            true
+        });
     }
 
     fn hex(&self) -> String {

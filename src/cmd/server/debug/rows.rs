@@ -108,6 +108,24 @@ pub const COMMANDS: &[Command] = &[Command {
             ..BASE
         },
         Command {
+            name: "loadaof",
+            full_name: "debug|loadaof",
+            arity: 2,
+            plan: Plan::Home,
+            run: switches::loadaof,
+            summary: "Loads the append-only file again.",
+            ..BASE
+        },
+        Command {
+            name: "reload",
+            full_name: "debug|reload",
+            arity: -2,
+            plan: Plan::Home,
+            run: switches::reload,
+            summary: "Saves a snapshot and loads it again.",
+            ..BASE
+        },
+        Command {
             name: "set-active-expire",
             full_name: "debug|set-active-expire",
             arity: 3,
@@ -151,6 +169,11 @@ const HELP: &[(&str, &str)] = &[
     (
         "PROTOCOL <type>",
         "Reply with a test value of <type>: string, integer, double, bignum, null, array, set, map, attrib,\npush, verbatim, true, false.",
+    ),
+    ("LOADAOF", "Load the append-only file again; this release has none."),
+    (
+        "RELOAD [option ...]",
+        "Save a snapshot and load it again. Options: MERGE (keys that are there are replaced), NOFLUSH (they stay),\nNOSAVE (load what is on the disk).",
     ),
     (
         "SET-ACTIVE-EXPIRE <0|1>",
@@ -204,7 +227,7 @@ mod tests {
         }
         assert_eq!(world.run("DEBUG"), "-ERR wrong number of arguments for 'debug' command\r\n");
         world.config.enable_debug_command = EnableCommand::Local;
-        assert!(world.run("DEBUG HELP").starts_with("*26\r\n"));
+        assert!(world.run("DEBUG HELP").starts_with("*31\r\n"));
         world.session.local = false;
         assert!(world.run("DEBUG HELP").starts_with("-ERR DEBUG command not allowed."));
     }

@@ -3,7 +3,7 @@
 use super::rows::permit;
 use crate::base::glob;
 use crate::base::number::parse_i64;
-use crate::cmd::{Cx, Done, Order, Outcome};
+use crate::cmd::{Cx, Done, Order, Outcome, ReloadMode};
 use crate::resp::{Args, Error};
 
 /// The longest text that STRINGMATCH-LEN matches, in bytes.
@@ -25,6 +25,32 @@ pub(super) fn set_active_expire(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
     permit(cx)?;
     cx.out.ok();
     Ok(Outcome::Everywhere(Order::ActiveExpire(parse_i64(args.at(2)).unwrap_or(0) != 0)))
+}
+
+/// `DEBUG LOADAOF`: there is no such file in this release.
+pub(super) fn loadaof(cx: &mut Cx<'_>, _args: Args<'_>) -> Done {
+    permit(cx)?;
+    Err(Error::text_of("ERR Error trying to load the AOF files, check server logs."))
+}
+
+/// `DEBUG RELOAD [NOSAVE] [NOFLUSH] [MERGE]`. The reply comes from whoever carries it out.
+pub(super) fn reload(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
+    permit(cx)?;
+    let mut mode = ReloadMode::default();
+    for i in 2..args.len() {
+        let option = match args.at(i).to_ascii_lowercase().as_slice() {
+            b"nosave" => &mut mode.nosave,
+            b"noflush" => &mut mode.noflush,
+            b"merge" => &mut mode.merge,
+            _ => {
+                return Err(Error::text_of(
+                    "ERR DEBUG RELOAD only supports the MERGE, NOFLUSH and NOSAVE options.",
+                ));
+            }
+        };
+        *option = true;
+    }
+    Ok(Outcome::Everywhere(Order::Reload(mode)))
 }
 
 pub(super) fn change_repl_id(cx: &mut Cx<'_>, _args: Args<'_>) -> Done {

@@ -1,27 +1,59 @@
 //! Persistence, Stats and Replication.
 
 use super::sections::View;
+use crate::cmd::save::LoadNow;
 use crate::cmd::server::text::Text;
 use crate::metrics::METRICS;
 
-/// Snapshots and logs: none in this release, so what an idle Redis shows.
+/// Snapshots. Logs: none in this release, so what an idle Redis shows.
 pub fn persistence(text: &mut Text, view: &View<'_>) {
-    for name in ["loading", "async_loading", "current_cow_peak", "current_cow_size", "current_cow_size_age"] {
-        text.field(name, 0);
-    }
+    let saves = view.env.saves;
+    let now_secs = view.env.now.secs();
+    let saving = saves.in_background();
+    text.field("loading", u8::from(saves.is_loading()));
+    text.field("async_loading", 0);
+    // What a fork copies on write kring keeps on write.
+    let (kept, last_kept) = saves.kept_bytes();
+    let now_only = |n: u64| if saving { n } else { 0 };
+    text.field("current_cow_peak", now_only(kept));
+    text.field("current_cow_size", now_only(kept));
+    text.field("current_cow_size_age", 0);
     text.ratio("current_fork_perc", 0.0);
-    text.field("current_save_keys_processed", 0);
-    text.field("current_save_keys_total", 0);
-    text.field("rdb_changes_since_last_save", view.total.dirty);
-    text.field("rdb_bgsave_in_progress", 0);
-    text.field("rdb_last_save_time", view.env.server.started_us / 1_000_000);
-    text.field("rdb_last_bgsave_status", "ok");
-    text.field("rdb_last_bgsave_time_sec", -1);
-    text.field("rdb_current_bgsave_time_sec", -1);
-    text.field("rdb_saves", 0);
-    text.field("rdb_last_cow_size", 0);
-    text.field("rdb_last_load_keys_expired", 0);
-    text.field("rdb_last_load_keys_loaded", 0);
+    let (done, all) = saves.keys();
+    text.field("current_save_keys_processed", now_only(done));
+    text.field("current_save_keys_total", now_only(all));
+    text.field("rdb_changes_since_last_save", saves.since_save(view.total.dirty));
+    text.field("rdb_bgsave_in_progress", u8::from(saving));
+    text.field("rdb_last_save_time", saves.last_save_secs());
+    text.field("rdb_last_bgsave_status", if saves.last_failed() { "err" } else { "ok" });
+    text.field("rdb_last_bgsave_time_sec", saves.last_took_secs());
+    text.field("rdb_current_bgsave_time_sec", if saving { now_secs - saves.began_secs() } else { -1 });
+    text.field("rdb_saves", saves.saves());
+    text.field("rdb_last_cow_size", last_kept);
+    let (keys, expired) = saves.loaded();
+    text.field("rdb_last_load_keys_expired", expired);
+    text.field("rdb_last_load_keys_loaded", keys);
+    logs(text);
+    if let Some(load) = saves.load_now() {
+        loading(text, load, now_secs);
+    }
+}
+
+/// A load under way.
+fn loading(text: &mut Text, load: LoadNow, now_secs: i64) {
+    let LoadNow { began_secs, total_bytes, done_bytes } = load;
+    let took_secs = (now_secs - began_secs).max(0) as u64;
+    let left_bytes = total_bytes.saturating_sub(done_bytes);
+    text.field("loading_start_time", began_secs);
+    text.field("loading_total_bytes", total_bytes);
+    text.field("loading_rdb_used_mem", 0);
+    text.field("loading_loaded_bytes", done_bytes);
+    let percent = if total_bytes == 0 { 0.0 } else { done_bytes as f64 * 100.0 / total_bytes as f64 };
+    text.field("loading_loaded_perc", format_args!("{percent:.2}"));
+    text.field("loading_eta_seconds", (took_secs * left_bytes).checked_div(done_bytes).unwrap_or(1));
+}
+
+fn logs(text: &mut Text) {
     text.field("aof_enabled", 0);
     text.field("aof_rewrite_in_progress", 0);
     text.field("aof_rewrite_scheduled", 0);

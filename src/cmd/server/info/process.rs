@@ -67,10 +67,10 @@ pub fn clients(text: &mut Text, view: &View<'_>) {
     text.field("tracking_clients", 0);
     text.field("pubsub_clients", 0);
     text.field("watching_clients", total.watching);
-    text.field("clients_in_timeout_table", 0);
+    text.field("clients_in_timeout_table", total.timeouts);
     text.field("total_watched_keys", total.watched_keys);
-    text.field("total_blocking_keys", 0);
-    text.field("total_blocking_keys_on_nokey", 0);
+    text.field("total_blocking_keys", total.blocking_keys);
+    text.field("total_blocking_keys_on_nokey", total.blocking_keys_on_nokey);
 }
 
 /// What memory goes into.

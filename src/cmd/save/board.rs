@@ -1,0 +1,226 @@
+//! What the process knows of its snapshots, for INFO and for those who decide about the next. Each number is written by one
+//! thread and read by all; none is needed to be exact at an instant.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+
+/// See the module's text.
+pub struct SaveBoard {
+    loading: AtomicBool,
+    load_began_secs: AtomicI64,
+    load_total: AtomicU64,
+    load_done: AtomicU64,
+    loaded_keys: AtomicU64,
+    loaded_expired: AtomicU64,
+
+    in_background: AtomicBool,
+    began_secs: AtomicI64,
+    last_save_secs: AtomicI64,
+    last_failed: AtomicBool,
+    last_took_secs: AtomicI64,
+    saves: AtomicU64,
+    keys_total: AtomicU64,
+    keys_done: AtomicU64,
+    /// Bytes kept because somebody wrote: of the save under way, and of the last.
+    kept_bytes: AtomicU64,
+    last_kept_bytes: AtomicU64,
+
+    /// Changes by shard, as each last told.
+    changes: Vec<AtomicU64>,
+    /// Changes of all shards that the last save has in it.
+    saved_changes: AtomicU64,
+    /// A snapshot is wanted whatever save points say.
+    wanted: AtomicBool,
+    /// Sources of libraries of functions, which the next file has again.
+    libraries: Mutex<Vec<Vec<u8>>>,
+}
+
+/// A load under way.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct LoadNow {
+    pub began_secs: i64,
+    pub total_bytes: u64,
+    pub done_bytes: u64,
+}
+
+fn get(cell: &AtomicU64) -> u64 {
+    cell.load(Ordering::Relaxed)
+}
+
+impl SaveBoard {
+    /// A process of so many shards that starts now.
+    pub fn new(shards: usize, now_secs: i64) -> SaveBoard {
+        SaveBoard {
+            loading: AtomicBool::new(false),
+            load_began_secs: AtomicI64::new(0),
+            load_total: AtomicU64::new(0),
+            load_done: AtomicU64::new(0),
+            loaded_keys: AtomicU64::new(0),
+            loaded_expired: AtomicU64::new(0),
+            in_background: AtomicBool::new(false),
+            began_secs: AtomicI64::new(0),
+            last_save_secs: AtomicI64::new(now_secs),
+            last_failed: AtomicBool::new(false),
+            last_took_secs: AtomicI64::new(-1),
+            saves: AtomicU64::new(0),
+            keys_total: AtomicU64::new(0),
+            keys_done: AtomicU64::new(0),
+            kept_bytes: AtomicU64::new(0),
+            last_kept_bytes: AtomicU64::new(0),
+            changes: (0..shards).map(|_| AtomicU64::new(0)).collect(),
+            saved_changes: AtomicU64::new(0),
+            wanted: AtomicBool::new(false),
+            libraries: Mutex::new(Vec::new()),
+        }
+    }
+
+    /// Loading begins: clients have to wait.
+    pub fn begin_load(&self, now_secs: i64) {
+        self.load_began_secs.store(now_secs, Ordering::Relaxed);
+        self.load_done.store(0, Ordering::Relaxed);
+        self.loading.store(true, Ordering::Release);
+    }
+
+    /// Loading goes on.
+    pub fn note_load(&self, done: u64, total: u64) {
+        self.load_total.store(total, Ordering::Relaxed);
+        self.load_done.store(done, Ordering::Relaxed);
+    }
+
+    /// Loading is over.
+    pub fn end_load(&self, keys: u64, expired: u64, libraries: Vec<Vec<u8>>) {
+        self.loaded_keys.store(keys, Ordering::Relaxed);
+        self.loaded_expired.store(expired, Ordering::Relaxed);
+        *self.libraries.lock().unwrap_or_else(|e| e.into_inner()) = libraries;
+        self.loading.store(false, Ordering::Release);
+    }
+
+    /// Whether the dataset is being loaded.
+    #[inline]
+    pub fn is_loading(&self) -> bool {
+        self.loading.load(Ordering::Acquire)
+    }
+
+    /// The load under way.
+    pub fn load_now(&self) -> Option<LoadNow> {
+        self.is_loading().then(|| LoadNow {
+            began_secs: self.load_began_secs.load(Ordering::Relaxed),
+            total_bytes: get(&self.load_total),
+            done_bytes: get(&self.load_done),
+        })
+    }
+
+    /// Keys of the last load, and keys whose time was over.
+    pub fn loaded(&self) -> (u64, u64) {
+        (get(&self.loaded_keys), get(&self.loaded_expired))
+    }
+
+    /// The libraries that a file has to have.
+    pub fn libraries(&self) -> Vec<Vec<u8>> {
+        self.libraries.lock().unwrap_or_else(|e| e.into_inner()).clone()
+    }
+
+    /// A save of so many keys begins.
+    pub fn begin_save(&self, now_secs: i64, keys: u64, in_background: bool) {
+        self.began_secs.store(now_secs, Ordering::Relaxed);
+        self.keys_total.store(keys, Ordering::Relaxed);
+        self.keys_done.store(0, Ordering::Relaxed);
+        self.kept_bytes.store(0, Ordering::Relaxed);
+        self.in_background.store(in_background, Ordering::Relaxed);
+    }
+
+    /// Asks for a snapshot soon.
+    pub fn want(&self) {
+        self.wanted.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether somebody asked for one since this was last looked at.
+    pub fn is_wanted(&self) -> bool {
+        self.wanted.swap(false, Ordering::Relaxed)
+    }
+
+    /// A save goes on.
+    pub fn note_save(&self, keys: u64) {
+        self.keys_done.store(keys, Ordering::Relaxed);
+    }
+
+    /// Bytes were kept because somebody wrote.
+    pub fn note_kept(&self, bytes: u64) {
+        self.kept_bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// A save is over: it has in it the changes up to `changes`, or has failed. Only background saves have a status.
+    pub fn end_save(&self, now_secs: i64, changes: Option<u64>) {
+        let in_background = self.in_background.swap(false, Ordering::Relaxed);
+        if let Some(changes) = changes {
+            self.saved_changes.store(changes, Ordering::Relaxed);
+            self.last_save_secs.store(now_secs, Ordering::Relaxed);
+            self.saves.fetch_add(u64::from(!in_background), Ordering::Relaxed);
+        }
+        if in_background {
+            self.saves.fetch_add(1, Ordering::Relaxed);
+            let took = now_secs - self.began_secs.load(Ordering::Relaxed);
+            self.last_took_secs.store(took, Ordering::Relaxed);
+            self.last_kept_bytes.store(get(&self.kept_bytes), Ordering::Relaxed);
+        }
+        if in_background || changes.is_some() {
+            self.last_failed.store(changes.is_none(), Ordering::Relaxed);
+        }
+    }
+
+    /// Whether a background save is under way.
+    pub fn in_background(&self) -> bool {
+        self.in_background.load(Ordering::Relaxed)
+    }
+
+    /// When the save under way began.
+    pub fn began_secs(&self) -> i64 {
+        self.began_secs.load(Ordering::Relaxed)
+    }
+
+    /// When the last save that succeeded ended; at first, when the process started.
+    pub fn last_save_secs(&self) -> i64 {
+        self.last_save_secs.load(Ordering::Relaxed)
+    }
+
+    /// Whether the last background save failed.
+    #[inline]
+    pub fn last_failed(&self) -> bool {
+        self.last_failed.load(Ordering::Relaxed)
+    }
+
+    /// How long the last background save took; -1: there was none.
+    pub fn last_took_secs(&self) -> i64 {
+        self.last_took_secs.load(Ordering::Relaxed)
+    }
+
+    /// How many saves there were.
+    pub fn saves(&self) -> u64 {
+        get(&self.saves)
+    }
+
+    /// Keys of the save under way: written, and all.
+    pub fn keys(&self) -> (u64, u64) {
+        (get(&self.keys_done), get(&self.keys_total))
+    }
+
+    /// Bytes kept because somebody wrote: in the save under way, and in the last.
+    pub fn kept_bytes(&self) -> (u64, u64) {
+        (get(&self.kept_bytes), get(&self.last_kept_bytes))
+    }
+
+    /// A shard tells of its changes since the start.
+    pub fn note_changes(&self, shard: usize, changes: u64) {
+        self.changes[shard].store(changes, Ordering::Relaxed);
+    }
+
+    /// Changes since the last save, as far as the shards have told.
+    pub fn unsaved(&self) -> u64 {
+        self.since_save(self.changes.iter().map(get).sum())
+    }
+
+    /// Of so many changes since the start, those since the last save.
+    pub fn since_save(&self, changes: u64) -> u64 {
+        changes.saturating_sub(get(&self.saved_changes))
+    }
+}

@@ -1,0 +1,144 @@
+//! The file of a cut is the dataset of its instant, whatever commands do while it is walked.
+
+use crate::base::prng::{seeded, xorshift};
+use crate::base::time::Now;
+use crate::cmd::testing::World;
+use crate::config::Config;
+use crate::ds::{Owned, View};
+use crate::persist::rdb::{Assembly, Form, Item, Reader, Uses, keeper, write};
+use crate::persist::value::{Reading, decode, encode};
+use crate::store::{Hand, Value};
+use std::collections::BTreeMap;
+
+/// By database and key: the value as RDB writes it, and its TTL.
+type Model = BTreeMap<(u64, Vec<u8>), (Vec<u8>, Option<i64>)>;
+
+fn bytes_of(view: View<'_, Value>) -> Vec<u8> {
+    let mut out = vec![0];
+    out[0] = encode(&mut out, view, false);
+    out
+}
+
+/// All that the stores hold.
+fn look(hand: &Hand) -> Model {
+    let mut model = Model::new();
+    for store in hand.iter() {
+        for db in 0..store.databases() {
+            for entry in store.db(db).table().iter() {
+                model.insert((db as u64, entry.key().to_vec()), (bytes_of(entry.view()), entry.expire_at()));
+            }
+        }
+    }
+    model
+}
+
+/// All that a file holds.
+fn read(file: &[u8]) -> Model {
+    let mut reader = Reader::new(true);
+    reader.push(file);
+    reader.finish();
+    let mut model = Model::new();
+    loop {
+        match reader.next_item().expect("it is whole").expect("it is whole") {
+            Item::Entry(entry) => {
+                let reading = Reading { config: &Config::default(), seed: 7 };
+                let value = decode(entry.kind, &mut &entry.value[..], &reading).expect("it was encoded");
+                let bytes = match &value {
+                    Owned::Int(n) => bytes_of(View::Int(*n)),
+                    Owned::Bytes(bytes) => bytes_of(View::Bytes(bytes)),
+                    Owned::Boxed(value) => bytes_of(View::Boxed(value)),
+                };
+                let before = model.insert((entry.db, entry.key.to_vec()), (bytes, entry.expire_at));
+                assert!(before.is_none(), "{:?} is there twice", entry.key);
+            }
+            Item::End => return model,
+            _ => {}
+        }
+    }
+}
+
+/// A random command on few keys, so that much collides.
+fn command(rng: &mut u64, keys: u64) -> String {
+    let mut below = |n: u64| xorshift(rng) % n;
+    let (a, b, n, db) = (below(keys), below(keys), below(1_000), below(4));
+    let long = "v".repeat(if below(40) == 0 { 70_000 } else { below(60) as usize });
+    match below(32) {
+        0..6 => format!("SET k{a} {n}{long}"),
+        6..8 => format!("SET k{a} {n} PX {}", 1 + n % 300),
+        8 => format!("APPEND k{a} {n}"),
+        9 => format!("SETRANGE k{a} {} {n}", n % 70),
+        10 => format!("PEXPIRE k{a} {}", 1 + n),
+        11 => format!("PERSIST k{a}"),
+        12..15 => format!("DEL k{a} k{b}"),
+        15 => format!("RENAME k{a} k{b}"),
+        16 => format!("MOVE k{a} {db}"),
+        17 => format!("COPY k{a} k{b} DB {db} REPLACE"),
+        18 => format!("GETDEL k{a}"),
+        19 => format!("SETBIT k{a} {n} 1"),
+        20 => format!("MSET k{a} {n} k{b} {n}"),
+        21 => format!("SELECT {db}"),
+        22 if below(8) == 0 => format!("SWAPDB {db} {}", below(4)),
+        23 if below(25) == 0 => "FLUSHDB".into(),
+        24 if below(60) == 0 => "FLUSHALL".into(),
+        25 => format!("RPUSH l{a} {n} {long}"),
+        26 => format!("LPOP l{a}"),
+        27 => format!("SADD s{a} {n} m{n}"),
+        28 => format!("SREM s{a} {n}"),
+        29 => format!("HSET h{a} f{n} {n}"),
+        30 => format!("HEXPIRE h{a} {} FIELDS 1 f{n}", 1 + n % 3),
+        31 => format!("RENAME h{a} h{b}"),
+        _ => format!("SET new{} {n}", below(keys * 4)),
+    }
+}
+
+#[test]
+fn the_file_is_the_dataset_of_its_instant() {
+    let runs = std::env::var("KRING_CUT_RUNS").ok().and_then(|n| n.parse().ok()).unwrap_or(40);
+    for seed in 0..runs {
+        let mut rng = seeded(seed);
+        let shards = 1 + seed as usize % 3;
+        let keys = [5, 60, 600, 3_000][seed as usize % 4];
+        let mut world = World::new(shards);
+        for cut in 0..6 {
+            (0..keys * 2).for_each(|_| drop(world.run(&command(&mut rng, keys))));
+            let expected = look(&world.hand);
+            let compress = xorshift(&mut rng).is_multiple_of(2);
+            let form = Form { version: 12, compress, uses: Uses::Nothing, now: Now::default() };
+            for store in world.hand.iter_mut() {
+                // The one before may have been given up.
+                store.end_cut();
+                store.begin_cut(cut, &mut || keeper(form));
+            }
+            let mut assembly = Assembly::new(true, compress);
+            let mut head = Vec::new();
+            write::header(&mut head, 12);
+            let mut file = assembly.raw(head);
+            let mut walking = shards;
+            let writes = xorshift(&mut rng) % 20;
+            let gives_up = xorshift(&mut rng).is_multiple_of(5);
+            while walking > 0 && !(gives_up && xorshift(&mut rng).is_multiple_of(20)) {
+                (0..writes).for_each(|_| drop(world.run(&command(&mut rng, keys))));
+                world.advance_ms((xorshift(&mut rng) % 5) as i64);
+                let now_ms = world.now.ms();
+                let store = world.hand.store(xorshift(&mut rng) as usize % shards);
+                if xorshift(&mut rng).is_multiple_of(4) {
+                    store.expire_slice(now_ms, 20);
+                }
+                if store.cut().is_none() {
+                    continue;
+                }
+                let through = store.cut_slice(1 + xorshift(&mut rng) as usize % 5);
+                store.take_kept(&mut |db, kept| file.extend(assembly.piece(db, kept)));
+                if through {
+                    store.end_cut();
+                    walking -= 1;
+                }
+            }
+            if walking == 0 {
+                file.extend(assembly.end());
+                let found = read(&file);
+                assert!(found == expected, "seed {seed}, cut {cut}: {} and {}", found.len(), expected.len());
+            }
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! One file from what many shards keep: databases are selected as pieces come, large values written out, the checksum taken.
+
+use super::write;
+use crate::ds::table::Kept;
+use crate::persist::crc64::crc64;
+use crate::persist::rdb_string::encode_string;
+
+/// Puts a file together, in order, as blocks of bytes.
+pub struct Assembly {
+    db: Option<usize>,
+    sum: bool,
+    compress: bool,
+    crc: u64,
+    entries: u64,
+}
+
+impl Assembly {
+    /// A file with a checksum if `sum` (`rdbchecksum`), with strings compressed if `compress` (`rdbcompression`).
+    pub fn new(sum: bool, compress: bool) -> Assembly {
+        Assembly { db: None, sum, compress, crc: 0, entries: 0 }
+    }
+
+    /// Entries so far.
+    pub fn entries(&self) -> u64 {
+        self.entries
+    }
+
+    /// Passes bytes on that are as they should be in the file.
+    pub fn raw(&mut self, bytes: Vec<u8>) -> Vec<u8> {
+        if self.sum {
+            self.crc = crc64(self.crc, &bytes);
+        }
+        bytes
+    }
+
+    /// The bytes of a piece.
+    pub fn piece(&mut self, db: usize, kept: Kept) -> Vec<u8> {
+        self.entries += kept.entries;
+        let mut out = Vec::with_capacity(kept.bytes.len() + 16);
+        if self.db != Some(db) {
+            self.db = Some(db);
+            write::select(&mut out, db as u64);
+        }
+        let mut at = 0;
+        for (place, value) in &kept.shared {
+            out.extend_from_slice(&kept.bytes[at..*place]);
+            at = *place;
+            encode_string(&mut out, value, self.compress);
+        }
+        out.extend_from_slice(&kept.bytes[at..]);
+        self.raw(out)
+    }
+
+    /// The last bytes.
+    pub fn end(&mut self) -> Vec<u8> {
+        let mut out = Vec::new();
+        write::end(&mut out);
+        let mut out = self.raw(out);
+        out.extend_from_slice(&self.crc.to_le_bytes());
+        out
+    }
+}

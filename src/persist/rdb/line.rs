@@ -1,0 +1,98 @@
+//! The line from the shards that walk a cut to the one who writes its file.
+//!
+//! Each shard sees how much of its own is on the way, and waits with its walk while that is too much. What it must keep because
+//! somebody writes is not held up by this: it waits in the store.
+
+use crate::ds::table::Kept;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+
+/// What goes over the line.
+pub enum Piece {
+    /// Entries of one database.
+    Entries { shard: usize, db: usize, kept: Kept },
+    /// This shard has sent all it has.
+    Through,
+    /// The file is not wanted any more.
+    GivenUp,
+}
+
+struct State {
+    /// By shard: bytes on the way.
+    weights: Vec<AtomicUsize>,
+    given_up: AtomicBool,
+}
+
+/// A shard's end.
+#[derive(Clone)]
+pub struct Line {
+    to: Sender<Piece>,
+    state: Arc<State>,
+}
+
+/// The writer's end.
+pub struct Inbox {
+    from: Receiver<Piece>,
+    state: Arc<State>,
+}
+
+/// A line from so many shards.
+pub fn line(shards: usize) -> (Line, Inbox) {
+    let (to, from) = channel();
+    let weights = (0..shards).map(|_| AtomicUsize::new(0)).collect();
+    let state = Arc::new(State { weights, given_up: AtomicBool::new(false) });
+    (Line { to, state: state.clone() }, Inbox { from, state })
+}
+
+impl Line {
+    /// Sends entries. Whether there still is somebody who writes them.
+    pub fn send(&self, shard: usize, db: usize, kept: Kept) -> bool {
+        self.state.weights[shard].fetch_add(kept.weight(), Ordering::Relaxed);
+        self.to.send(Piece::Entries { shard, db, kept }).is_ok()
+    }
+
+    /// One shard has sent all.
+    pub fn through(&self) {
+        // Without a writer there is nothing to finish.
+        let _ = self.to.send(Piece::Through);
+    }
+
+    /// Asks the writer to stop.
+    pub fn give_up(&self) {
+        self.state.given_up.store(true, Ordering::Relaxed);
+        let _ = self.to.send(Piece::GivenUp);
+    }
+
+    /// Bytes of a shard that are not written yet.
+    pub fn weight(&self, shard: usize) -> usize {
+        self.state.weights[shard].load(Ordering::Relaxed)
+    }
+}
+
+impl Inbox {
+    /// The next piece if one is there.
+    pub fn try_next(&self) -> Option<Piece> {
+        self.from.try_recv().ok()
+    }
+
+    /// Waits for the next piece; none when all shards are gone.
+    pub fn next(&self) -> Option<Piece> {
+        self.from.recv().ok()
+    }
+
+    /// Entries of a shard are written.
+    pub fn written(&self, shard: usize, weight: usize) {
+        self.state.weights[shard].fetch_sub(weight, Ordering::Relaxed);
+    }
+
+    /// Whether nobody wants the file any more.
+    pub fn is_given_up(&self) -> bool {
+        self.state.given_up.load(Ordering::Relaxed)
+    }
+
+    /// How many shards send.
+    pub fn shards(&self) -> usize {
+        self.state.weights.len()
+    }
+}

@@ -1,0 +1,84 @@
+//! The dataset at boot: which file it is loaded from, and what the log says of it.
+
+use super::control::{self, Message};
+use super::log::Log;
+use crate::config::Config;
+use crate::ring::Bell;
+use crate::shard::{LoadRequest, Notice, Shared};
+use crate::storage::{Loaded, Plane};
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::Sender;
+use std::time::Instant;
+
+/// The snapshot of a configuration, if there is one. What exists and cannot be looked at counts: it must not be overwritten.
+pub(super) fn file(config: &Config) -> Option<PathBuf> {
+    if config.dbfilename.is_empty() {
+        return None;
+    }
+    let path = Path::new(&config.dir).join(&config.dbfilename);
+    path.try_exists().unwrap_or(true).then_some(path)
+}
+
+/// Has it loaded while the shards run; the main thread hears how it ended.
+pub(super) fn load(
+    path: PathBuf,
+    config: &Config,
+    shared: &Shared,
+    storage: &Plane,
+    shards: &[(Bell, Sender<Notice>)],
+    main: &Sender<Message>,
+) {
+    let request = LoadRequest {
+        path,
+        check: config.rdbchecksum,
+        databases: u64::from(config.databases),
+        replace: false,
+        saves: shared.saves.clone(),
+    };
+    let main = main.clone();
+    let answer = move |done: Result<Loaded, String>| {
+        let _ = main.send(Message::Loaded(done));
+    };
+    control::load(storage, shards, request, Box::new(answer));
+}
+
+/// How far a load is, where somebody watches.
+pub(super) fn show_progress(shared: &Shared) {
+    let stderr = std::io::stderr();
+    if let Some(load) = shared.saves.load_now()
+        && stderr.is_terminal()
+    {
+        let percent = (load.done_bytes * 100).checked_div(load.total_bytes).unwrap_or(0);
+        eprint!("\rLoading: {percent:3} %\r");
+    }
+}
+
+/// The dataset is there: clients may come.
+pub(super) fn loaded(loaded: Loaded, shared: &Shared, log: &Log, began: Instant) {
+    let Loaded { version, keys, expired, aux, libraries, left_over, direct, .. } = loaded;
+    let field = |name: &str| aux.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str());
+    let by = field("redis-ver").unwrap_or("unknown");
+    log.notice(&format!("Loading RDB produced by version {by} (RDB version {version})"));
+    if let Some(ctime) = field("ctime").and_then(|secs| secs.parse::<i64>().ok()) {
+        let now_secs = std::time::SystemTime::now()
+            .duration_since(std::time::UNIX_EPOCH)
+            .map_or(ctime, |d| d.as_secs() as i64);
+        log.notice(&format!("RDB age {} seconds", now_secs - ctime));
+    }
+    if !direct {
+        log.notice("The snapshot was read through the page cache: its file system refuses O_DIRECT");
+    }
+    if left_over > 0 {
+        log.warning(&format!("{left_over} bytes behind the end of the snapshot were left alone"));
+    }
+    if !libraries.is_empty() {
+        log.warning(&format!(
+            "{} libraries of functions cannot be called in this release; the next snapshot has them again",
+            libraries.len()
+        ));
+    }
+    log.notice(&format!("Done loading RDB, keys loaded: {keys}, keys expired: {expired}."));
+    log.notice(&format!("DB loaded from disk: {:.3} seconds", began.elapsed().as_secs_f64()));
+    shared.saves.end_load(keys, expired, libraries);
+}

@@ -1,0 +1,65 @@
+//! What keeps commands out for a while: the dataset is being loaded, or cannot be saved. Looked up once a turn.
+
+use super::Core;
+use super::drive::{Stop, Work};
+use crate::cmd::Command;
+use crate::cmd::registry::Found;
+use crate::cmd::row::flag;
+use crate::resp::Mark;
+
+const LOADING: &str = "LOADING Redis is loading the dataset in memory";
+const MISCONF: &str = "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk. \
+    Commands that may modify the data set are disabled, because this instance is configured to report errors during writes if \
+    RDB snapshotting fails (stop-writes-on-bgsave-error option). Please check the Redis logs for details about the RDB error.";
+
+/// See the module's text.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Gate {
+    loading: bool,
+    unsaved: bool,
+}
+
+impl Gate {
+    /// Whether every command may pass.
+    #[inline]
+    pub fn is_open(self) -> bool {
+        !self.loading && !self.unsaved
+    }
+
+    /// Why a command may not pass; `flags` are its own, and for EXEC those of its queue too.
+    fn refusal(self, row: &Command, flags: u32) -> Option<&'static str> {
+        // As in Redis, PING tells of the trouble, so that who watches the server hears of it.
+        if self.unsaved && (flags & flag::WRITE != 0 || row.name == "ping") {
+            return Some(MISCONF);
+        }
+        (self.loading && !row.is(flag::LOADING)).then_some(LOADING)
+    }
+}
+
+impl Core {
+    /// The state of this turn.
+    pub(super) fn look_at_gate(&mut self) {
+        let saves = &self.shared.saves;
+        let unsaved =
+            saves.last_failed() && self.config.stop_writes_on_bgsave_error && !self.config.save.0.is_empty();
+        self.gate = Gate { loading: saves.is_loading(), unsaved };
+    }
+
+    /// Refuses a command that may not pass. `None`: it may.
+    #[cold]
+    pub(super) fn bar(
+        &mut self,
+        work: &mut Work<'_>,
+        found: Found,
+        flags: u32,
+        mark: Mark,
+    ) -> Option<Option<Stop>> {
+        let text = self.gate.refusal(found.row, flags)?;
+        let text = self.spoil(work.session, Some(found), text.as_bytes().to_vec());
+        work.out.error_bytes(&text);
+        work.out.take_errors();
+        self.tallies.rejected(&text, Some(found.id));
+        self.reply_mode(work, mark);
+        Some(None)
+    }
+}

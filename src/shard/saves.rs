@@ -1,0 +1,425 @@
+//! Who looks after snapshots: shard 0. It makes the cut, and knows who waits for what.
+//!
+//! ```text
+//!  SAVE, BGSAVE, a save point ──┐
+//!  SHUTDOWN, DEBUG RELOAD ─ all shards halt ─┴─ all stores in hand: the cut ─ each shard walks ─ the writer answers
+//! ```
+//! A cut is one instant: all stores are in one hand, each is told to keep what it holds, and all go home. Whoever shuts the
+//! server down or reloads it first has every shard hold its commands back, so nothing is acknowledged that the last snapshot lacks.
+
+use super::walk::Walk;
+use super::{Core, Job, Letter, LoadRequest, SaveRequest};
+use crate::cmd::save::SaveBoard;
+use crate::cmd::version::{KRING_VERSION, REDIS_VERSION};
+use crate::cmd::{Order, ReloadMode, SaveKind, Session, ShutdownMode};
+use crate::config::MaxmemoryPolicy;
+use crate::persist::rdb::{Form, Line, Uses, VERSIONS_WRITTEN, keeper, line, write};
+use crate::ring::net::{ConnId, World};
+use crate::store::{ShardSet, Store};
+use std::path::PathBuf;
+
+/// The shard that looks after snapshots.
+pub(super) const SAVER: usize = 0;
+/// Stands for a connection in the errand that fetches all stores.
+pub(super) const WHOLE: ConnId = ConnId(u64::MAX);
+/// The version that all of Redis since 7.0 reads.
+const VERSION_OF_7_0: u8 = 10;
+/// After a failure, save points wait so long, in seconds.
+const RETRY_SECS: i64 = 5;
+
+const IN_PROGRESS: &str = "ERR Background save already in progress";
+const CANNOT_STOP: &str = "ERR Errors trying to SHUTDOWN. Check logs.";
+const CANNOT_LOAD: &str = "ERR Error trying to load the RDB dump, check server logs.";
+const OTHERS_FIRST: &str = "ERR The server is being shut down or reloaded already";
+
+/// Whose parked connection waits: home and ticket.
+type Waiter = (usize, u64);
+
+/// What all stores are wanted in one hand for.
+enum Whole {
+    Cut,
+    Flush,
+}
+
+/// Why a snapshot is written.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Why {
+    Asked(SaveKind),
+    /// The shards have halted until it is done.
+    Final,
+}
+
+struct UnderWay {
+    why: Why,
+    waiter: Option<Waiter>,
+    cut: u64,
+    line: Option<Line>,
+    /// Changes that it has in it.
+    changes: u64,
+}
+
+/// What the shards have halted for.
+#[derive(Clone, Copy)]
+enum Cause {
+    Shutdown(ShutdownMode),
+    Reload(ReloadMode),
+}
+
+struct Halt {
+    cause: Cause,
+    waiter: Option<Waiter>,
+    /// Shards that have halted.
+    halted: usize,
+}
+
+/// What shard 0 knows of snapshots.
+#[derive(Default)]
+pub(super) struct Saver {
+    under_way: Option<UnderWay>,
+    whole: Option<Whole>,
+    halt: Option<Halt>,
+    last_cut: u64,
+    last_try_secs: i64,
+}
+
+impl Saver {
+    /// Whether anything is under way.
+    pub fn is_busy(&self) -> bool {
+        self.under_way.is_some() || self.halt.is_some() || self.whole.is_some()
+    }
+}
+
+impl Core {
+    /// Somebody asks for a snapshot, or for what ends with one.
+    pub(super) fn save_asked(&mut self, net: &mut dyn World, waiter: Waiter, order: Order) {
+        if let Order::Shutdown(_) = order {
+            self.warn("User requested shutdown...");
+        }
+        match order {
+            Order::Save(_) if self.saver.is_busy() => self.tell(waiter, Err(IN_PROGRESS.into())),
+            Order::Save(kind) => self.begin_save(net, Why::Asked(kind), Some(waiter)),
+            Order::Shutdown(mode) => self.halt(Cause::Shutdown(mode), Some(waiter)),
+            Order::Reload(mode) => self.halt(Cause::Reload(mode), Some(waiter)),
+            _ => unreachable!("`give_orders` sends no other"),
+        }
+    }
+
+    /// A signal wants the process to end: SIGINT, else SIGTERM.
+    pub fn terminate(&mut self, interrupt: bool) {
+        let config = &self.config;
+        let words = if interrupt { &config.shutdown_on_sigint } else { &config.shutdown_on_sigterm };
+        let has = |word: &str| words.split(' ').any(|w| w == word);
+        let mode =
+            ShutdownMode { nosave: has("nosave"), save: has("save"), now: has("now"), force: has("force") };
+        self.halt(Cause::Shutdown(mode), None);
+    }
+
+    fn tell(&mut self, (home, ticket): Waiter, result: Result<&'static str, String>) {
+        self.post(home, Letter::Told { ticket, result });
+    }
+
+    fn note(&self, text: impl Into<String>) {
+        self.shared.control.note(text.into(), false);
+    }
+
+    fn warn(&self, text: impl Into<String>) {
+        self.shared.control.note(text.into(), true);
+    }
+
+    /// Begins a snapshot when a save point is reached.
+    pub(super) fn look_at_save_points(&mut self, net: &mut dyn World) {
+        let saves = self.shared.saves.clone();
+        if self.id != SAVER || self.saver.is_busy() || saves.is_loading() {
+            return;
+        }
+        let now_secs = self.now.secs();
+        if saves.last_failed() && now_secs - self.saver.last_try_secs <= RETRY_SECS {
+            return;
+        }
+        let changes = saves.unsaved();
+        let since_secs = now_secs - saves.last_save_secs();
+        let reached = |&&(secs, least): &&(u64, u64)| changes >= least && since_secs > secs as i64;
+        if saves.is_wanted() {
+            self.note("The dataset was emptied. Saving...");
+        } else if let Some((secs, least)) = self.config.save.0.iter().find(reached) {
+            self.note(format!("{least} changes in {secs} seconds. Saving..."));
+        } else {
+            return;
+        }
+        self.begin_save(net, Why::Asked(SaveKind::Background), None);
+    }
+
+    fn begin_save(&mut self, net: &mut dyn World, why: Why, waiter: Option<Waiter>) {
+        self.saver.last_cut += 1;
+        self.saver.last_try_secs = self.now.secs();
+        let cut = self.saver.last_cut;
+        self.saver.under_way = Some(UnderWay { why, waiter, cut, line: None, changes: 0 });
+        if self.config.dbfilename.is_empty() {
+            self.shared.saves.begin_save(self.now.secs(), 0, why == Why::Asked(SaveKind::Background));
+            return self.saved(net, Err("dbfilename is empty".into()));
+        }
+        self.want_whole(net, Whole::Cut);
+    }
+
+    /// Gets all stores into the hand: at once, or by an errand.
+    fn want_whole(&mut self, net: &mut dyn World, what: Whole) {
+        self.saver.whole = Some(what);
+        let all = ShardSet::all(self.shared.route.shards());
+        if self.take_all(net, all) {
+            return self.whole_in_hand(net);
+        }
+        let session = Box::new(Session::new(0, self.now.secs()));
+        self.dispatch(Box::new(Job::errand(SAVER, WHOLE, session, all)));
+    }
+
+    /// All stores are in hand.
+    pub(super) fn whole_in_hand(&mut self, net: &mut dyn World) {
+        match self.saver.whole.take() {
+            Some(Whole::Cut) => self.make_cut(net),
+            Some(Whole::Flush) => {
+                for store in self.hand.iter_mut() {
+                    for db in 0..store.databases() {
+                        store.flush(db);
+                    }
+                }
+                self.put_back(net);
+                self.load_again();
+            }
+            None => self.put_back(net),
+        }
+    }
+
+    fn path(&self) -> PathBuf {
+        PathBuf::from(&self.config.dir).join(&self.config.dbfilename)
+    }
+
+    /// How the file is written. All stores are in hand.
+    fn form(&self) -> Form {
+        use MaxmemoryPolicy::{AllkeysLru, VolatileLru};
+        let uses = match (self.access.lfu, self.config.maxmemory_policy) {
+            (Some(lfu), _) => Uses::Frequency(lfu),
+            (None, AllkeysLru | VolatileLru) => Uses::Idle,
+            (None, _) => Uses::Nothing,
+        };
+        let expires = |store: &Store| (0..store.databases()).any(|db| store.db(db).field_expires() > 0);
+        let version = match self.config.rdb_version.parse() {
+            Ok(version) => version,
+            // The oldest that holds all there is: what else is newer is written in its older form.
+            Err(_) if self.hand.iter().any(expires) => *VERSIONS_WRITTEN.end(),
+            Err(_) => VERSION_OF_7_0,
+        };
+        Form { version, compress: self.config.rdbcompression, uses, now: self.now }
+    }
+
+    /// The cut: from here on every store keeps what it holds now.
+    fn make_cut(&mut self, net: &mut dyn World) {
+        let (form, now_secs) = (self.form(), self.now.secs());
+        let shards = self.shared.route.shards();
+        let (to, inbox) = line(shards);
+        let Some(under_way) = &mut self.saver.under_way else { return self.put_back(net) };
+        let (mut keys, mut sizes) = (0, Vec::new());
+        for store in self.hand.iter_mut() {
+            // One that failed may not have been ended everywhere yet.
+            store.end_cut();
+            store.begin_cut(under_way.cut, &mut || keeper(form));
+            under_way.changes += store.dirty;
+            sizes.resize(store.databases(), (0, 0));
+            for (db, size) in sizes.iter_mut().enumerate() {
+                let db = store.db(db);
+                keys += db.len() as u64;
+                *size = (size.0 + db.len() as u64, size.1 + db.expires() as u64);
+            }
+        }
+        under_way.line = Some(to.clone());
+        let (why, cut, waiter) = (under_way.why, under_way.cut, under_way.waiter);
+        self.put_back(net);
+        let head = head(&self.shared.saves, form, now_secs, self.shared.memory.read().rss, &sizes);
+        let in_background = why == Why::Asked(SaveKind::Background);
+        self.shared.saves.begin_save(now_secs, keys, in_background);
+        self.shared.control.save(SaveRequest {
+            path: self.path(),
+            head,
+            sum: self.config.rdbchecksum,
+            compress: self.config.rdbcompression,
+            inbox,
+            saves: self.shared.saves.clone(),
+        });
+        for shard in 0..shards {
+            self.post(shard, Letter::Walk { cut, line: to.clone() });
+        }
+        if in_background {
+            self.note("Background saving started");
+            if let (Some(waiter), Some(under_way)) = (waiter, &mut self.saver.under_way) {
+                under_way.waiter = None;
+                self.tell(waiter, Ok("Background saving started"));
+            }
+        }
+    }
+
+    /// A cut was made: this shard walks its part.
+    pub(super) fn walk(&mut self, cut: u64, line: Line) {
+        self.walk = Some(Walk { cut, line, next_us: self.now.mono_us, commands: 0 });
+    }
+
+    /// A snapshot is on the disk under its name, or is not.
+    pub fn saved(&mut self, net: &mut dyn World, result: Result<(), String>) {
+        let Some(done) = self.saver.under_way.take() else { return };
+        self.shared.saves.end_save(self.now.secs(), result.is_ok().then_some(done.changes));
+        if result.is_err() {
+            for shard in 0..self.shared.route.shards() {
+                self.post(shard, Letter::Unwalk { cut: done.cut });
+            }
+        }
+        let in_background = done.why == Why::Asked(SaveKind::Background);
+        match &result {
+            Ok(()) if in_background => self.note("Background saving terminated with success"),
+            Ok(()) => self.note("DB saved on disk"),
+            Err(why) if in_background => self.warn(format!("Background saving error: {why}")),
+            Err(why) => self.warn(format!("Saving failed: {why}")),
+        }
+        if let Some(waiter) = done.waiter {
+            // SAVE's error has no words in Redis either. BGSAVE waits here only when it failed before the cut.
+            let words = if in_background { Ok("Background saving started") } else { Err("ERR".into()) };
+            self.tell(waiter, if result.is_ok() { Ok("OK") } else { words });
+        }
+        match (&self.saver.halt, done.why) {
+            (Some(_), Why::Final) => self.after_final_save(net, result),
+            (Some(halt), _) if halt.halted == self.shared.route.shards() => self.all_halted(net),
+            _ => {}
+        }
+    }
+
+    /// Has all shards hold their commands back.
+    fn halt(&mut self, cause: Cause, waiter: Option<Waiter>) {
+        if self.saver.halt.is_some() {
+            if let Some(waiter) = waiter {
+                self.tell(waiter, Err(OTHERS_FIRST.into()));
+            }
+            return;
+        }
+        self.saver.halt = Some(Halt { cause, waiter, halted: 0 });
+        for shard in 0..self.shared.route.shards() {
+            self.post(shard, Letter::Halt { on: true });
+        }
+    }
+
+    /// A shard has halted.
+    pub(super) fn halted(&mut self, net: &mut dyn World) {
+        let Some(halt) = &mut self.saver.halt else { return };
+        halt.halted += 1;
+        if halt.halted == self.shared.route.shards() {
+            self.all_halted(net);
+        }
+    }
+
+    fn all_halted(&mut self, net: &mut dyn World) {
+        if let Some(under_way) = &self.saver.under_way {
+            // As in Redis, a snapshot in the background gives way. The writer answers, and it goes on here.
+            if let Some(line) = &under_way.line {
+                line.give_up();
+            }
+            return;
+        }
+        let Some(halt) = &self.saver.halt else { return };
+        let saves = match halt.cause {
+            // What is loaded in part must not take the place of the whole.
+            Cause::Shutdown(_) if self.shared.saves.is_loading() => false,
+            Cause::Shutdown(mode) => mode.save || (!mode.nosave && !self.config.save.0.is_empty()),
+            Cause::Reload(mode) => !mode.nosave,
+        };
+        if !saves {
+            return self.after_final_save(net, Ok(()));
+        }
+        if let Cause::Shutdown(_) = halt.cause {
+            self.note("Saving the final RDB snapshot before exiting.");
+        }
+        self.begin_save(net, Why::Final, None);
+    }
+
+    fn after_final_save(&mut self, net: &mut dyn World, result: Result<(), String>) {
+        let Some(halt) = &self.saver.halt else { return };
+        match (halt.cause, result) {
+            (Cause::Shutdown(mode), Ok(())) => self.shared.control.shutdown(mode),
+            (Cause::Shutdown(mode), Err(_)) if mode.force => {
+                self.warn("Error trying to save the DB. Exit anyway.");
+                self.shared.control.shutdown(mode);
+            }
+            (Cause::Shutdown(_), Err(_)) => {
+                self.warn("Error trying to save the DB, can't exit.");
+                self.resume(Err(CANNOT_STOP.into()));
+            }
+            (Cause::Reload(_), Err(_)) => self.resume(Err("ERR".into())),
+            (Cause::Reload(mode), Ok(())) if mode.noflush || mode.merge => self.load_again(),
+            (Cause::Reload(_), Ok(())) => self.want_whole(net, Whole::Flush),
+        }
+    }
+
+    fn load_again(&mut self) {
+        let Some(Halt { cause: Cause::Reload(mode), .. }) = self.saver.halt else { return };
+        self.shared.control.load(LoadRequest {
+            path: self.path(),
+            check: self.config.rdbchecksum,
+            databases: u64::from(self.config.databases),
+            replace: mode.merge,
+            saves: self.shared.saves.clone(),
+        });
+    }
+
+    /// DEBUG RELOAD has loaded what it saved, or could not.
+    pub fn reloaded(&mut self, result: Result<(), String>) {
+        match result {
+            Ok(()) => {
+                self.warn("DB reloaded by DEBUG RELOAD");
+                self.resume(Ok("OK"));
+            }
+            Err(why) => {
+                self.warn(why);
+                self.resume(Err(CANNOT_LOAD.into()));
+            }
+        }
+    }
+
+    /// The shards go on.
+    fn resume(&mut self, result: Result<&'static str, String>) {
+        let Some(halt) = self.saver.halt.take() else { return };
+        for shard in 0..self.shared.route.shards() {
+            self.post(shard, Letter::Halt { on: false });
+        }
+        match (halt.waiter, result) {
+            (Some(waiter), result) => self.tell(waiter, result),
+            (None, Err(_)) => {
+                self.warn("A signal asked for a shutdown, but there were errors: see the lines before");
+            }
+            (None, Ok(_)) => {}
+        }
+    }
+
+    /// This shard holds its commands back, or goes on.
+    pub(super) fn set_halted(&mut self, on: bool) {
+        self.is_halted = on;
+        if on {
+            self.post(SAVER, Letter::Halted);
+        }
+    }
+}
+
+/// What a file begins with: its version, who wrote it, libraries, the sizes of its databases.
+fn head(saves: &SaveBoard, form: Form, now_secs: i64, used_bytes: u64, sizes: &[(u64, u64)]) -> Vec<u8> {
+    let mut head = Vec::new();
+    write::header(&mut head, form.version);
+    write::aux(&mut head, "redis-ver", REDIS_VERSION);
+    write::aux(&mut head, "redis-bits", "64");
+    write::aux(&mut head, "ctime", &now_secs.to_string());
+    write::aux(&mut head, "used-mem", &used_bytes.to_string());
+    write::aux(&mut head, "aof-base", "0");
+    write::aux(&mut head, "kring-ver", KRING_VERSION);
+    // Functions came with version 10.
+    for source in saves.libraries().iter().filter(|_| form.version >= VERSION_OF_7_0) {
+        write::library(&mut head, source, form.compress);
+    }
+    for (db, (keys, expires)) in sizes.iter().enumerate().filter(|(_, size)| size.0 > 0) {
+        write::select(&mut head, db as u64);
+        write::sizes(&mut head, *keys, *expires);
+    }
+    head
+}

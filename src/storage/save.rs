@@ -1,0 +1,216 @@
+//! Writing a snapshot: from the pieces that shards send to a file with its name.
+
+use super::sink::Sink;
+use crate::persist::rdb::{Assembly, Inbox, Piece};
+use glommio::LocalExecutorBuilder;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// How long the writer sleeps when no piece is there. Blocks under way get on meanwhile.
+const PAUSE: Duration = Duration::from_micros(500);
+
+/// A snapshot to write.
+pub struct Save {
+    /// The name that the file gets when it is complete.
+    pub path: PathBuf,
+    /// What it begins with.
+    pub head: Vec<u8>,
+    /// Whether it ends with a checksum.
+    pub sum: bool,
+    pub compress: bool,
+    pub inbox: Inbox,
+    /// Is told of entries and bytes as they come.
+    pub progress: Box<dyn Fn(u64, u64) + Send>,
+    pub answer: Box<dyn FnOnce(Result<Saved, String>) + Send>,
+}
+
+/// A snapshot that was written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Saved {
+    pub bytes: u64,
+    pub entries: u64,
+    /// Whether it went around the page cache.
+    pub direct: bool,
+}
+
+/// Writes it; the file of that name is the old one or the new one, whatever happens.
+pub(super) fn save(save: Save) {
+    let Save { path, head, sum, compress, inbox, progress, answer } = save;
+    let done = LocalExecutorBuilder::default().make().map_err(|e| e.to_string()).and_then(|executor| {
+        let assembly = Assembly::new(sum, compress);
+        executor.run(write_file(&path, head, assembly, &inbox, &*progress))
+    });
+    // Shards that still send learn from the lost line that nobody listens.
+    drop(inbox);
+    answer(done);
+}
+
+/// The name that the file has while it grows. It is always the same one: what a killed process leaves is overwritten.
+fn temporary(path: &Path) -> Option<PathBuf> {
+    let name = path.file_name()?.to_string_lossy();
+    Some(path.with_file_name(format!("temp-{name}")))
+}
+
+async fn write_file(
+    path: &Path,
+    head: Vec<u8>,
+    mut assembly: Assembly,
+    inbox: &Inbox,
+    progress: &(dyn Fn(u64, u64) + Send),
+) -> Result<Saved, String> {
+    let name = temporary(path).ok_or("dbfilename is empty")?;
+    let mut sink =
+        Sink::create(name.clone()).await.map_err(|e| format!("cannot open {}: {e}", name.display()))?;
+    match write_pieces(&mut sink, head, &mut assembly, inbox, progress).await {
+        Ok(()) => {
+            let saved = Saved { bytes: sink.len(), entries: assembly.entries(), direct: sink.is_direct() };
+            let finished = sink.finish(path).await;
+            finished.map(|()| saved).map_err(|e| {
+                let _ = std::fs::remove_file(&name);
+                format!("cannot complete {}: {e}", path.display())
+            })
+        }
+        Err(why) => {
+            sink.discard().await;
+            Err(why)
+        }
+    }
+}
+
+async fn write_pieces(
+    sink: &mut Sink,
+    head: Vec<u8>,
+    assembly: &mut Assembly,
+    inbox: &Inbox,
+    progress: &(dyn Fn(u64, u64) + Send),
+) -> Result<(), String> {
+    let failed = |e: String| format!("cannot write the snapshot: {e}");
+    sink.write(&assembly.raw(head)).await.map_err(failed)?;
+    let mut walking = inbox.shards();
+    while walking > 0 {
+        if inbox.is_given_up() {
+            return Err("it was given up".into());
+        }
+        match inbox.try_next() {
+            None => {
+                glommio::timer::sleep(PAUSE).await;
+            }
+            Some(Piece::Entries { shard, db, kept }) => {
+                if let Some(trouble) = kept.trouble {
+                    return Err(trouble);
+                }
+                let weight = kept.weight();
+                let bytes = assembly.piece(db, kept);
+                sink.write(&bytes).await.map_err(failed)?;
+                inbox.written(shard, weight);
+                progress(assembly.entries(), sink.len());
+            }
+            Some(Piece::Through) => walking -= 1,
+            Some(Piece::GivenUp) => {}
+        }
+    }
+    sink.write(&assembly.end()).await.map_err(failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ds::table::Kept;
+    use crate::persist::rdb::{Item, Reader, line, write};
+    use std::sync::mpsc::channel;
+
+    fn scratch(name: &str) -> PathBuf {
+        let dir = std::env::temp_dir().join(format!("kring-save-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).expect("a temporary directory");
+        dir
+    }
+
+    fn pieces(n: usize) -> Kept {
+        let mut kept = Kept::default();
+        for i in 0..n {
+            let value = crate::ds::View::Bytes(b"some value that is not short");
+            write::entry(
+                &mut kept.bytes,
+                format!("key:{i}").as_bytes(),
+                value,
+                Default::default(),
+                (10, false),
+            )
+            .expect("it fits");
+            kept.entries += 1;
+        }
+        kept
+    }
+
+    fn run(path: &Path, send: impl FnOnce(&crate::persist::rdb::Line)) -> Result<Saved, String> {
+        let (line, inbox) = line(2);
+        send(&line);
+        let mut head = Vec::new();
+        write::header(&mut head, 10);
+        let (to, from) = channel();
+        let answer = Box::new(move |result| to.send(result).expect("the test waits"));
+        let progress = Box::new(|_, _| {});
+        save(Save { path: path.into(), head, sum: true, compress: true, inbox, progress, answer });
+        from.recv().expect("answered")
+    }
+
+    fn count(path: &Path) -> u64 {
+        let mut reader = Reader::new(true);
+        reader.push(&std::fs::read(path).expect("it is there"));
+        reader.finish();
+        let mut entries = 0;
+        loop {
+            match reader.next_item().expect("it is whole") {
+                Some(Item::Entry(_)) => entries += 1,
+                Some(Item::End) => return entries,
+                Some(_) => {}
+                None => panic!("it ends"),
+            }
+        }
+    }
+
+    #[test]
+    fn files_of_any_size_are_written_whole() {
+        let dir = scratch("sizes");
+        let path = dir.join("dump.rdb");
+        for n in [0, 1, 80, 11_000, 60_000] {
+            let saved = run(&path, |line| {
+                assert!(line.send(0, 0, pieces(n)));
+                line.send(1, 3, pieces(n / 2));
+                line.through();
+                line.through();
+            })
+            .expect("written");
+            assert_eq!((saved.entries, count(&path)), ((n + n / 2) as u64, saved.entries));
+            assert_eq!(std::fs::metadata(&path).expect("there").len(), saved.bytes);
+            assert_eq!(std::fs::read_dir(&dir).expect("listed").count(), 1, "no temporary file is left");
+        }
+        std::fs::remove_dir_all(&dir).expect("removed");
+    }
+
+    #[test]
+    fn what_fails_leaves_the_old_file() {
+        let dir = scratch("fails");
+        let path = dir.join("dump.rdb");
+        std::fs::write(&path, "old").expect("written");
+        let failing: [fn(&crate::persist::rdb::Line); 2] = [
+            |line| {
+                line.send(0, 0, pieces(30_000));
+                line.give_up();
+            },
+            |line| {
+                let mut kept = pieces(1);
+                kept.trouble = Some("too new".into());
+                line.send(0, 0, kept);
+            },
+        ];
+        for send in failing {
+            assert!(run(&path, send).is_err());
+            assert_eq!(std::fs::read(&path).expect("there"), b"old");
+            assert_eq!(std::fs::read_dir(&dir).expect("listed").count(), 1);
+        }
+        let nowhere = run(&dir.join("no/dump.rdb"), |line| (0..2).for_each(|_| line.through()));
+        assert!(nowhere.is_err_and(|e| e.contains("No such file")));
+        std::fs::remove_dir_all(&dir).expect("removed");
+    }
+}

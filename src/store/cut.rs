@@ -1,0 +1,109 @@
+//! A cut of a whole store: what a snapshot is made from (see [`crate::ds::table`] for how a table keeps its content).
+//!
+//! ```text
+//!  begin_cut ── every database's table keeps what it holds, under the database's number of this moment
+//!  SWAPDB       tables move with the number that they had at the cut
+//!  FLUSHDB      the old table is set aside and walked to its end, then it becomes garbage
+//!  cut_slice    walks on, database by database
+//! ```
+//! The cut is part of the store, so whoever holds the store, owner or borrower, keeps what it overwrites.
+
+use super::{Garbage, Store, Value};
+use crate::ds::Table;
+use crate::ds::table::{Keeper, Kept};
+
+/// What a cut needs beside the tables.
+pub(super) struct Aside {
+    /// Which cut it is.
+    id: u64,
+    /// Tables of databases that were emptied since, with the numbers that they had.
+    tables: Vec<(usize, Box<Table<Value>>)>,
+}
+
+impl Aside {
+    /// Bytes of the tables, without what large values take.
+    pub fn bytes(&self) -> usize {
+        self.tables.iter().map(|(_, table)| table.bytes()).sum()
+    }
+}
+
+impl Store {
+    /// From now on the store as it is at this moment is kept, as cut `id`; `keeper` makes one for each database.
+    pub fn begin_cut(&mut self, id: u64, keeper: &mut dyn FnMut() -> Box<dyn Keeper<Value>>) {
+        assert!(self.aside.is_none(), "one cut at a time");
+        for (number, db) in self.dbs.iter_mut().enumerate() {
+            db.cut_as = number;
+            db.table_mut().begin_cut(keeper());
+        }
+        self.aside = Some(Aside { id, tables: Vec::new() });
+    }
+
+    /// The cut under way.
+    pub fn cut(&self) -> Option<u64> {
+        self.aside.as_ref().map(|aside| aside.id)
+    }
+
+    /// Bytes that were kept and not taken away.
+    pub fn kept_weight(&self) -> usize {
+        let Some(aside) = &self.aside else { return 0 };
+        let aside = aside.tables.iter().map(|(_, table)| table.kept_weight()).sum::<usize>();
+        aside + self.dbs.iter().map(|db| db.table().kept_weight()).sum::<usize>()
+    }
+
+    /// Walks on for so many buckets, database by database; whether all of them are through.
+    pub fn cut_slice(&mut self, buckets: usize) -> bool {
+        let Some(aside) = &mut self.aside else { return true };
+        // What was set aside takes memory that nobody else needs: it goes first.
+        while let Some((_, table)) = aside.tables.last_mut() {
+            if !table.cut_slice(buckets) {
+                return false;
+            }
+            if table.kept_weight() > 0 {
+                // It is taken away first.
+                return false;
+            }
+            if let Some((_, table)) = aside.tables.pop() {
+                self.garbage.push(garbage(table));
+            }
+        }
+        self.dbs.iter_mut().all(|db| db.table_mut().cut_slice(buckets))
+    }
+
+    /// Takes away what was kept, with the number that its database had at the cut.
+    pub fn take_kept(&mut self, f: &mut dyn FnMut(usize, Kept)) {
+        let Some(aside) = &mut self.aside else { return };
+        for (number, table) in &mut aside.tables {
+            if let Some(kept) = table.take_kept() {
+                f(*number, kept);
+            }
+        }
+        for db in &mut self.dbs {
+            let number = db.cut_as;
+            if let Some(kept) = db.table_mut().take_kept() {
+                f(number, kept);
+            }
+        }
+    }
+
+    /// Ends the cut, walked through or not.
+    pub fn end_cut(&mut self) {
+        let Some(aside) = self.aside.take() else { return };
+        self.dbs.iter_mut().for_each(|db| db.table_mut().end_cut());
+        self.garbage.extend(aside.tables.into_iter().map(|(_, table)| garbage(table)));
+    }
+
+    /// The table of a database that is emptied: garbage, unless a cut still needs it.
+    /// `bytes` is all that it takes.
+    pub(super) fn set_aside(&mut self, number: usize, table: Table<Value>, bytes: usize) {
+        match &mut self.aside {
+            Some(aside) if table.is_cut() => aside.tables.push((number, Box::new(table))),
+            _ => self.discard(Garbage::Table { table: Box::new(table), bytes }),
+        }
+    }
+}
+
+/// A table that a cut has done with. What its large values take is not known any more.
+fn garbage(table: Box<Table<Value>>) -> Garbage {
+    let bytes = table.bytes();
+    Garbage::Table { table, bytes }
+}

@@ -1,0 +1,275 @@
+//! The lines in which blocked commands wait for keys of a store, and the keys that may be ready for them.
+//!
+//! ```text
+//!  Lines ── db ── key ── Line: [Wait, Wait, ...]     first come, first served
+//!    └─ ready: (db, key) ...                          changed since their lines were looked at
+//! ```
+//! A change of a key puts it among the ready ones, when a line waits for it. Who holds the store goes through the line before it does
+//! anything else with the store (`shard/block.rs`): so nobody sees a key that somebody in line should have had.
+
+use super::wait::Wait;
+use super::{Kind, ShardSet, Store, kind};
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+/// Those who wait for one key.
+#[derive(Default)]
+struct Line {
+    waits: VecDeque<Arc<Wait>>,
+    /// The key is among the ready ones.
+    ready: bool,
+    /// How many of them any change wakes, also the key's removal.
+    any: usize,
+}
+
+/// The lines of one store, by database.
+#[derive(Default)]
+pub(super) struct Lines {
+    dbs: Vec<BTreeMap<Box<[u8]>, Line>>,
+    /// How many keys have one.
+    keys: usize,
+    ready: VecDeque<(usize, Box<[u8]>)>,
+    /// How many places in line are of waits that need more stores than those of their keys, and at least these stores.
+    crossing: usize,
+    needs: ShardSet,
+}
+
+impl Lines {
+    pub fn keys(&self) -> usize {
+        self.keys
+    }
+
+    fn line(&self, db: usize, key: &[u8]) -> Option<&Line> {
+        self.dbs.get(db)?.get(key)
+    }
+
+    fn join(&mut self, db: usize, key: &[u8], wait: &Arc<Wait>) {
+        if self.dbs.len() <= db {
+            self.dbs.resize_with(db + 1, BTreeMap::new);
+        }
+        if !self.dbs[db].contains_key(key) {
+            self.dbs[db].insert(key.into(), Line::default());
+            self.keys += 1;
+        }
+        let Some(line) = self.dbs[db].get_mut(key) else { return };
+        line.any += wait.wake.any as usize;
+        if !wait.needs.is_empty() {
+            self.crossing += 1;
+            self.needs.add(&wait.needs);
+        }
+        line.waits.push_back(wait.clone());
+    }
+
+    /// Lets `leave` take some out of a line, and keeps the books: it gives back those it has taken out.
+    fn leave<W: Iterator<Item = Arc<Wait>>>(
+        &mut self,
+        db: usize,
+        key: &[u8],
+        leave: impl FnOnce(&mut VecDeque<Arc<Wait>>) -> W,
+    ) {
+        let Some(line) = self.dbs.get_mut(db).and_then(|of_db| of_db.get_mut(key)) else { return };
+        for wait in leave(&mut line.waits) {
+            line.any -= wait.wake.any as usize;
+            self.crossing -= !wait.needs.is_empty() as usize;
+        }
+        // What the others need is not told apart: the set shrinks when nobody is left.
+        if self.crossing == 0 {
+            self.needs = ShardSet::EMPTY;
+        }
+        if line.waits.is_empty() {
+            self.dbs[db].remove(key);
+            self.keys -= 1;
+        }
+    }
+
+    fn mark(&mut self, db: usize, key: &[u8]) {
+        let Some(line) = self.dbs.get_mut(db).and_then(|of_db| of_db.get_mut(key)) else { return };
+        if !std::mem::replace(&mut line.ready, true) {
+            self.ready.push_back((db, key.into()));
+        }
+    }
+
+    fn mark_all(&mut self, db: usize) {
+        let Some(of_db) = self.dbs.get_mut(db) else { return };
+        for (key, line) in of_db {
+            if !std::mem::replace(&mut line.ready, true) {
+                self.ready.push_back((db, key.clone()));
+            }
+        }
+    }
+}
+
+impl Store {
+    /// A command waits for a key from now on, behind those who wait already.
+    pub fn join_line(&mut self, db: usize, key: &[u8], wait: &Arc<Wait>) {
+        self.lines.join(db, key, wait);
+        self.count_observers();
+    }
+
+    /// A command waits for a key no more.
+    pub fn leave_line(&mut self, db: usize, key: &[u8], wait: &Arc<Wait>) {
+        // Most often it is the first.
+        let at = |waits: &VecDeque<Arc<Wait>>| waits.iter().position(|other| Arc::ptr_eq(other, wait));
+        self.lines.leave(db, key, |waits| at(waits).and_then(|at| waits.remove(at)).into_iter());
+        self.count_observers();
+    }
+
+    /// Takes out of a key's line whoever has been served or given up.
+    pub fn sweep_line(&mut self, db: usize, key: &[u8]) {
+        self.lines.leave(db, key, |waits| {
+            let (over, waiting) = std::mem::take(waits).into_iter().partition(|wait| wait.is_over());
+            *waits = waiting;
+            VecDeque::into_iter(over)
+        });
+        self.count_observers();
+    }
+
+    /// How many wait for a key, and how many of them any change wakes.
+    pub fn line_len(&self, db: usize, key: &[u8]) -> (usize, usize) {
+        self.lines.line(db, key).map_or((0, 0), |line| (line.waits.len(), line.any))
+    }
+
+    /// Who is number `at` in a key's line.
+    pub fn in_line(&self, db: usize, key: &[u8], at: usize) -> Option<Arc<Wait>> {
+        self.lines.line(db, key)?.waits.get(at).cloned()
+    }
+
+    /// Whether a key is ready that somebody waits for.
+    #[inline]
+    pub fn has_ready(&self) -> bool {
+        !self.lines.ready.is_empty()
+    }
+
+    /// The next ready key, and its database.
+    pub fn next_ready(&mut self) -> Option<(usize, Box<[u8]>)> {
+        let (db, key) = self.lines.ready.pop_front()?;
+        if let Some(line) = self.lines.dbs[db].get_mut(&key) {
+            line.ready = false;
+        }
+        Some((db, key))
+    }
+
+    /// The type of a key, if it is there at that time.
+    pub fn kind_of(&self, db: usize, key: &[u8], now_ms: i64) -> Option<Kind> {
+        let table = self.dbs[db].table();
+        let entry = table.get(table.hash(key), key)?;
+        entry.expire_at().is_none_or(|at| at > now_ms).then(|| kind(&entry))
+    }
+
+    /// Whether somebody in a line needs more stores than this one to run.
+    #[inline]
+    pub fn is_crossed(&self) -> bool {
+        self.lines.crossing > 0
+    }
+
+    /// The stores that those in line need beyond their keys'. Who is served may feed another line of this store, so this is
+    /// not told apart by keys.
+    pub fn needs_of_lines(&self) -> ShardSet {
+        self.lines.needs
+    }
+
+    /// Whether somebody waits for a key, in whatever database.
+    pub fn has_line(&self, key: &[u8]) -> bool {
+        self.lines.dbs.iter().any(|of_db| of_db.contains_key(key))
+    }
+
+    /// How many keys somebody waits for, and for how many of them also in case they go.
+    pub fn blocking_keys(&self) -> (usize, usize) {
+        let lines = self.lines.dbs.iter().flat_map(BTreeMap::values);
+        (self.lines.keys, lines.filter(|line| line.any > 0).count())
+    }
+
+    /// A list or a sorted set that is there although somebody waits for it: none, while the store is at rest. (A stream may be
+    /// there, and what is waited for not be in it.)
+    pub fn overlooked(&self, now_ms: i64) -> Option<(usize, Box<[u8]>)> {
+        let of_db = |(db, lines): (usize, &BTreeMap<Box<[u8]>, Line>)| {
+            let due = |key: &[u8], line: &Line| {
+                let found = self.kind_of(db, key, now_ms).filter(|kind| *kind != Kind::Stream);
+                found.is_some() && line.waits.iter().any(|w| !w.is_over() && found == Some(w.wake.kind))
+            };
+            lines.iter().find(|(key, line)| due(key, line)).map(|(key, _)| (db, key.clone()))
+        };
+        self.lines.dbs.iter().enumerate().find_map(of_db)
+    }
+
+    pub(super) fn mark_ready(&mut self, db: usize, key: &[u8]) {
+        self.lines.mark(db, key);
+    }
+
+    /// Any key of a database may have changed.
+    pub(super) fn mark_all_ready(&mut self, db: usize) {
+        self.lines.mark_all(db);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wait(id: u64, keys: &[&str], any: bool) -> Arc<Wait> {
+        Wait::sample(id, keys, any)
+    }
+
+    fn store() -> Store {
+        Store::new(0, 3, 7)
+    }
+
+    fn line(store: &Store, key: &[u8]) -> Vec<u64> {
+        (0..).map_while(|at| store.in_line(0, key, at)).map(|wait| wait.waiter.id).collect()
+    }
+
+    #[test]
+    fn lines_keep_their_order() {
+        let mut store = store();
+        let (a, b, c) = (wait(1, &["k"], false), wait(2, &["k", "j"], true), wait(3, &["k"], false));
+        for wait in [&a, &b, &c] {
+            wait.keys().for_each(|key| store.join_line(0, key, wait));
+        }
+        assert_eq!((line(&store, b"k"), line(&store, b"j")), (vec![1, 2, 3], vec![2]));
+        assert_eq!((store.blocking_keys(), store.line_len(0, b"k")), ((2, 2), (3, 1)));
+        store.leave_line(0, b"k", &a);
+        assert!(b.claim());
+        b.end();
+        store.sweep_line(0, b"k");
+        store.sweep_line(0, b"j");
+        assert_eq!((line(&store, b"k"), store.blocking_keys(), store.is_observed()), (vec![3], (1, 0), true));
+        store.leave_line(0, b"k", &c);
+        store.leave_line(0, b"k", &c);
+        assert!(!store.is_observed());
+    }
+
+    #[test]
+    fn a_change_makes_a_key_ready_once_and_only_if_somebody_waits() {
+        let mut store = store();
+        store.note_change(0, b"k");
+        assert!(!store.has_ready());
+        store.join_line(0, b"k", &wait(1, &["k"], false));
+        store.note_change(1, b"k");
+        store.note_change(0, b"j");
+        assert!(!store.has_ready());
+        (0..3).for_each(|_| store.note_change(0, b"k"));
+        assert_eq!(store.next_ready(), Some((0, b"k"[..].into())));
+        assert_eq!(store.next_ready(), None);
+        store.note_change(0, b"k");
+        store.flush(0);
+        store.swap(0, 1, 0);
+        assert_eq!(store.next_ready(), Some((0, b"k"[..].into())));
+        assert!(!store.has_ready());
+        store.swap(0, 1, 0);
+        assert!(store.has_ready());
+    }
+
+    #[test]
+    fn what_lines_need_beyond_their_store_is_known() {
+        let mut store = store();
+        let mut far = wait(1, &["k"], false);
+        Arc::get_mut(&mut far).unwrap().needs = ShardSet::one(5);
+        store.join_line(0, b"k", &far);
+        store.join_line(0, b"j", &wait(2, &["j"], false));
+        assert!(store.is_crossed());
+        assert_eq!(store.needs_of_lines(), ShardSet::one(5));
+        store.leave_line(0, b"k", &far);
+        assert!(!store.is_crossed() && store.needs_of_lines().is_empty());
+        assert!(store.has_line(b"j") && !store.has_line(b"k"));
+    }
+}

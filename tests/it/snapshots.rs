@@ -1,0 +1,414 @@
+//! Snapshots of real processes: saved, loaded, killed in the middle, carried to redis-server and back.
+
+use crate::client::{Client, PATIENCE};
+use crate::reply::Reply;
+use crate::server::{KRING, Scratch, Server, wait_until};
+use std::path::Path;
+use std::process::Command;
+
+const DEBUG: [&str; 2] = ["--enable-debug-command", "yes"];
+
+/// kring with so many shards in a directory that outlives it.
+fn kring(dir: &Path, shards: usize, args: &[&str]) -> Server {
+    let dir = dir.to_str().unwrap();
+    let args: Vec<&str> = ["--dir", dir].into_iter().chain(DEBUG).chain(args.iter().copied()).collect();
+    let server = Server::kring(shards, &args);
+    wait_until("it has loaded", || server.connect().run("PING") == Reply::Simple("PONG".into()));
+    server
+}
+
+fn digest(server: &Server) -> String {
+    server.connect().run("DEBUG DIGEST").text()
+}
+
+fn number(server: &Server, field: &str) -> i64 {
+    server.info()[field].parse().unwrap()
+}
+
+/// Strings of all sizes in several databases, some with a TTL.
+fn fill(client: &mut Client, n: usize) {
+    for db in [0, 3, 15] {
+        client.ok(&format!("SELECT {db}"));
+        for i in 0..n {
+            let len = [3, 30, 300, 3_000][i % 4];
+            client.ok(&format!("SET key:{db}:{i} {}", format!("{i}-").repeat(len).get(..len).unwrap()));
+        }
+        client.ok("MSET number 12345 negative -7 big 9223372036854775807");
+        client.ok("SET later 1 PXAT 4102444800123");
+        client.run("RPUSH list a b 1 -5");
+        client.run("SADD numbers 1 2 3");
+        client.run("HSET fields a 1 b 2");
+        for i in 0..n {
+            client.run(&format!("RPUSH longer element:{i}"));
+            client.run(&format!("SADD members member:{i}"));
+            client.run(&format!("HSET many field:{i} value:{i}"));
+        }
+    }
+    client.call(&[&b"SET"[..], b"huge", &vec![b'h'; 700_000]]);
+    client.call(&[&b"SET"[..], b"\0binary\xff", b"\r\n\0"]);
+}
+
+fn check(path: &Path) {
+    let found = Command::new("redis-check-rdb").arg(path).output().expect("redis-check-rdb is installed");
+    let text = String::from_utf8_lossy(&found.stdout);
+    assert!(found.status.success() && text.contains("Checksum OK"), "{text}");
+}
+
+#[test]
+fn a_dataset_comes_back_whatever_the_number_of_shards() {
+    let dir = Scratch::new();
+    let mut server = kring(dir.path(), 3, &[]);
+    fill(&mut server.connect(), 500);
+    let before = digest(&server);
+    assert!(number(&server, "rdb_changes_since_last_save") > 1_500);
+    server.connect().ok("SAVE");
+    assert_eq!(number(&server, "rdb_changes_since_last_save"), 0);
+    check(&dir.path().join("dump.rdb"));
+    server.connect().send(b"SHUTDOWN NOSAVE\r\n").unwrap();
+    assert!(server.wait().success());
+    for shards in [1, 2, 5] {
+        let server = kring(dir.path(), shards, &[]);
+        assert_eq!(digest(&server), before, "{shards} shards");
+        assert_eq!(number(&server, "rdb_last_load_keys_loaded"), 3 * 510 + 2);
+        assert!(server.connect().run("PTTL later").int() > 1_000_000_000);
+    }
+    let redis = Server::redis(&["--dir", dir.path().to_str().unwrap(), DEBUG[0], DEBUG[1]]);
+    assert_eq!(digest(&redis), before);
+}
+
+#[test]
+fn what_redis_writes_is_loaded() {
+    let dir = Scratch::new();
+    let before = {
+        let redis = Server::redis(&["--dir", dir.path().to_str().unwrap(), DEBUG[0], DEBUG[1]]);
+        fill(&mut redis.connect(), 200);
+        redis.connect().ok("SET soon gone PX 1");
+        redis.connect().ok("SAVE");
+        wait_until("it is gone", || redis.connect().run("EXISTS soon") == Reply::Int(0));
+        digest(&redis)
+    };
+    for (shards, more) in [(1, ["--rdbchecksum", "no"]), (4, ["--rdbcompression", "no"])] {
+        let server = kring(dir.path(), shards, &more);
+        assert_eq!(digest(&server), before);
+    }
+}
+
+#[test]
+fn reload_changes_nothing() {
+    let dir = Scratch::new();
+    let server = kring(dir.path(), 3, &[]);
+    let mut client = server.connect();
+    fill(&mut client, 100);
+    let before = digest(&server);
+    for line in ["DEBUG RELOAD", "DEBUG RELOAD NOSAVE", "DEBUG RELOAD NOSAVE NOFLUSH MERGE"] {
+        client.ok(line);
+        assert_eq!(digest(&server), before, "{line}");
+    }
+    assert!(client.run("DEBUG RELOAD NOFLUSH").text().starts_with("ERR Error trying to load the RDB dump"));
+    let error = "ERR DEBUG RELOAD only supports the MERGE, NOFLUSH and NOSAVE options.";
+    assert_eq!(client.run("DEBUG RELOAD x").text(), error);
+    assert_eq!(digest(&server), before);
+}
+
+#[test]
+fn a_background_save_shows_one_instant() {
+    let dir = Scratch::new();
+    let server = kring(dir.path(), 3, &[]);
+    let mut client = server.connect();
+    client.ok("DEBUG POPULATE 200000");
+    let before = digest(&server);
+    assert_eq!(client.run("BGSAVE").text(), "Background saving started");
+    // What comes now is not in it: changes, removals, new keys, swapped and emptied databases, renames.
+    for i in 0..2_000 {
+        client.ok(&format!("SET key:{i} changed"));
+        client.run(&format!("DEL key:{}", i + 50_000));
+        client.ok(&format!("SET new:{i} x"));
+        client.ok(&format!("RENAME key:{} moved:{i}", i + 100_000));
+    }
+    client.ok("SWAPDB 0 1");
+    client.ok("FLUSHALL");
+    client.ok("SET after 1");
+    wait_until("it is done", || number(&server, "rdb_bgsave_in_progress") == 0);
+    assert_eq!(server.info()["rdb_last_bgsave_status"], "ok");
+    let copy = Scratch::new();
+    std::fs::copy(dir.path().join("dump.rdb"), copy.path().join("dump.rdb")).unwrap();
+    check(&copy.path().join("dump.rdb"));
+    let other = kring(copy.path(), 2, &[]);
+    assert_eq!(digest(&other), before);
+}
+
+#[test]
+fn a_killed_save_leaves_the_old_file() {
+    let dir = Scratch::new();
+    let path = dir.path().join("dump.rdb");
+    let mut server = kring(dir.path(), 2, &[]);
+    server.connect().ok("SET old value");
+    server.connect().ok("SAVE");
+    let (old, before) = (std::fs::read(&path).unwrap(), digest(&server));
+    for round in 0..4u64 {
+        let mut client = server.connect();
+        client.ok("DEBUG POPULATE 300000");
+        assert_eq!(client.run("BGSAVE").text(), "Background saving started");
+        std::thread::sleep(std::time::Duration::from_millis(round * 15));
+        let done = number(&server, "rdb_bgsave_in_progress") == 0;
+        server.signal("KILL");
+        server.wait();
+        let now = std::fs::read(&path).unwrap();
+        server = kring(dir.path(), 1 + round as usize, &[]);
+        if now == old {
+            assert_eq!(digest(&server), before);
+        } else {
+            // It may have been completed between the look and the signal, but never be torn.
+            let size = server.connect().run("DBSIZE");
+            assert!(size == Reply::Int(300_001), "{size:?}, seen done: {done}");
+            std::fs::write(&path, &old).unwrap();
+            server.signal("KILL");
+            server.wait();
+            server = kring(dir.path(), 2, &[]);
+        }
+    }
+}
+
+#[test]
+fn a_stop_saves_when_there_are_save_points() {
+    for (save, how, kept) in [
+        ("3600 1", "SHUTDOWN", true),
+        ("3600 1", "SHUTDOWN NOSAVE", false),
+        ("", "SHUTDOWN SAVE", true),
+        ("", "SHUTDOWN", false),
+        ("3600 1", "TERM", true),
+        ("3600 1", "INT", true),
+        ("", "TERM", false),
+    ] {
+        let dir = Scratch::new();
+        let mut server = kring(dir.path(), 2, &["--save", save]);
+        let mut client = server.connect();
+        client.ok("SET a 1");
+        if how.starts_with("SHUTDOWN") {
+            client.send(format!("{how}\r\n").as_bytes()).unwrap();
+            assert_eq!(client.until_closed(), b"");
+        } else {
+            server.signal(how);
+        }
+        assert_eq!(server.wait().code(), Some(0), "{how}: {}", server.log());
+        let server = kring(dir.path(), 2, &["--save", save]);
+        assert_eq!(server.connect().run("EXISTS a"), Reply::Int(kept as i64), "{save:?} {how}");
+    }
+}
+
+/// No client hears of a write that the last snapshot lacks.
+#[test]
+fn a_stop_loses_nothing_that_was_acknowledged() {
+    let dir = Scratch::new();
+    let mut server = kring(dir.path(), 3, &["--save", "3600 1"]);
+    let counts: Vec<u64> = std::thread::scope(|scope| {
+        let clients: Vec<_> = (0..4)
+            .map(|i| {
+                let mut client = server.connect();
+                scope.spawn(move || {
+                    let mut n = 0u64;
+                    loop {
+                        let line = format!("MSET a{i} {n} b{i} {n} c{i} {n}\r\n");
+                        if client.send(line.as_bytes()).is_err() || client.try_reply().is_err() {
+                            return n;
+                        }
+                        n += 1;
+                    }
+                })
+            })
+            .collect();
+        wait_until("traffic flows", || server.connect().run("EXISTS a0 a1 a2 a3") == Reply::Int(4));
+        server.signal("TERM");
+        clients.into_iter().map(|c| c.join().unwrap()).collect()
+    });
+    assert!(server.wait().success());
+    let server = kring(dir.path(), 2, &[]);
+    let mut client = server.connect();
+    for (i, acknowledged) in counts.into_iter().enumerate() {
+        let values: Vec<u64> =
+            ["a", "b", "c"].map(|k| client.run(&format!("GET {k}{i}")).text().parse().unwrap()).to_vec();
+        assert!(values.iter().all(|v| *v == values[0]), "{values:?}");
+        // One more may have run whose reply was lost with the connection.
+        assert!(values[0] + 1 >= acknowledged, "{values:?} {acknowledged}");
+    }
+}
+
+#[test]
+fn save_points_fire() {
+    let dir = Scratch::new();
+    let server = kring(dir.path(), 2, &["--save", "1 3"]);
+    let mut client = server.connect();
+    client.ok("MSET a 1 b 2 c 3");
+    wait_until("it was saved", || number(&server, "rdb_saves") == 1);
+    wait_until("nothing is left", || number(&server, "rdb_changes_since_last_save") == 0);
+    assert!(client.run("LASTSAVE").int() >= number(&server, "uptime_in_seconds"));
+}
+
+#[test]
+fn a_failure_is_told_and_heals() {
+    let dir = Scratch::new();
+    let place = dir.path().join("place");
+    std::fs::create_dir(&place).unwrap();
+    let server = kring(&place, 2, &["--enable-protected-configs", "yes", "--save", "3600 1"]);
+    let mut client = server.connect();
+    client.ok("SET a 1");
+    std::fs::remove_dir(&place).unwrap();
+    assert_eq!(client.run("SAVE").text(), "ERR");
+    client.ok("SET a 2");
+    assert_eq!(client.run("BGSAVE").text(), "Background saving started");
+    wait_until("it failed", || server.info()["rdb_last_bgsave_status"] == "err");
+    for line in ["SET a 3", "DEL a", "PING", "MSET a 1 b 2"] {
+        let reply = client.run(line).text();
+        assert!(reply.starts_with("MISCONF Redis is configured to save RDB snapshots"), "{line}: {reply}");
+    }
+    assert_eq!(client.run("GET a").text(), "2");
+    client.ok("MULTI");
+    assert!(client.run("SET a 4").text().starts_with("MISCONF"));
+    assert!(client.run("EXEC").text().starts_with("EXECABORT"));
+    assert!(client.run("SHUTDOWN").text().starts_with("ERR Errors trying to SHUTDOWN. Check logs."));
+    assert_eq!(client.run("GET a").text(), "2", "it goes on");
+    client.ok("CONFIG SET stop-writes-on-bgsave-error no");
+    client.ok("SET a 5");
+    client.ok("CONFIG SET stop-writes-on-bgsave-error yes");
+    assert!(client.run("SET a 6").text().starts_with("MISCONF"));
+    // Another directory heals it at the next save.
+    client.ok(&format!("CONFIG SET dir {}", dir.path().display()));
+    client.ok("CONFIG SET dbfilename other.rdb");
+    client.run("BGSAVE");
+    wait_until("it is well", || server.info()["rdb_last_bgsave_status"] == "ok");
+    client.ok("SET a 7");
+    check(&dir.path().join("other.rdb"));
+}
+
+#[test]
+fn commands_about_saves_exclude_each_other() {
+    let dir = Scratch::new();
+    let server = kring(dir.path(), 2, &[]);
+    let mut client = server.connect();
+    client.ok("DEBUG POPULATE 200000");
+    let busy = "ERR Background save already in progress";
+    client.send(b"BGSAVE\r\nBGSAVE\r\nSAVE\r\nBGSAVE SCHEDULE\r\n").unwrap();
+    let replies: Vec<String> = (0..4).map(|_| client.reply().text()).collect();
+    assert_eq!(replies, ["Background saving started", busy, busy, busy]);
+    wait_until("it is done", || number(&server, "rdb_bgsave_in_progress") == 0);
+    client.ok("MULTI");
+    assert_eq!(client.run("SAVE").text(), "ERR Command not allowed inside a transaction");
+    client.run("DISCARD");
+    client.ok("MULTI");
+    for line in ["SET x 1", "BGSAVE", "GET x"] {
+        assert_eq!(client.run(line).text(), "QUEUED");
+    }
+    let reply = client.run("EXEC");
+    let replies: Vec<String> = reply.array().iter().map(Reply::text).collect();
+    assert_eq!(replies, ["OK", "Background saving started", "1"]);
+}
+
+/// A start that must fail, with one line on standard error that has these parts.
+fn refused(dir: &Path, args: &[&str], parts: &[&str]) {
+    let port = crate::server::free_port().to_string();
+    let mut child = Command::new(KRING)
+        .args(["--port", &port, "--shards", "2", "--dir", dir.to_str().unwrap()])
+        .args(args)
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let began = std::time::Instant::now();
+    while child.try_wait().unwrap().is_none() {
+        if began.elapsed() > PATIENCE {
+            let _ = child.kill();
+            panic!("it runs; it should have refused");
+        }
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    let output = child.wait_with_output().unwrap();
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!((output.status.code(), text.trim_end().lines().count()), (Some(1), 1), "{text}");
+    assert!(parts.iter().all(|part| text.contains(part)), "{parts:?}: {text}");
+}
+
+#[test]
+fn a_file_that_is_not_whole_is_never_loaded() {
+    let dir = Scratch::new();
+    let path = dir.path().join("dump.rdb");
+    let good = include_bytes!("../data/redis-7.0-strings.rdb");
+    let mut flipped = good.to_vec();
+    flipped[200] ^= 1;
+    let twice = [&good[..9], &good[9..good.len() - 9], &good[9..]].concat();
+    for (bytes, args, parts) in [
+        (&good[..300], &[][..], &["dump.rdb", "ends too early"][..]),
+        (&flipped, &[], &["dump.rdb"]),
+        (b"", &[], &["ends too early"]),
+        (b"hello, I am another file", &[], &["it is no RDB file"]),
+        (b"REDIS0099 and more", &[], &["RDB version is 99"]),
+        (good, &["--databases", "2"], &["keys of database 3", "databases is 2"]),
+        (&twice, &["--rdbchecksum", "no"], &["comes twice"]),
+    ] {
+        std::fs::write(&path, bytes).unwrap();
+        refused(dir.path(), args, parts);
+        assert_eq!(std::fs::read(&path).unwrap(), bytes, "it is left as it was");
+    }
+    std::fs::write(&path, good).unwrap();
+    let server = kring(dir.path(), 2, &[]);
+    assert_eq!(server.connect().run("GET big").text(), "9223372036854775807");
+    server.connect().ok("SAVE");
+    let again = std::fs::read(&path).unwrap();
+    assert!(again.windows(5).any(|w| w == b"mylib"), "functions are kept");
+}
+
+#[test]
+fn what_a_version_cannot_hold_is_told() {
+    let dir = Scratch::new();
+    let server = kring(dir.path(), 2, &[]);
+    let mut client = server.connect();
+    client.run("HSET h f v g w");
+    client.run("HEXPIRE h 1000 FIELDS 1 f");
+    client.ok("SAVE");
+    assert_eq!(&std::fs::read(dir.path().join("dump.rdb")).unwrap()[..9], b"REDIS0012");
+    let before = digest(&server);
+    client.ok("DEBUG RELOAD");
+    assert_eq!(digest(&server), before);
+    assert!(client.run("HTTL h FIELDS 1 f").array()[0].int() > 900);
+    client.ok("CONFIG SET rdb-version 10");
+    assert_eq!(client.run("SAVE").text(), "ERR");
+    let told = "the value of key 'h' needs rdb-version 12, but it is 10";
+    wait_until("it is told", || server.log().contains(told));
+    client.run("HPERSIST h FIELDS 1 f");
+    client.ok("SAVE");
+}
+
+#[test]
+fn files_are_checked_from_the_command_line() {
+    let dir = Scratch::new();
+    let path = dir.path().join("some.rdb");
+    let good = include_bytes!("../data/redis-7.0-strings.rdb");
+    for (bytes, code, parts) in [
+        (&good[..], 0, &["RDB version 10", "whole: 8 keys", "checksum right"][..]),
+        (&good[..100], 1, &["ends too early"]),
+        (b"no such thing", 1, &["it is no RDB file"]),
+    ] {
+        std::fs::write(&path, bytes).unwrap();
+        let found = Command::new(KRING).arg("--check-rdb").arg(&path).output().unwrap();
+        let text = [found.stdout, found.stderr].concat();
+        let text = String::from_utf8_lossy(&text);
+        assert_eq!(found.status.code(), Some(code), "{text}");
+        assert!(parts.iter().all(|part| text.contains(part)), "{parts:?}: {text}");
+    }
+    let missing = Command::new(KRING).args(["--check-rdb", "/no/such/file"]).output().unwrap();
+    assert_eq!(missing.status.code(), Some(2));
+}
+
+#[test]
+fn the_version_is_chosen() {
+    let dir = Scratch::new();
+    let server = kring(dir.path(), 2, &[]);
+    let mut client = server.connect();
+    client.ok("SET a 1");
+    for (word, version) in [("9", 9), ("10", 10), ("11", 11), ("12", 12), ("auto", 10)] {
+        client.ok(&format!("CONFIG SET rdb-version {word}"));
+        client.ok("SAVE");
+        let file = std::fs::read(dir.path().join("dump.rdb")).unwrap();
+        assert_eq!(&file[..9], format!("REDIS{version:04}").as_bytes());
+        client.ok("DEBUG RELOAD");
+    }
+}
