@@ -97,6 +97,7 @@ pub const FAMILIES: &[&[Command]] = &[
     zsets::read::COMMANDS,
     zsets::range::COMMANDS,
     zsets::pop::COMMANDS,
+    zsets::blocking::COMMANDS,
     zsets::random::COMMANDS,
     zsets::algebra::COMMANDS,
     zsets::scan::COMMANDS,

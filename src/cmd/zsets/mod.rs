@@ -5,7 +5,7 @@
 //!  remove   ZREM, ZREMRANGEBY*
 //!  read     scores, ranks, counts
 //!  range    ZRANGE, its older forms, ZRANGESTORE
-//!  pop      ZPOPMIN, ZPOPMAX, ZMPOP
+//!  pop      ZPOPMIN, ZPOPMAX, ZMPOP        blocking  the same with a B: they wait
 //!  random   ZRANDMEMBER
 //!  algebra  ZUNION, ZINTER, ZDIFF and what stores or counts their results
 //!  scan     ZSCAN
@@ -15,6 +15,7 @@
 
 pub mod add;
 pub mod algebra;
+pub mod blocking;
 mod bounds;
 mod frame;
 pub mod pop;

@@ -70,6 +70,8 @@ pub enum Shape {
     Nested,
     /// The key, then pairs.
     Keyed,
+    /// The key, a member and its score.
+    Single,
 }
 
 fn zpopmin(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
@@ -110,9 +112,13 @@ pub fn pop(cx: &mut Cx<'_>, key: &[u8], end: End, count: usize, shape: Shape) ->
             out.bulk(key);
             out.array(taken);
         }
+        Shape::Single => {
+            out.array(3);
+            out.bulk(key);
+        }
     }
     zset.walk(0, taken, end == End::Max, |member, score| {
-        if shape != Shape::Flat {
+        if matches!(shape, Shape::Nested | Shape::Keyed) {
             out.array(2);
         }
         member.with(|member| out.bulk(member));
