@@ -9,7 +9,7 @@ use crate::cmd::{Command, Cx, Done, FAMILIES, KeySpec, Registry, ServerInfo, Shu
 use crate::config::Config;
 use crate::ds::{Payload, View};
 use crate::ring::net::{Chunk, Net};
-use crate::shard::{Control, Peer, Shared};
+use crate::shard::{Control, LoadRequest, Peer, SaveRequest, Shared};
 use crate::store::{Garbage, Kind, Wake};
 
 /// `AWAIT n timeout-ms any|kind key [key ...]` and `RAISE key n`.
@@ -80,6 +80,9 @@ impl Control for Nothing {
     fn write_config(&self, _shard: usize, _ticket: u64, _config: Arc<Config>) {}
     fn purge(&self) {}
     fn shutdown(&self, _mode: ShutdownMode) {}
+    fn save(&self, _request: SaveRequest) {}
+    fn load(&self, _request: LoadRequest) {}
+    fn note(&self, _text: String, _warns: bool) {}
 }
 
 /// What a core sends, by connection, and a clock that stands still.
