@@ -36,6 +36,8 @@
 //! - A command runs to completion where the stores that it needs are in hand. What outlives it, or concerns more than
 //!   stores, it returns as an [`cmd::Outcome`].
 //! - A connection has one batch under way at a time: at home, in a job, or parked. Program order follows.
+//! - Who waits for a key is served before the command, or the transaction, that made the key ready is over: nobody else sees
+//!   what it was due.
 //! - `unsafe` lives in `base`, `ds` and `ring`; the rest forbids it. Every block says why it is sound, and the structures
 //!   have a naive twin in safe code that tests compare them with.
 //! - Every queue, buffer and loop has a named bound.
@@ -58,6 +60,10 @@
 //! | visit | a job's stop at a shard; the last one is home |
 //! | hop | one mailing of a job |
 //! | loan | a store that its owner has moved into a job that waits for others |
+//! | errand | a job that brings stores home, for a transaction that can run nowhere else |
+//! | chore | something small to do in an owner's store, which nobody waits for |
+//! | wait | a blocked command, kept by the owners of the keys that it waits on |
+//! | line | those who wait for one key: first come, first served |
 //! | order | something that all shards carry out, in one sequence: CONFIG SET, CLIENT KILL |
 //! | report | what a shard tells a command that asks all of them: INFO, CLIENT LIST |
 //! | turn | one pass of a shard's loop: one system call, then all that it brought |

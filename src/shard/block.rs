@@ -355,3 +355,6 @@ fn stand_in(session: &mut Session, waiter: &Waiter) {
     session.addr = waiter.addr.clone();
     session.name = waiter.name.clone();
 }
+
+#[cfg(test)]
+mod tests;

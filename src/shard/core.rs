@@ -320,6 +320,11 @@ impl Core {
             && self.conns.iter().all(Option::is_none)
     }
 
+    /// Whether a connection waits although its wait is over: then the letter that tells is on its way.
+    pub fn expects_word(&self) -> bool {
+        self.conns.iter().flatten().any(|conn| conn.blocked.as_ref().is_some_and(|b| b.wait.is_over()))
+    }
+
     /// Whether jobs, reports or chores wait for this shard's store.
     pub fn wants_store(&self) -> bool {
         !self.waiting.is_empty() || !self.asks.is_empty() || !self.chores.is_empty()

@@ -213,6 +213,7 @@ mod tests {
             answered,
             number,
             taken: vec![],
+            seen: None,
         }
     }
 

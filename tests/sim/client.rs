@@ -66,6 +66,8 @@ pub struct Op {
     pub number: Option<u64>,
     /// What came out of which queue.
     pub taken: Vec<(usize, u64)>,
+    /// The first and the last step in which it was seen in line.
+    pub seen: Option<(u64, u64)>,
 }
 
 impl Op {

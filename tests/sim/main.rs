@@ -12,10 +12,15 @@
 //!
 //! What it catches was tried by planting faults: no wake-up when a wanted store comes back, borrowers that ignore the wish, a loan
 //! put back early, a job's rest behind later input or run twice, a connection that runs on while its job is away, a wait that
-//! nothing lifts, an order's reply ahead of the order, letters out of order, ids of closed connections taken for new ones.
+//! nothing lifts, an order's reply ahead of the order, letters out of order, ids of closed connections taken for new ones;
+//! EXEC that does not look at its watches, or has not their stores in hand, changes that tell no watcher, watches and waits that
+//! outlive their client, stores lost with a client that is gone; a wait that is served without a claim, or ended by time without
+//! one, the last in line served first, nobody served after EXEC or within a run of brief commands, a move without the store that it
+//! moves to, a reply lost that came before the job.
 //!
-//! What it cannot show: memory ordering between real threads (`base/cell.rs` is tested by threads), fairness among jobs of
-//! one owner, keys that expire, and how long anything takes.
+//! What it cannot show: memory ordering between real threads (`base/cell.rs` and `store/wait.rs` are tested by threads), stores that
+//! are put back within a call (`tests/it/transactions.rs` does), fairness among jobs of one owner, keys that expire, and how long
+//! anything takes.
 
 mod check;
 mod client;

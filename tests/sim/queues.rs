@@ -6,6 +6,8 @@
 //! - nothing is taken that nobody brought, before it was brought, or twice; what is left at the end was not taken;
 //! - what was brought and is neither taken nor left was taken by requests whose replies were lost, and they could take so much;
 //! - a queue that gave nothing had nothing to give all the time of the request: no value was there before it and after it;
+//! - nobody who waits for a queue is passed by who came later and waits for it alone (who waits for several takes the first that
+//!   has something, as in Redis, also where another of them was ready first);
 //! - in runs with `fifo`, all push at one end and take at the other: values leave in the order in which they came, where the order
 //!   of requests is known (real time, or one connection).
 //!
@@ -18,6 +20,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// The most values that one request takes.
 const MOST: usize = 3;
+/// No run lasts so many seconds.
+const LONG_SECS: u32 = 10_000_000;
 
 /// The values of a reply, and the queue that they were taken from.
 pub fn taken(op: &Op, reply: &[u8]) -> Vec<(usize, u64)> {
@@ -54,7 +58,15 @@ impl Author {
             true => ("RPUSH", "LEFT", "RIGHT"),
             false => ("LPUSH", "RIGHT", "LEFT"),
         };
-        let timeout = if topics.timed { rng.pick(&["0", "0.001", "0.03", "1"]) } else { "0" };
+        // All but those without an end can be told apart by their digits.
+        let serial = self.unique() as u32;
+        let timeout = match rng.below(4) {
+            0 => "0".to_string(),
+            1 if topics.timed => format!("0.001{serial:09}"),
+            2 if topics.timed => format!("0.03{serial:09}"),
+            _ => (LONG_SECS + serial).to_string(),
+        };
+        let timeout = timeout.as_str();
         let some: Vec<usize> = (0..rng.between(1, 4)).map(|_| rng.below(topics.queues)).collect();
         let names: Vec<String> = some.iter().map(|q| name(*q)).collect();
         let names = || names.iter().map(String::as_str);
@@ -188,7 +200,31 @@ pub fn check(ops: &[Op], finals: &[Vec<u64>], fifo: bool) -> Result<(), String> 
             }
         }
     }
+    check_lines(ops)?;
     if fifo { check_order(ops, &visits) } else { Ok(()) }
+}
+
+/// First come, first served: who was seen in line before another asked is not in line any more when the other has been served.
+fn check_lines(ops: &[Op]) -> Result<(), String> {
+    let waits_for = |op: &Op, queue: usize| match &op.what {
+        What::Pop { from, .. } => from.contains(&queue),
+        What::Move { from, .. } => *from == queue,
+        _ => false,
+    };
+    for late in ops.iter().filter(|op| op.waits() && !op.taken.is_empty()) {
+        let queue = late.taken[0].0;
+        if matches!(&late.what, What::Pop { from, .. } if from.iter().any(|other| *other != queue)) {
+            continue;
+        }
+        let passed = |early: &&Op| {
+            let Some((first, last)) = early.seen else { return false };
+            waits_for(early, queue) && Some(first) < late.invoked && late.answered < Some(last)
+        };
+        if let Some(early) = ops.iter().find(passed) {
+            return Err(format!("q{queue}: {late:?} passed {early:?}, in line {:?}", early.seen));
+        }
+    }
+    Ok(())
 }
 
 /// Whether one op came before another for certain.
@@ -238,6 +274,7 @@ mod tests {
             answered,
             number: None,
             taken,
+            seen: None,
         }
     }
 
@@ -247,6 +284,10 @@ mod tests {
 
     fn pop(values: &[u64], time: (u64, u64)) -> Op {
         op(What::Pop { from: vec![0], waits: true }, time, values)
+    }
+
+    fn seen(op: Op, steps: (u64, u64)) -> Op {
+        Op { seen: Some(steps), ..op }
     }
 
     #[test]
@@ -259,6 +300,8 @@ mod tests {
             (vec![push(&[1], (1, 2)), pop(&[], (3, 0))], vec![]),
             (vec![push(&[1], (1, 0))], vec![]),
             (vec![push(&[1], (1, 0)), pop(&[1], (2, 3))], vec![]),
+            (vec![seen(pop(&[], (1, 9)), (4, 8)), pop(&[1], (3, 5)), push(&[1], (4, 5))], vec![]),
+            (vec![seen(pop(&[2], (1, 9)), (2, 5)), pop(&[1], (3, 6)), push(&[2, 1], (4, 5))], vec![]),
         ] {
             check(&ops, std::slice::from_ref(&left), true)
                 .unwrap_or_else(|why| panic!("{ops:?} {left:?}: {why}"));
@@ -279,6 +322,7 @@ mod tests {
             (vec![push(&[1, 2], (1, 2)), pop(&[2], (3, 4)), pop(&[1], (5, 6))], vec![]),
             (vec![push(&[1], (1, 2)), push(&[2], (3, 4)), pop(&[2], (5, 6))], vec![1]),
             (vec![push(&[1, 2], (1, 2))], vec![2, 1]),
+            (vec![seen(pop(&[], (1, 9)), (2, 8)), pop(&[1], (3, 5)), push(&[1], (4, 5))], vec![]),
         ] {
             check(&ops, std::slice::from_ref(&left), true).expect_err(&format!("{ops:?} {left:?}"));
         }

@@ -227,17 +227,36 @@ impl World {
         self.now.mono_us += us as u64;
     }
 
-    /// Nobody waits for a key that is there, whenever nobody is at the store.
+    /// Nobody waits for a key that is there, whenever nobody is at the store; nobody's reply is lost. Notes who is in line.
     fn look_at_lines(&mut self) {
         let now_ms = self.now.ms();
         for (s, cell) in self.shared.cells.iter().enumerate() {
             let Some(store) = cell.take() else { continue };
             let overlooked = store.overlooked(now_ms);
+            for queue in 0..self.plan.topics.queues {
+                let waits = (0..).map_while(|at| store.in_line(0, format!("q{queue}").as_bytes(), at));
+                for wait in waits.filter(|wait| !wait.is_over()) {
+                    let words: Vec<_> = wait.saved.args().iter().map(String::from_utf8_lossy).collect();
+                    let (waiter, text) = (&wait.waiter, words.join(" "));
+                    let here = |l: &&Link| l.shard == waiter.home && l.id.0 == waiter.conn;
+                    let link = self.clients.iter().filter_map(|c| c.link.as_ref()).find(here);
+                    let ops = link.into_iter().flat_map(|link| &link.waiting).map(|(op, _)| *op);
+                    let mut same = ops.filter(|op| self.ops[*op].text == text && !text.ends_with(" 0"));
+                    if let Some(op) = same.next() {
+                        let seen = self.ops[op].seen.get_or_insert((self.step, 0));
+                        seen.1 = self.step;
+                    }
+                }
+            }
             if cell.put(store) {
                 self.board.wake(s);
             }
             assert!(overlooked.is_none(), "somebody waits for what is there: {overlooked:?} of store {s}");
         }
+        let under_way =
+            !self.mail.iter().all(VecDeque::is_empty) || self.shards.iter().any(|s| s.core.is_busy());
+        let forgotten = !under_way && self.shards.iter().any(|s| s.core.expects_word());
+        assert!(!forgotten, "somebody waits whose wait is over, and hears nothing");
     }
 
     fn thefts(&self) -> usize {
@@ -309,6 +328,7 @@ impl World {
             answered: None,
             number: None,
             taken: vec![],
+            seen: None,
         });
         if let Some(socket) = self.shards[link.shard].net.socket(link.id) {
             socket.up.extend_from_slice(&bytes);

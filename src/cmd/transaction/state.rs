@@ -7,6 +7,9 @@ use crate::resp::{Args, Span};
 use crate::store::{Route, ShardSet, Watcher};
 use std::sync::Arc;
 
+/// Room that the first command of a queue makes for those behind it.
+const COMMANDS_AHEAD: usize = 8;
+
 /// A key that a client watches.
 #[derive(Debug)]
 pub struct Watched {
@@ -118,6 +121,11 @@ impl Queue {
     }
 
     fn push(&mut self, found: Found, args: Args<'_>, place: Where) {
+        if self.commands.is_empty() {
+            self.commands.reserve(COMMANDS_AHEAD);
+            self.spans.reserve(COMMANDS_AHEAD * 3);
+            self.text.reserve(COMMANDS_AHEAD * 32);
+        }
         let first = self.spans.len() as u32;
         for arg in args.iter() {
             let start = self.text.len();
