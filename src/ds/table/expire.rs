@@ -160,4 +160,24 @@ mod tests {
         assert_eq!((gone, table.len(), table.expires()), (2_500, 17_500, 2_500));
         assert_eq!(table.expire_slice(&mut cursor, 9_999, 100, &mut |_, _| panic!("all are gone")), 0);
     }
+
+    /// What expires while a slice goes round leaves dense segments among empty ones: they must not be merged into one that
+    /// cannot hold them.
+    #[test]
+    fn keys_that_expire_one_after_the_other_leave_a_sound_table() {
+        for pace in 1..8 {
+            let mut table = Table::<()>::new(pace as u64);
+            (0..60_000).for_each(|n| put(&mut table, n, Some(n as i64 % 1_000)));
+            let (mut cursor, mut at) = (0, 0);
+            while !table.is_empty() {
+                at = (at + pace).min(1_000);
+                table.expire_slice(&mut cursor, at, 256, &mut |_, _| ());
+                if let Some(n) = (0..60_000u64).find(|n| *n as i64 % 1_000 > at) {
+                    let key = n.to_be_bytes();
+                    assert!(table.get(table.hash(&key), &key).is_some(), "{n}");
+                }
+            }
+            assert_eq!(table.bytes(), 0);
+        }
+    }
 }

@@ -245,35 +245,6 @@ mod tests {
         }
     }
 
-    fn expire_all(seed: u64, compact: bool) {
-        let mut table = Table::<String>::new(seed);
-        for n in 0..300_000u64 {
-            let key = format!("k{n}").into_bytes();
-            table.upsert(table.hash(&key), &key, Payload::Bytes(&[0; 32]), Some(n as i64 % 1_000));
-        }
-        let (mut cursor, mut hand) = (0, ClockHand::default());
-        for now in (0..=1_000).step_by(5) {
-            while table.expire_slice(&mut cursor, now, 2_048, &mut |_, _| ()) >= 2_048 {
-                if compact {
-                    table.compact(&mut hand, 128);
-                }
-            }
-        }
-        while !table.is_empty() {
-            table.expire_slice(&mut cursor, 1_000, 2_048, &mut |_, _| ());
-        }
-    }
-
-    #[test]
-    fn expiry_alone() {
-        (0..6).for_each(|seed| expire_all(seed, false));
-    }
-
-    #[test]
-    fn expiry_and_compaction() {
-        (0..6).for_each(|seed| expire_all(seed, true));
-    }
-
     #[test]
     fn an_entry_is_found_by_its_hash() {
         let mut table = Table::<()>::new(3);

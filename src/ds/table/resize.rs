@@ -14,12 +14,26 @@ use crate::ds::heap::Blocks;
 const FILL_PERCENT: usize = 86;
 /// A segment with less in it is shrunk or merged.
 const SPARSE_PERCENT: usize = 30;
+/// So many entries fit into a segment of any size, however close their hashes are.
+const FEW: usize = PLACES * 4;
 /// Two segments are merged when both fit into this many buckets.
 const MERGED_BUCKETS: usize = STACKED_MIN;
 
 /// The size above `buckets`.
 fn size_above(buckets: usize) -> usize {
     if buckets == 1 { 2 } else { (buckets + 1).next_multiple_of(SIZE_STEP) }
+}
+
+/// How many buckets the entries of a segment need for themselves. Few fit anywhere; more may lie close together in hash space,
+/// as when all around them has expired, and then its present size tells. Merged, each half has half of the buckets.
+fn buckets_used(seg: Seg) -> usize {
+    let len = seg.head().len as usize;
+    match seg.buckets() {
+        _ if len <= FEW => size_for(len),
+        // As a split leaves it, with some room.
+        buckets if buckets < FULL_BUCKETS * 3 / 4 => STACKED_MIN,
+        buckets => buckets,
+    }
 }
 
 /// The least size for `len` entries.
@@ -80,6 +94,7 @@ impl<V, B: Blocks> Table<V, B> {
         let together = (seg.head().len + buddy.head().len) as usize;
         if buddy.depth() != seg.depth()
             || size_for(together) > MERGED_BUCKETS
+            || 2 * buckets_used(seg).max(buckets_used(buddy)) > FULL_BUCKETS
             || !self.dir.reaches(hash, depth)
         {
             return false;
