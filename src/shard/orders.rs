@@ -289,7 +289,7 @@ impl Core {
             for conn in self.conns.iter().flatten().filter(|c| !c.closed) {
                 report.connected += 1;
                 let session = conn.session.as_ref().or(conn.shown.as_ref());
-                let watched = session.and_then(|s| s.transaction.as_ref()).map_or(0, |t| t.watched);
+                let watched = session.and_then(|s| s.transaction.as_ref()).map_or(0, |t| t.watching());
                 report.watching += (watched > 0) as usize;
                 report.blocked += (conn.waits == Waits::Block) as usize;
                 report.client_bytes += conn.memory();

@@ -142,7 +142,7 @@ fn line(text: &mut String, cx: &Cx<'_>, client: &ClientInfo) {
     // An unread request may lie in a buffer that is not the client's own.
     let query_room = client.query_capacity.max(client.query_bytes);
     let (multi, multi_memory, watched) = match &s.transaction {
-        Some(t) => (if t.queueing { t.queued as i64 } else { -1 }, t.memory, t.watched),
+        Some(t) => (if t.queueing { t.queued as i64 } else { -1 }, t.memory, t.watching()),
         None => (-1, 0, 0),
     };
     let total =

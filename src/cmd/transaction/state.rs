@@ -33,7 +33,7 @@ pub struct Transaction {
     pub memory: usize,
     /// The keys that are watched, and how many.
     pub keys: Vec<Watched>,
-    pub watched: usize,
+    watched: usize,
     /// What the stores of these keys know this client by.
     pub watcher: Option<Arc<Watcher>>,
 }
@@ -56,6 +56,11 @@ impl Transaction {
     /// Whether a watched key has changed.
     pub fn is_dirty(&self) -> bool {
         self.watcher.as_ref().is_some_and(|watcher| watcher.is_dirty())
+    }
+
+    /// How many keys are watched that matter: when one has changed, the others do not.
+    pub fn watching(&self) -> usize {
+        if self.is_dirty() { 0 } else { self.watched }
     }
 
     /// Adds a command to the queue.
