@@ -155,10 +155,10 @@ fn who_goes_away_watches_nothing_and_runs_nothing() {
         let line = |other: &mut Client| other.run(&format!("CLIENT LIST ID {id}")).text();
         let shown = line(&mut other);
         assert!(shown.contains(" flags=x ") && shown.contains(" multi=1 watch=6 "), "{shown}");
+        assert_eq!(server.info()["watching_clients"], "1");
         other.ok("SET c 1");
         let shown = line(&mut other);
-        assert!(shown.contains(" flags=xd "), "{shown}");
-        assert_eq!(server.info()["watching_clients"], "1");
+        assert!(shown.contains(" flags=xd ") && shown.contains(" watch=0 "), "{shown}");
         drop(watcher);
         // A second one is killed, a third one quits.
         for how in ["CLIENT KILL ID", ""] {
