@@ -92,7 +92,7 @@ pub(super) struct Walk {
 
 impl Walk {
     pub fn new(bulk_max: i64) -> Walk {
-        let limits = Limits { bulk_max, authenticated: true };
+        let limits = Limits { bulk_max: bulk_max.min(COMMAND_MAX as i64), authenticated: true };
         Walk { limits, parser: None, spans: Vec::new() }
     }
 

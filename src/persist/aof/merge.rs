@@ -10,6 +10,7 @@
 use super::commands::{Commands, Item};
 use super::header::Part;
 use super::scan::Frame;
+use crate::store::SHARDS_MAX;
 
 /// A frame that waits for its turn.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -50,6 +51,8 @@ struct Head {
 /// Merges the files of a generation, one frame of each in memory.
 pub struct Merge {
     heads: Vec<Head>,
+    /// From a shard to its file.
+    files: Vec<Option<usize>>,
     /// Files whose frames are the next to show: parts of one transaction.
     together: Vec<usize>,
 }
@@ -58,7 +61,10 @@ impl Merge {
     /// A merge of files of these shards.
     pub fn new(shards: impl IntoIterator<Item = usize>) -> Merge {
         let head = |shard| Head { shard, held: None, ended: false, time: 0 };
-        Merge { heads: shards.into_iter().map(head).collect(), together: Vec::new() }
+        let heads: Vec<Head> = shards.into_iter().map(head).collect();
+        let mut files = vec![None; SHARDS_MAX];
+        heads.iter().enumerate().for_each(|(file, head)| files[head.shard] = Some(file));
+        Merge { heads, files, together: Vec::new() }
     }
 
     /// The next frame of a file, or its end.
@@ -100,10 +106,10 @@ impl Merge {
     /// The files to show with this one; none while a participant has not come to its part.
     fn group(&self, file: usize) -> Option<Vec<usize>> {
         let Some(part) = self.heads[file].held.as_ref()?.part else { return Some(vec![file]) };
-        let at_part =
-            |head: &Head| head.held.as_ref().and_then(|held| held.part).is_some_and(|p| p.id == part.id);
-        let place = |shard| self.heads.iter().position(|head| head.shard == shard && at_part(head));
-        part.participants.iter().map(place).collect()
+        let at_part = |file: &usize| {
+            self.heads[*file].held.as_ref().and_then(|held| held.part).is_some_and(|p| p.id == part.id)
+        };
+        part.participants.iter().map(|shard| self.files[shard].filter(at_part)).collect()
     }
 }
 

@@ -15,7 +15,8 @@ use crate::resp::Args;
 /// What kind of file it is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Content {
-    /// Nothing, blank lines or zeros: a log whose first frame never came.
+    /// Nothing, blank lines or zeros: a log whose first frame never came, as far as the first bytes tell.
+    /// [`Scan`](super::Scan) finds frames further on, if that one was lost.
     Blank,
     /// Frames: for [`Scan`](super::Scan).
     Framed,
