@@ -93,11 +93,12 @@ impl Lines<'_> {
     }
 
     fn command(&mut self, db: &mut i64, args: Args<'_>) {
-        if args.len() == 2 && args.is(0, "select") {
-            if let Some(selected) = parse_i64(args.at(1)) {
-                *db = selected;
-                return;
-            }
+        if args.len() == 2
+            && args.is(0, "select")
+            && let Some(selected) = parse_i64(args.at(1))
+        {
+            *db = selected;
+            return;
         }
         if self.shown_db.replace(*db) != Some(*db) {
             // A vector takes what is written.
