@@ -34,13 +34,32 @@
 //! | `header` | the lines that open a frame and a file |
 //! | `framer` | frames made |
 //! | `scan` | frames read, and the verdict on a file's end |
+//! | `recover` | how far the files of a generation go together |
+//! | `commands`, `plain` | the commands in a payload; Redis's own files |
+//! | `manifest`, `stages` | which files a log is made of, and what they are to each other |
+//! | `merge`, `readable`, `quoted` | a log as lines for people |
 
 mod blank;
+mod commands;
 mod framer;
 mod header;
+mod manifest;
+mod merge;
+mod plain;
+mod quoted;
+mod readable;
+mod recover;
 mod scan;
+mod stages;
 
 pub use blank::{BLOCK, filler, pad};
+pub use commands::{Commands, Defect, Item, Malformed};
 pub use framer::Framer;
 pub use header::{FileInfo, Part};
+pub use manifest::{BaseForm, Kind, Manifest, Member, Refusal, Refused};
+pub use merge::{Held, Merge, Turn};
+pub use plain::{Content, Place, PlainCommand, PlainScan, PlainTail, content};
+pub use readable::Readable;
+pub use recover::{Cut, Log, recover};
 pub use scan::{Frame, Later, Scan, Tail, Tear, Why};
+pub use stages::{Disorder, Opened, Stage, stages};

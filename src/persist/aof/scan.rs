@@ -314,10 +314,9 @@ impl Scan {
 
     /// Why a whole frame is not the one that is due. Takes in what the first one says.
     fn doubt(&mut self, header: &Header) -> Option<Why> {
-        if let Some(info) = &self.info {
-            if (info.log_id, info.shard) != (header.log_id, header.shard) {
-                return Some(Why::Foreign { log_id: header.log_id, shard: header.shard });
-            }
+        let Header { log_id, shard, .. } = *header;
+        if self.info.as_ref().is_some_and(|info| (info.log_id, info.shard) != (log_id, shard)) {
+            return Some(Why::Foreign { log_id, shard });
         }
         if header.sequence != self.due {
             return Some(Why::Sequence(header.sequence));

@@ -234,3 +234,88 @@ fn random_bytes_never_panic_and_never_give_a_frame() {
         assert_eq!(seen(&file, 1 + (xorshift(&mut state) % 50) as usize), whole);
     }
 }
+
+/// A disk that holds a filled file: every write in flight when it stops arrived sector by sector, or not.
+struct Crash {
+    file: Vec<u8>,
+    /// Where each write ends in sequences and bytes.
+    writes: Vec<(u64, usize)>,
+    /// Writes that were acknowledged.
+    acknowledged: usize,
+}
+
+fn crash(state: &mut u64) -> Crash {
+    let mut below = |n: usize| (xorshift(state) % n as u64) as usize;
+    let mut framer = Framer::new(0x1234, 0, 1, 1);
+    let (mut disk, mut writes, mut acknowledged) = (Vec::new(), Vec::<(u64, usize)>::new(), 0);
+    let count = 1 + below(6);
+    let stop = below(count + 1);
+    for write in 0..count {
+        let mut bytes = Vec::new();
+        if write == 0 {
+            framer.begin_file(&mut bytes);
+        }
+        (0..1 + below(3)).for_each(|_| {
+            let payload = command(&"v".repeat(below(3000)));
+            framer.frame(&mut bytes, &payload, None);
+        });
+        pad(&mut bytes);
+        let mut sectors = vec![0; bytes.len()];
+        if below(2) == 0 {
+            filler(&mut sectors);
+        }
+        for at in (0..bytes.len()).step_by(512) {
+            if write < stop || below(3) > 0 {
+                sectors[at..at + 512].copy_from_slice(&bytes[at..at + 512]);
+            }
+        }
+        disk.extend(sectors);
+        writes.push((framer.sequence(), disk.len()));
+        // Acknowledgements come late, but in order.
+        if write < stop && below(2) == 0 {
+            acknowledged = write + 1;
+            framer.set_durable(framer.sequence());
+        }
+    }
+    disk.extend(filled(below(2)));
+    Crash { file: disk, writes, acknowledged }
+}
+
+#[test]
+fn a_crash_costs_nothing_that_was_acknowledged_and_is_no_damage() {
+    let mut state = seeded(3);
+    for round in 0..1_500 {
+        let Crash { file, writes, acknowledged } = crash(&mut state);
+        let found = seen(&file, 1 + (xorshift(&mut state) % 9000) as usize);
+        let durable = acknowledged.checked_sub(1).map_or(0, |last| writes[last].0);
+        assert!(found.frames.len() as u64 >= durable, "round {round}");
+        assert!(!matches!(found.tail, Tail::Damaged(_)), "round {round}: {:?}", found.tail);
+    }
+}
+
+#[test]
+fn acknowledged_bytes_that_are_lost_are_damage_when_a_later_frame_knew_of_them() {
+    let (file, _) = log(true);
+    for block in 0..file.len() / BLOCK {
+        for sector in (block * BLOCK..(block + 1) * BLOCK).step_by(512) {
+            for lost in [0u8, 0xff, b' '] {
+                let mut file = file.clone();
+                if file[sector..sector + 512].iter().all(|b| *b == b'#' || *b == b' ' || *b == b'\n') {
+                    continue; // Padding holds nothing to lose.
+                }
+                file[sector..sector + 512].fill(lost);
+                let tail = seen(&file, 4096).tail;
+                // The last frame knew of the blocks before the last.
+                let known = block + 1 < file.len() / BLOCK;
+                assert_eq!(
+                    matches!(tail, Tail::Damaged(_)),
+                    known,
+                    "block {block}, sector {sector}: {tail:?}"
+                );
+                // A last write of which nothing is left is one that never was.
+                let clean = tail == Tail::Clean;
+                assert!(!clean || !known && lost == 0, "block {block}, sector {sector}");
+            }
+        }
+    }
+}
