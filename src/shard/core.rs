@@ -10,6 +10,7 @@ use super::heads::Heads;
 use super::mail::Chore;
 use super::orders::{Nap, Parked};
 use super::policy::Policy;
+use super::replay::Stream;
 use super::saves::Saver;
 use super::shared::Shared;
 use super::tallies::Tallies;
@@ -89,6 +90,8 @@ pub struct Core {
     pub(super) gate: Gate,
     /// Entries of a snapshot to build.
     pub(super) deliveries: VecDeque<Delivery>,
+    /// Files of a log that are replayed.
+    pub(super) streams: Vec<Stream>,
     /// A snapshot's walk under way.
     pub(super) walk: Option<Walk>,
     /// Commands are held back while the server is shut down or reloaded.
@@ -139,6 +142,7 @@ impl Core {
             active_expire: true,
             gate: Gate::default(),
             deliveries: VecDeque::new(),
+            streams: Vec::new(),
             walk: None,
             is_halted: false,
             saver: Saver::default(),
@@ -160,6 +164,7 @@ impl Core {
         self.now = now;
         self.room.now = now;
         self.access.clock = crate::store::access::lru_clock(now.secs());
+        self.access.now = now;
         self.look_at_gate();
         self.tallies.counters.turns += 1;
     }
@@ -199,6 +204,9 @@ impl Core {
 
     /// The connection of an id, unless it is gone.
     pub(super) fn conn(&mut self, id: ConnId) -> Option<&mut Conn> {
+        if id.is_stream() {
+            return self.stream_conn(id);
+        }
         self.conns.get_mut(id.index())?.as_deref_mut().filter(|c| c.id == id)
     }
 
@@ -283,6 +291,7 @@ impl Core {
         }
         self.serve_waiting(net);
         self.build(net);
+        self.replay(net);
         for _ in 0..self.ready.len().min(READY_PER_TURN) {
             let Some(id) = self.ready.pop_front() else { break };
             let Some(conn) = self.conn(id) else { continue };
@@ -306,6 +315,7 @@ impl Core {
             || self.cron.is_busy()
             || self.room.is_busy()
             || !self.deliveries.is_empty()
+            || self.has_replay()
             || self.walk.as_ref().is_some_and(|walk| walk.next_us <= self.now.mono_us)
     }
 
@@ -314,6 +324,7 @@ impl Core {
         !self.is_busy()
             && !self.wants_store()
             && self.parked.is_empty()
+            && self.streams.is_empty()
             && self.walk.is_none()
             && !self.saver.is_busy()
             && self.hand.held() == 0
@@ -461,7 +472,7 @@ impl Core {
     /// Closes a connection that has nothing left to do here.
     pub(super) fn close_if_done(&mut self, net: &mut dyn World, id: ConnId) {
         let Some(conn) = self.conn(id) else { return };
-        if !(conn.closing || conn.eof) || conn.closed || conn.in_dirty || conn.in_ready || conn.owed() > 0 {
+        if id.is_stream() || !(conn.closing || conn.eof) || conn.closed || conn.in_dirty || conn.in_ready || conn.owed() > 0 {
             return;
         }
         // Nobody waits for keys on behalf of a client that is gone.
@@ -477,6 +488,9 @@ impl Core {
 
     /// Bounds what a connection has sent and not run.
     pub(super) fn check_input(&mut self, net: &mut dyn World, id: ConnId) {
+        if id.is_stream() {
+            return;
+        }
         let query_limit = self.config.client_query_buffer_limit as usize;
         let backlog = self.config.input_backlog as usize;
         let Some(conn) = self.conn(id) else { return };

@@ -2,7 +2,7 @@
 //! replied, and enters the kernel once.
 
 use super::mail::Mesh;
-use super::{Core, Delivery, Letter, Peer};
+use super::{Core, Delivery, Letter, Peer, Piece};
 use crate::ring::net::{Chunk, ConnId, Event, Net, World};
 use crate::ring::{Clock, Error, Pool, Ring, Wait, socket};
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -24,6 +24,8 @@ pub enum Notice {
     ConfigWritten { ticket: u64, result: Result<(), String> },
     /// Entries of a snapshot for this shard.
     Deliver(Delivery),
+    /// Commands of a log to replay here.
+    Replay(Piece),
     /// To shard 0: a snapshot was written, or why not.
     Saved(Result<(), String>),
     /// To shard 0: a snapshot was loaded again, or why not.
@@ -156,6 +158,7 @@ fn take_notice(core: &mut Core, port: &mut Port, notice: Notice) {
     match notice {
         Notice::ConfigWritten { ticket, result } => core.config_written(port, ticket, result),
         Notice::Deliver(delivery) => core.deliver(delivery),
+        Notice::Replay(piece) => core.replay_piece(piece),
         Notice::Saved(result) => core.saved(port, result),
         Notice::Reloaded(result) => core.reloaded(result),
         Notice::Terminate { interrupt } => core.terminate(interrupt),
