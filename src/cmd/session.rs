@@ -1,6 +1,7 @@
 //! What a client has said about itself. It travels with the client's commands, so that any shard can run them.
 
 use super::transaction::Transaction;
+use crate::persist::replay::Trouble;
 use crate::resp::{Error, Proto};
 use std::sync::Arc;
 
@@ -37,16 +38,6 @@ pub struct Replaying {
     pub in_multi: bool,
     /// The first command that failed: none runs behind it.
     pub trouble: Option<Trouble>,
-}
-
-/// Why a log cannot be replayed.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Trouble {
-    /// Where the command begins in its piece of the log.
-    pub at: usize,
-    /// Its name, as it stands there.
-    pub command: String,
-    pub error: String,
 }
 
 /// A client's own state.

@@ -557,6 +557,10 @@ impl Core {
         args: Args<'_>,
         mark: Mark,
     ) -> Option<Stop> {
+        if work.session.is_replay() && args.at(0).starts_with(b"#") {
+            // An annotation.
+            return None;
+        }
         if found.is_err() && unknown::is_http(args.at(0)) {
             // A browser was tricked into speaking to us: it learns nothing, not even what came before.
             work.out.clear();

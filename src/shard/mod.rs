@@ -46,6 +46,5 @@ pub use build::Delivery;
 pub use connections::Peer;
 pub use core::Core;
 pub use mail::{Job, Letter, Mesh};
-pub use replay::{Piece, Replayed};
 pub use run::{Notice, Setup, run};
 pub use shared::{Control, LoadRequest, MemoryBoard, Pending, SaveRequest, Shared};

@@ -10,7 +10,8 @@
 
 use super::Core;
 use super::connections::{Conn, Input};
-use crate::cmd::{Session, Trouble};
+use crate::cmd::Session;
+use crate::persist::replay::{Piece, Replayed, Trouble};
 use crate::ring::net::{ConnId, World};
 use std::collections::VecDeque;
 use std::sync::mpsc::Sender;
@@ -31,27 +32,6 @@ impl ConnId {
     pub(super) fn is_stream(self) -> bool {
         self.0 >> 32 == GENERATION
     }
-}
-
-/// Commands of a log.
-pub struct Piece {
-    /// Which file: a number of its own while it is replayed, from its first piece to its last.
-    pub stream: u32,
-    /// Whole commands.
-    pub bytes: Vec<u8>,
-    /// The file has no more.
-    pub last: bool,
-    /// Where the answer goes.
-    pub back: Sender<Replayed>,
-}
-
-/// A piece that has run, or has not.
-pub struct Replayed {
-    pub stream: u32,
-    /// An empty buffer for the next piece.
-    pub spare: Vec<u8>,
-    /// What went wrong, with its place in the piece.
-    pub trouble: Option<Trouble>,
 }
 
 /// A file being replayed.
@@ -164,3 +144,6 @@ impl Core {
         runs
     }
 }
+
+#[cfg(test)]
+mod tests;

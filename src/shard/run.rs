@@ -2,7 +2,8 @@
 //! replied, and enters the kernel once.
 
 use super::mail::Mesh;
-use super::{Core, Delivery, Letter, Peer, Piece};
+use super::{Core, Delivery, Letter, Peer};
+use crate::persist::replay::Piece;
 use crate::ring::net::{Chunk, ConnId, Event, Net, World};
 use crate::ring::{Clock, Error, Pool, Ring, Wait, socket};
 use std::os::fd::{AsRawFd, OwnedFd};
