@@ -348,13 +348,13 @@ knobs! {
     }
     "Append-only file" {
         /// Logs every write.
-        "appendonly" => appendonly: bool = false, Any, Live, Refused;
+        "appendonly" => appendonly: bool = false, Any, Live, Works;
         /// First part of the log's file names.
         "appendfilename" => appendfilename: String = "appendonly.aof".into(),
-            FileName("appendfilename can't be a path, just a filename"), Boot, Inert(PERSISTENCE);
+            FileName("appendfilename can't be a path, just a filename"), Boot, Works;
         /// Directory of the log.
         "appenddirname" => appenddirname: String = "appendonlydir".into(),
-            FileName("appenddirname can't be a path, just a dirname"), Boot, Inert(PERSISTENCE);
+            FileName("appenddirname can't be a path, just a dirname"), Boot, Works;
         /// When the log is synced.
         "appendfsync" => appendfsync: &'static str = "everysec", OneOf(&["everysec", "always", "no"]), Live, Inert(PERSISTENCE);
         /// Leaves syncs out during a rewrite.
@@ -364,7 +364,7 @@ knobs! {
         /// Bytes below which the log is not rewritten.
         "auto-aof-rewrite-min-size" => auto_aof_rewrite_min_size: u64 = 64 * MB, Memory(0, I64), Live, Inert(PERSISTENCE);
         /// Loads a log whose end is cut off.
-        "aof-load-truncated" => aof_load_truncated: bool = true, Any, Live, Inert(PERSISTENCE);
+        "aof-load-truncated" => aof_load_truncated: bool = true, Any, Live, Works;
         /// Starts the log with a snapshot.
         "aof-use-rdb-preamble" => aof_use_rdb_preamble: bool = true, Any, Live, Inert(PERSISTENCE);
         /// Writes times into the log.

@@ -13,6 +13,7 @@ use super::mail::Chore;
 use super::orders::{Nap, Parked};
 use super::policy::Policy;
 use super::rewrite::Rewriter;
+use super::replay::Stream;
 use super::saves::{SAVER, Saver};
 use super::shared::Shared;
 use super::tallies::Tallies;
@@ -93,6 +94,8 @@ pub struct Core {
     pub(super) gate: Gate,
     /// Entries of a snapshot to build.
     pub(super) deliveries: VecDeque<Delivery>,
+    /// Files of a log that are replayed.
+    pub(super) streams: Vec<Stream>,
     /// A snapshot's walk under way.
     pub(super) walk: Option<Walk>,
     /// Commands are held back while the server is shut down or reloaded.
@@ -149,6 +152,7 @@ impl Core {
             active_expire: true,
             gate: Gate::default(),
             deliveries: VecDeque::new(),
+            streams: Vec::new(),
             walk: None,
             is_halted: false,
             log: LogWriter::default(),
@@ -180,6 +184,7 @@ impl Core {
                 self.config.appendfsync == "always" && log.state() == LogState::On && log.errno() == 0,
             );
         }
+        self.access.now = now;
         self.look_at_gate();
         self.tallies.counters.turns += 1;
     }
@@ -219,6 +224,9 @@ impl Core {
 
     /// The connection of an id, unless it is gone.
     pub(super) fn conn(&mut self, id: ConnId) -> Option<&mut Conn> {
+        if id.is_stream() {
+            return self.stream_conn(id);
+        }
         self.conns.get_mut(id.index())?.as_deref_mut().filter(|c| c.id == id)
     }
 
@@ -303,6 +311,7 @@ impl Core {
         }
         self.serve_waiting(net);
         self.build(net);
+        self.replay(net);
         for _ in 0..self.ready.len().min(READY_PER_TURN) {
             let Some(id) = self.ready.pop_front() else { break };
             let Some(conn) = self.conn(id) else { continue };
@@ -328,6 +337,7 @@ impl Core {
             || self.room.is_busy()
             || !self.deliveries.is_empty()
             || self.log.is_busy()
+            || self.has_replay()
             || self.walk.as_ref().is_some_and(|walk| walk.next_us <= self.now.mono_us)
     }
 
@@ -336,6 +346,7 @@ impl Core {
         !self.is_busy()
             && !self.wants_store()
             && self.parked.is_empty()
+            && self.streams.is_empty()
             && self.walk.is_none()
             && !self.saver.is_busy()
             && self.hand.held() == 0
@@ -487,7 +498,7 @@ impl Core {
     /// Closes a connection that has nothing left to do here.
     pub(super) fn close_if_done(&mut self, net: &mut dyn World, id: ConnId) {
         let Some(conn) = self.conn(id) else { return };
-        if !(conn.closing || conn.eof) || conn.closed || conn.in_dirty || conn.in_ready || conn.owed() > 0 {
+        if id.is_stream() || !(conn.closing || conn.eof) || conn.closed || conn.in_dirty || conn.in_ready || conn.owed() > 0 {
             return;
         }
         // Nobody waits for keys on behalf of a client that is gone.
@@ -503,6 +514,9 @@ impl Core {
 
     /// Bounds what a connection has sent and not run.
     pub(super) fn check_input(&mut self, net: &mut dyn World, id: ConnId) {
+        if id.is_stream() {
+            return;
+        }
         let query_limit = self.config.client_query_buffer_limit as usize;
         let backlog = self.config.input_backlog as usize;
         let Some(conn) = self.conn(id) else { return };

@@ -18,6 +18,10 @@ impl Core {
     fn flush_one(&mut self, net: &mut dyn World, id: ConnId) {
         let Some(conn) = self.conn(id) else { return };
         conn.in_dirty = false;
+        if id.is_stream() {
+            // Nobody hears what orders and jobs have replied.
+            return conn.out.clear();
+        }
         if conn.closed {
             return;
         }

@@ -26,6 +26,12 @@ impl Gate {
         !self.loading && !self.unsaved
     }
 
+    /// Whether the dataset is being loaded.
+    #[inline]
+    pub fn is_loading(self) -> bool {
+        self.loading
+    }
+
     /// Why a command may not pass; `flags` are its own, and for EXEC those of its queue too.
     fn refusal(self, row: &Command, flags: u32) -> Option<&'static str> {
         // As in Redis, PING tells of the trouble, so that who watches the server hears of it.

@@ -45,11 +45,13 @@ const SPARE_BYTES: usize = 1 << 20;
 const FILL: u64 = u64::MAX;
 
 /// A new file for a shard's log.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub struct LogStart {
     pub file: FileId,
-    pub log_id: u64,
-    pub generation: u64,
+    /// Makes its frames; the one that opens it is there.
+    pub framer: Box<Framer>,
+    /// Where to write on.
+    pub len: u64,
     /// Whether it is written around the page cache.
     pub direct: bool,
 }
@@ -107,7 +109,7 @@ struct Rest {
 pub(super) struct LogWriter {
     state: State,
     file: Option<FileId>,
-    framer: Option<Framer>,
+    framer: Option<Box<Framer>>,
     /// Where the next write goes.
     at: u64,
     fill: Fill,
@@ -220,9 +222,6 @@ impl Core {
         out.clear();
         let failed = self.log.failed;
         if let Some(framer) = self.log.framer.as_mut().filter(|_| !failed) {
-            if framer.sequence() == 0 {
-                framer.begin_file(&mut out);
-            }
             if self.config.aof_timestamp_enabled && self.log.last_stamp_secs != self.now.secs() {
                 self.log.last_stamp_secs = self.now.secs();
                 framer.frame(&mut out, format!("#TS:{}\r\n", self.now.secs()).as_bytes(), None);
@@ -410,28 +409,21 @@ impl Core {
         if let Some(old) = self.log.file.take() {
             net.close_file(old);
         }
-        let shards = self.shared.route.shards();
         let log = &mut self.log;
-        log.framer = Some(Framer::new(start.log_id, self.id, start.generation, shards));
+        log.written_frames = start.framer.sequence();
+        log.framer = Some(start.framer);
         (log.file, log.direct) = (Some(start.file), start.direct);
         let pages = log.fill.pages.take();
-        (log.at, log.fill, log.failed) = (0, Fill { pages, ..Fill::default() }, false);
-        (log.unsynced, log.written_frames) = (false, 0);
+        (log.at, log.fill) = (start.len, Fill { end: start.len, pages, ..Fill::default() });
+        (log.unsynced, log.failed) = (false, false);
         log.state = State::Open;
         let passed = log.rest.as_ref().map_or(log.taken, |rest| rest.position);
         log.written = passed;
         // Whoever made the file has brought to the disk what came before.
         self.set_durable(net, passed);
         let always = self.log_mode().0;
-        match self.log.rest {
-            Some(_) => self.write_rest(net, always),
-            None => {
-                let none = Taken { position: passed, ..Taken::default() };
-                self.log.rest = Some(Rest { taken: none, at: 0, breaks: 0, position: passed });
-                self.write_rest(net, always);
-            }
-        }
         self.log.last_stamp_secs = 0;
+        self.write_rest(net, always);
     }
 
     /// There is no log any more. Everything is written.

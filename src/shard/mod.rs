@@ -37,6 +37,7 @@ mod log;
 mod orders;
 pub mod policy;
 mod rewrite;
+mod replay;
 mod run;
 mod saves;
 mod shared;

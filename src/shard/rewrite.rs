@@ -234,7 +234,7 @@ impl Core {
 
     /// Where a base is written before it has its name.
     pub(super) fn base_path(&self) -> PathBuf {
-        PathBuf::from(&self.config.dir).join(&self.config.appenddirname).join("rewrite.rdb")
+        PathBuf::from(&self.config.dir).join(&self.config.appenddirname).join(format!("temp-{}.base", self.config.appendfilename))
     }
 
     /// The base is listed, with so many bytes in all files, or could not be.

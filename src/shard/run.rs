@@ -4,6 +4,8 @@
 use super::mail::Mesh;
 use super::{Core, Delivery, Letter, LogStart, Peer};
 use crate::ring::net::{Chunk, ConnId, Event, FileId, FileWrite, Net, World};
+use crate::persist::aof::Framer;
+use crate::persist::replay::Piece;
 use crate::ring::{Clock, Error, Pool, Ring, Wait, socket};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Arc;
@@ -24,12 +26,14 @@ pub enum Notice {
     ConfigWritten { ticket: u64, result: Result<(), String> },
     /// Entries of a snapshot for this shard.
     Deliver(Delivery),
+    /// Commands of a log to replay here.
+    Replay(Piece),
     /// To shard 0: a snapshot was written, or why not.
     Saved(Result<(), String>),
     /// To shard 0: a snapshot was loaded again, or why not.
     Reloaded(Result<(), String>),
     /// A file for this shard's log. The sender hears when it is taken.
-    LogOpened { file: OwnedFd, log_id: u64, generation: u64, direct: bool, taken: Sender<()> },
+    LogOpened { file: OwnedFd, framer: Box<Framer>, len: u64, direct: bool, taken: Sender<()> },
     /// To shard 0: the next generation of the log is made (its number), or why not.
     GenerationMade(Result<u64, String>),
     /// To shard 0: the new base is listed, with so many bytes in all files of the log, or why not.
@@ -176,11 +180,12 @@ fn take_notice(core: &mut Core, port: &mut Port, notice: Notice) {
     match notice {
         Notice::ConfigWritten { ticket, result } => core.config_written(port, ticket, result),
         Notice::Deliver(delivery) => core.deliver(delivery),
+        Notice::Replay(piece) => core.replay_piece(piece),
         Notice::Saved(result) => core.saved(port, result),
         Notice::Reloaded(result) => core.reloaded(result),
-        Notice::LogOpened { file, log_id, generation, direct, taken } => {
+        Notice::LogOpened { file, framer, len, direct, taken } => {
             let file = port.ring.add_file(file);
-            core.log_opened(port, LogStart { file, log_id, generation, direct });
+            core.log_opened(port, LogStart { file, framer, len, direct });
             // Who does not listen any more has given up.
             let _ = taken.send(());
         }

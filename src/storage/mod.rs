@@ -5,7 +5,7 @@
 //! |---|---|
 //! | [`plane`] | the line to the threads |
 //! | [`save`], [`load`] | snapshots: from shards to a file, from a file to shards |
-//! | [`sink`] | a file that is written from beginning to end |
+//! | [`sink`], [`source`] | a file that is written, or read, from beginning to end |
 //! | [`rewrite`] | a small file replaced as a whole |
 
 #![forbid(unsafe_code)]
@@ -15,6 +15,7 @@ mod plane;
 mod rewrite;
 mod save;
 mod sink;
+mod source;
 
 pub use load::{Load, Loaded};
 pub use plane::{Answer, Edit, Plane};
