@@ -112,6 +112,7 @@ impl Core {
             conn.out.take_errors();
         }
         conn.waits = Waits::Nothing;
+        self.hold_for_all(id);
         self.unparked(net, id);
     }
 

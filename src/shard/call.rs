@@ -113,8 +113,13 @@ impl Core {
                 break;
             }
             if !cx.keys.hand.has(s) {
-                let mut lending =
-                    Lending { shared, net, counters: &mut self.tallies.counters, room: &mut self.room };
+                let mut lending = Lending {
+                    shared,
+                    net,
+                    counters: &mut self.tallies.counters,
+                    room: &mut self.room,
+                    hold: &mut self.hold,
+                };
                 lending.put_back(cx.keys.hand, self.id);
                 if !self.policy.may_borrow(self.id, s, found.row)
                     || !lending.take(cx.keys.hand, s, self.policy.take_spin_ns)
@@ -229,6 +234,7 @@ impl Core {
                     net: &mut *net,
                     counters: &mut self.tallies.counters,
                     room: &mut self.room,
+                    hold: &mut self.hold,
                 };
                 lending.put_back(&mut self.hand, self.id);
                 if !self.policy.borrow && shard != self.id || !lending.take(&mut self.hand, shard, 0) {

@@ -7,17 +7,21 @@ use super::cron::Cron;
 use super::evict::Room;
 use super::gate::Gate;
 use super::heads::Heads;
+use super::hold::Hold;
+use super::log::LogWriter;
 use super::mail::Chore;
 use super::orders::{Nap, Parked};
 use super::policy::Policy;
+use super::rewrite::Rewriter;
 use super::replay::Stream;
-use super::saves::Saver;
+use super::saves::{SAVER, Saver};
 use super::shared::Shared;
 use super::tallies::Tallies;
 use super::walk::Walk;
 use super::{Job, Letter};
 use crate::base::prng;
 use crate::base::time::Now;
+use crate::cmd::save::LogState;
 use crate::cmd::{Order, PauseMode, Session};
 use crate::config::Config;
 use crate::ring::net::{Chunk, ConnId, World};
@@ -96,8 +100,14 @@ pub struct Core {
     pub(super) walk: Option<Walk>,
     /// Commands are held back while the server is shut down or reloaded.
     pub(super) is_halted: bool,
+    /// The log of this shard, and what replies of the batch under way wait for in all of them.
+    pub(super) log: LogWriter,
+    pub(super) hold: Hold,
+    /// Connections with replies that wait for the disk.
+    pub(super) held: Vec<ConnId>,
     /// Used by one shard only.
     pub(super) saver: Saver,
+    pub(super) rewriter: Rewriter,
     /// CONFIG RESETSTAT came: the store's counters start anew.
     pub(super) reset_tally: bool,
     pub(super) random: u64,
@@ -145,7 +155,11 @@ impl Core {
             streams: Vec::new(),
             walk: None,
             is_halted: false,
+            log: LogWriter::default(),
+            hold: Hold::default(),
+            held: Vec::new(),
             saver: Saver::default(),
+            rewriter: Rewriter::default(),
             reset_tally: false,
             random: prng::seeded(now.wall_us as u64 ^ (id as u64) << 32),
             last_placed: route.shards() - 1,
@@ -164,6 +178,12 @@ impl Core {
         self.now = now;
         self.room.now = now;
         self.access.clock = crate::store::access::lru_clock(now.secs());
+        if self.id == SAVER {
+            let log = &self.shared.saves.log;
+            log.set_strict(
+                self.config.appendfsync == "always" && log.state() == LogState::On && log.errno() == 0,
+            );
+        }
         self.access.now = now;
         self.look_at_gate();
         self.tallies.counters.turns += 1;
@@ -303,6 +323,7 @@ impl Core {
             self.close_if_done(net, id);
         }
         self.tick(net);
+        self.write_log(net);
     }
 
     /// Whether there is work that no event announces.
@@ -315,6 +336,7 @@ impl Core {
             || self.cron.is_busy()
             || self.room.is_busy()
             || !self.deliveries.is_empty()
+            || self.log.is_busy()
             || self.has_replay()
             || self.walk.as_ref().is_some_and(|walk| walk.next_us <= self.now.mono_us)
     }
@@ -418,6 +440,10 @@ impl Core {
             Letter::Unwalk { cut } => self.unwalk(net, cut),
             Letter::Halt { on } => self.set_halted(on),
             Letter::Halted => self.halted(net),
+            Letter::LogTurned { shard, end, broken, whole } => self.log_turned(shard, end, broken, whole),
+            Letter::LogFailed { errno } => self.log_failure(errno),
+            Letter::LogClosed => self.log_closed(net),
+            Letter::LogTurnFailed => self.log_turn_failed(),
             Letter::Served { conn, wait, out, left } => self.served(net, conn, wait, *out, left),
             Letter::Chore(chore) => {
                 self.chores.push(chore);

@@ -3,6 +3,7 @@
 use super::batch::{Batch, End, Parsed, Place, Reading, Rules, place_of};
 use super::block::Blocked;
 use super::connections::Waits;
+use super::hold::Hold;
 use super::orders::Step;
 use super::{Core, Job};
 use crate::cmd::registry::{Found, Missing};
@@ -191,6 +192,7 @@ impl Core {
             room,
             reports,
         };
+        self.hold = Hold::default();
         let stop = if owed > 0 && room <= work.out.len() { Stop::Full } else { self.drive(net, &mut work) };
         let (at, parser) = (work.at, work.parser);
         let reports = work.reports.take();
@@ -209,6 +211,7 @@ impl Core {
             let (_, buf) = conn.out.take(Vec::new());
             self.recycle(buf);
         } else {
+            self.hold_replies(id);
             self.mark_dirty(id);
         }
         Some((stop, at, parser))

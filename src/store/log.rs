@@ -90,6 +90,11 @@ impl Log {
         *self = Log { on, taken: position, db: NONE, open_db: NONE, ..Log::default() };
     }
 
+    /// Logs no more; what is here is taken as ever.
+    pub fn stop(&mut self) {
+        self.on = false;
+    }
+
     /// How many bytes were ever logged.
     #[inline]
     pub fn position(&self) -> u64 {
