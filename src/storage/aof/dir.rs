@@ -224,7 +224,7 @@ impl AofDir {
     }
 
     /// Makes this the manifest.
-    fn commit(&mut self, manifest: Manifest) -> Result<()> {
+    pub(super) fn commit(&mut self, manifest: Manifest) -> Result<()> {
         files::replace(&self.place.manifest(), &manifest.format())?;
         self.manifest = manifest;
         Ok(())

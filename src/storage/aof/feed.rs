@@ -3,7 +3,8 @@
 //! Files that are fed together run side by side, each as one stream; the caller puts together only files whose order does not
 //! matter. What is under way is bounded by the file: [`WINDOW`] pieces of about [`PIECE`] bytes, or of one long command.
 
-use crate::persist::aof::{PAYLOAD_MAX, Place, PlainScan, PlainTail, Scan, Tail};
+use super::survey::PAYLOAD_MAX;
+use crate::persist::aof::{Place, PlainScan, PlainTail, Scan, Tail};
 use crate::persist::replay::{Piece, Replayed, Trouble};
 use crate::storage::source::Source;
 use std::collections::VecDeque;

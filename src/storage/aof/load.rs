@@ -52,6 +52,17 @@ pub struct Recovered {
     pub notes: Vec<Note>,
 }
 
+/// Where the answer to a request goes.
+pub(super) type Answer = Box<dyn FnOnce(Result<Recovered>) + Send>;
+
+impl LoadLog {
+    /// The request, and where its answer goes.
+    pub(super) fn split(mut self) -> (LoadLog, Answer) {
+        let answer = std::mem::replace(&mut self.answer, Box::new(|_| {}));
+        (self, answer)
+    }
+}
+
 /// Loads a log and begins its next generation.
 pub(super) fn load(load: LoadLog) -> Result<(Recovered, AofDir)> {
     let LoadLog { place, snapshot, check, route, databases, load_truncated, .. } = load;
@@ -268,7 +279,7 @@ fn truncated(path: &Path, what: &str) -> String {
 
 impl AofDir {
     /// Removes what a crash has left behind, as far as it is surely ours.
-    fn tidy(&mut self) -> Result<Vec<Note>> {
+    pub(super) fn tidy(&mut self) -> Result<Vec<Note>> {
         let mut notes = self.remove_history();
         let place = self.place().clone();
         let mut names = survey::list(&place.path())?;
