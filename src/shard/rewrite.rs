@@ -58,6 +58,8 @@ pub struct NewBase {
     pub from: Option<u64>,
     /// Whether it becomes a file of commands.
     pub as_commands: bool,
+    /// Whether the files that it replaces stay.
+    pub keeps_history: bool,
 }
 
 /// Why a base is made.
@@ -227,8 +229,12 @@ impl Core {
         if rewrite.from.is_none() && rewrite.purpose != Purpose::Alone {
             return;
         }
-        let base =
-            NewBase { path: self.base_path(), from: rewrite.from, as_commands: !self.config.aof_use_rdb_preamble };
+        let base = NewBase {
+            path: self.base_path(),
+            from: rewrite.from,
+            as_commands: !self.config.aof_use_rdb_preamble,
+            keeps_history: self.config.aof_disable_auto_gc,
+        };
         self.shared.control.new_base(base);
     }
 

@@ -16,6 +16,9 @@ pub type Edit = Box<dyn FnOnce(Option<&str>) -> String + Send>;
 /// What is called with the files of a new generation of the log, or why there are none.
 pub type Begun = Box<dyn FnOnce(Result<Generation, String>) + Send>;
 
+/// What is called with what there is to say of a new base, and with the bytes of all files of the log.
+pub type Based = Box<dyn FnOnce(Result<(Vec<Note>, u64), String>) + Send>;
+
 /// The line to the storage threads.
 #[derive(Clone)]
 pub struct Plane {
@@ -28,8 +31,9 @@ pub struct Plane {
 enum LogRequest {
     Load(Box<LoadLog>),
     Begin { place: LogPlace, shards: usize, names: bool, answer: Begun },
+    Settle { ends: Vec<Option<u64>>, answer: Answer },
     Turn { whole: Option<Vec<u8>>, answer: Begun },
-    NewBase { base: NewBase, answer: Box<dyn FnOnce(Result<Vec<Note>, String>) + Send> },
+    NewBase { base: NewBase, answer: Based },
 }
 
 enum Request {
@@ -92,13 +96,18 @@ impl Plane {
         self.ask_log(LogRequest::Begin { place, shards, names, answer });
     }
 
+    /// Brings the files of the generation to the disk, which nobody writes any more: see [`AofDir::settle`].
+    pub fn settle_log(&self, ends: Vec<Option<u64>>, answer: Answer) {
+        self.ask_log(LogRequest::Settle { ends, answer });
+    }
+
     /// Begins the next generation, behind an operation on the whole keyspace if there is one: see [`AofDir::turn`].
     pub fn turn_log(&self, whole: Option<Vec<u8>>, answer: Begun) {
         self.ask_log(LogRequest::Turn { whole, answer });
     }
 
     /// Gives a log its new base, which has been written: see [`AofDir::new_base`].
-    pub fn new_base(&self, base: NewBase, answer: Box<dyn FnOnce(Result<Vec<Note>, String>) + Send>) {
+    pub fn new_base(&self, base: NewBase, answer: Based) {
         self.ask_log(LogRequest::NewBase { base, answer });
     }
 
@@ -115,6 +124,7 @@ impl LogRequest {
         match self {
             LogRequest::Load(load) => (load.answer)(Err(GONE.into())),
             LogRequest::Begin { answer, .. } | LogRequest::Turn { answer, .. } => answer(Err(GONE.into())),
+            LogRequest::Settle { answer, .. } => answer(Err(GONE.into())),
             LogRequest::NewBase { answer, .. } => answer(Err(GONE.into())),
         }
     }
@@ -128,13 +138,16 @@ fn serve_log(inbox: Receiver<LogRequest>) {
             LogRequest::Begin { place, shards, names, answer } => {
                 answer(aof::begin(&mut log, place, shards, names));
             }
+            LogRequest::Settle { ends, answer } => {
+                answer(log.as_mut().map_or(Ok(()), |log| log.settle(&ends)));
+            }
             LogRequest::Turn { whole, answer } => {
                 let log = log.as_mut().ok_or_else(|| NO_LOG.to_string());
                 answer(log.and_then(|log| log.turn(whole.as_deref())));
             }
             LogRequest::NewBase { base, answer } => {
                 let log = log.as_mut().ok_or_else(|| NO_LOG.to_string());
-                answer(log.and_then(|log| log.new_base(base)));
+                answer(log.and_then(|log| Ok((log.new_base(base)?, log.bytes()))));
             }
         }
     }

@@ -124,12 +124,14 @@ pub struct AofDir {
     /// The highest number of a generation.
     last_number: u64,
     shards: usize,
+    /// The files that the shards write, by shard.
+    written: Vec<File>,
 }
 
 impl AofDir {
     /// A directory with this manifest, whose files are of generations up to `last_number`.
     pub(super) fn new(place: LogPlace, manifest: Manifest, last_number: u64) -> AofDir {
-        AofDir { place, manifest, draft: None, begun: Vec::new(), last_number, shards: 0 }
+        AofDir { place, manifest, draft: None, begun: Vec::new(), last_number, shards: 0, written: Vec::new() }
     }
 
     /// The directory's place.
@@ -140,6 +142,24 @@ impl AofDir {
     /// The manifest on the disk.
     pub fn manifest(&self) -> &Manifest {
         &self.manifest
+    }
+
+    /// The shards write no more to the files of the generation: brings them to the disk, each ending where its shard says; one
+    /// without an end is worth nothing any more.
+    pub fn settle(&mut self, ends: &[Option<u64>]) -> Result<()> {
+        for (file, end) in std::mem::take(&mut self.written).iter().zip(ends) {
+            let Some(end) = *end else { continue };
+            // What was filled ahead goes.
+            let settled = file.set_len(end).and_then(|()| file.sync_all());
+            settled.map_err(|e| format!("cannot sync a file of the log: {e}"))?;
+        }
+        Ok(())
+    }
+
+    /// Bytes of all files that the manifest names.
+    pub fn bytes(&self) -> u64 {
+        let members = self.manifest.base().into_iter().chain(self.manifest.incr());
+        members.filter_map(|m| std::fs::metadata(self.place.file(&m.name)).ok()).map(|m| m.len()).sum()
     }
 
     /// Begins a generation of so many shards. With `names` the manifest names its files at once: they go on where those before
@@ -190,7 +210,7 @@ impl AofDir {
         let first = next.incr().len() - names.len();
         let first_seq = next.incr()[first].seq;
         let mut direct = true;
-        let mut opened = Vec::new();
+        let (mut opened, mut written) = (Vec::new(), Vec::new());
         for (shard, name) in names.into_iter().enumerate() {
             let mut framer = Framer::new(log_id, shard, number, self.shards);
             let mut bytes = Vec::new();
@@ -199,6 +219,7 @@ impl AofDir {
             let (file, around) = self.make(&name, &bytes, made)?;
             framer.set_durable(1);
             direct &= around;
+            written.push(file.try_clone().map_err(files::failed("open", Path::new(&name)))?);
             opened.push(LogFile { file: file.into(), framer, len: bytes.len() as u64, name });
         }
         files::sync_dir(&self.place.path())?;
@@ -207,6 +228,7 @@ impl AofDir {
             None => self.commit(next)?,
         }
         self.last_number = number;
+        self.written = written;
         self.begun.push((number, first_seq));
         Ok(Generation { number, log_id, files: opened, direct })
     }
