@@ -88,7 +88,7 @@ pub(super) fn load(load: LoadLog) -> Result<(Recovered, AofDir)> {
     if let Some(snapshot) = snapshot.filter(|_| sizes.from_snapshot) {
         dir.adopt(&snapshot)?;
     }
-    let generation = dir.begin(route.shards(), true)?;
+    let generation = dir.begin(route.shards())?;
     let Loading { dealer, notes, .. } = loading;
     let Sizes { base_bytes, bytes, .. } = sizes;
     Ok((Recovered { loaded: dealer.loaded, base_bytes, bytes, generation, notes }, dir))
