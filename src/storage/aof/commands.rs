@@ -69,29 +69,31 @@ fn write(from: &Path, to: &Path) -> Result<bool, String> {
 }
 
 /// The commands that make an entry, when `db` is selected.
-fn entry_commands(entry: &Entry<'_>, db: &mut u64) -> Option<Vec<u8>> {
+pub(super) fn entry_commands(entry: &Entry<'_>, db: &mut u64) -> Option<Vec<u8>> {
     let mut out = Vec::new();
+    let mut of = |words: &[&[u8]]| command(&mut out, words.iter().copied());
     if std::mem::replace(db, entry.db) != entry.db {
-        command(&mut out, &[b"SELECT", entry.db.to_string().as_bytes()]);
+        of(&[b"SELECT", entry.db.to_string().as_bytes()]);
     }
     let expire_at = entry.expire_at.map(|at| at.to_string());
     if entry.kind == STRING {
         let text = decode_string(&mut &*entry.value).ok()?.into_bytes();
         match &expire_at {
-            None => command(&mut out, &[b"SET", &entry.key, &text]),
-            Some(at) => command(&mut out, &[b"SET", &entry.key, &text, b"PXAT", at.as_bytes()]),
+            None => of(&[b"SET", &entry.key, &text]),
+            Some(at) => of(&[b"SET", &entry.key, &text, b"PXAT", at.as_bytes()]),
         }
         return Some(out);
     }
     let payload = dump::payload(entry.kind, entry.value);
     match &expire_at {
-        None => command(&mut out, &[b"RESTORE", &entry.key, b"0", &payload]),
-        Some(at) => command(&mut out, &[b"RESTORE", &entry.key, at.as_bytes(), &payload, b"ABSTTL"]),
+        None => of(&[b"RESTORE", &entry.key, b"0", &payload]),
+        Some(at) => of(&[b"RESTORE", &entry.key, at.as_bytes(), &payload, b"ABSTTL"]),
     }
     Some(out)
 }
 
-fn command(out: &mut Vec<u8>, words: &[&[u8]]) {
+/// Appends a command.
+pub(super) fn command<'a>(out: &mut Vec<u8>, words: impl ExactSizeIterator<Item = &'a [u8]>) {
     out.extend_from_slice(format!("*{}\r\n", words.len()).as_bytes());
     for word in words {
         out.extend_from_slice(format!("${}\r\n", word.len()).as_bytes());

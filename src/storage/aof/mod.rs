@@ -12,20 +12,25 @@
 //! | [`load`] | the whole of a boot |
 //! | [`mend`] | the files that were written last, cut where they are whole |
 //! | [`feed`] | files on their way to the shards |
+//! | [`check`], [`show`] | a log looked at from outside: whether it is whole, and its commands |
 //! | [`commands`] | an RDB file turned into commands |
 //! | [`dir`] | new generations and bases: files and manifest |
 //! | [`files`] | the steps that all of them are made of |
 
+mod check;
 mod commands;
 mod dir;
 mod feed;
 mod files;
 mod load;
 mod mend;
+mod show;
 mod survey;
 
+pub use check::{Listener, Verdict, check};
 pub use dir::{After, AofDir, Generation, LogFile, LogPlace, NewBase, Note, Turn};
 pub use load::{LoadLog, Recovered};
+pub use show::{Form, show};
 
 use survey::{Start, Survey};
 
