@@ -29,6 +29,8 @@ pub enum Start {
     CheckAof { path: PathBuf, fix: bool },
     /// Print the commands of a log and end.
     AofToResp(PathBuf),
+    /// The same, as lines for people.
+    AofToText(PathBuf),
 }
 
 /// Reads the configuration that `args` (without the program's name) ask for.
@@ -53,11 +55,12 @@ pub fn from_args(args: &[String], stdin: &mut dyn Read) -> Result<Start, FatalCo
             };
             return Ok(Start::CheckAof { path: PathBuf::from(path), fix });
         }
-        Some("--aof-to-resp") => {
+        Some(flag @ ("--aof-to-resp" | "--aof-to-text")) => {
             let [_, path] = args else {
-                return Err(FatalConfig("--aof-to-resp takes one file, manifest or directory\n".into()));
+                return Err(FatalConfig(format!("{flag} takes one file, manifest or directory\n")));
             };
-            return Ok(Start::AofToResp(PathBuf::from(path)));
+            let path = PathBuf::from(path);
+            return Ok(if flag == "--aof-to-resp" { Start::AofToResp(path) } else { Start::AofToText(path) });
         }
         _ => {}
     }
@@ -144,7 +147,13 @@ pub fn help() -> String {
             Arg::new("aof-to-resp")
                 .long("aof-to-resp")
                 .value_name("FILE|MANIFEST|DIR")
-                .help("Prints the commands of a log, without what surrounds them, and ends; exit codes as above"),
+                .help("Prints the commands of a log as a client would send them, and ends; exit codes as above"),
+        )
+        .arg(
+            Arg::new("aof-to-text")
+                .long("aof-to-text")
+                .value_name("FILE|MANIFEST|DIR")
+                .help("Prints the commands of a log as lines for people, and ends"),
         )
         .arg(Arg::new("help").short('h').long("help").action(ArgAction::SetTrue).help("Prints this"))
         .arg(Arg::new("version").short('v').long("version").action(ArgAction::SetTrue).help("Prints the version"));

@@ -20,5 +20,5 @@ mod sink;
 mod source;
 
 pub use load::{Load, Loaded};
-pub use plane::{Answer, Based, Begun, Edit, Plane};
+pub use plane::{Answer, Based, Edit, Plane, Turned};
 pub use save::{Save, Saved};

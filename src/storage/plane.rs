@@ -1,6 +1,6 @@
 //! The line to the storage threads, and the threads: one for short requests, one for snapshots, which may take long.
 
-use super::aof::{self, AofDir, Generation, LoadLog, LogPlace, NewBase, Note};
+use super::aof::{self, AofDir, Generation, LoadLog, LogPlace, NewBase, Note, Turn};
 use super::load::{self, Load};
 use super::rewrite;
 use super::save::{self, Save};
@@ -13,11 +13,11 @@ pub type Answer = Box<dyn FnOnce(Result<(), String>) + Send>;
 /// What makes the new text of a file from the old one, if there is a file.
 pub type Edit = Box<dyn FnOnce(Option<&str>) -> String + Send>;
 
-/// What is called with the files of a new generation of the log, or why there are none.
-pub type Begun = Box<dyn FnOnce(Result<Generation, String>) + Send>;
+/// What is called with the files of a new generation of the log, if there is one, or why it could not be made.
+pub type Turned = Box<dyn FnOnce(Result<Option<Generation>, String>) + Send>;
 
-/// What is called with what there is to say of a new base, and with the bytes of all files of the log.
-pub type Based = Box<dyn FnOnce(Result<(Vec<Note>, u64), String>) + Send>;
+/// What is called when a base is in its place, with the bytes of all files of the log, or why it is not.
+pub type Based = Box<dyn FnOnce(Result<(u64, Vec<Note>), String>) + Send>;
 
 /// The line to the storage threads.
 #[derive(Clone)]
@@ -30,10 +30,8 @@ pub struct Plane {
 /// What the thread of the log is asked for. It owns the log's directory.
 enum LogRequest {
     Load(Box<LoadLog>),
-    Begin { place: LogPlace, shards: usize, names: bool, answer: Begun },
-    Settle { ends: Vec<Option<u64>>, answer: Answer },
-    Turn { whole: Option<Vec<u8>>, answer: Begun },
-    NewBase { base: NewBase, answer: Based },
+    Turn { place: LogPlace, turn: Turn, answer: Turned },
+    NewBase { place: LogPlace, base: NewBase, answer: Based },
 }
 
 enum Request {
@@ -43,7 +41,6 @@ enum Request {
 }
 
 const GONE: &str = "the storage thread has ended";
-const NO_LOG: &str = "there is no log";
 
 impl Plane {
     /// Starts the threads. They sleep until they are asked for something, and end with the last line to them.
@@ -90,25 +87,14 @@ impl Plane {
         self.ask_log(LogRequest::Load(Box::new(load)));
     }
 
-    /// Begins a generation of a log. With `names` its files go on where those before ended, without they wait for a base: see
-    /// [`AofDir::begin`].
-    pub fn begin_log(&self, place: LogPlace, shards: usize, names: bool, answer: Begun) {
-        self.ask_log(LogRequest::Begin { place, shards, names, answer });
-    }
-
-    /// Brings the files of the generation to the disk, which nobody writes any more: see [`AofDir::settle`].
-    pub fn settle_log(&self, ends: Vec<Option<u64>>, answer: Answer) {
-        self.ask_log(LogRequest::Settle { ends, answer });
-    }
-
-    /// Begins the next generation, behind an operation on the whole keyspace if there is one: see [`AofDir::turn`].
-    pub fn turn_log(&self, whole: Option<Vec<u8>>, answer: Begun) {
-        self.ask_log(LogRequest::Turn { whole, answer });
+    /// Ends a log's generation and begins the next: see [`AofDir::turn`].
+    pub fn turn_log(&self, place: LogPlace, turn: Turn, answer: Turned) {
+        self.ask_log(LogRequest::Turn { place, turn, answer });
     }
 
     /// Gives a log its new base, which has been written: see [`AofDir::new_base`].
-    pub fn new_base(&self, base: NewBase, answer: Based) {
-        self.ask_log(LogRequest::NewBase { base, answer });
+    pub fn new_base(&self, place: LogPlace, base: NewBase, answer: Based) {
+        self.ask_log(LogRequest::NewBase { place, base, answer });
     }
 
     fn ask_log(&self, request: LogRequest) {
@@ -123,8 +109,7 @@ impl LogRequest {
     fn refuse(self) {
         match self {
             LogRequest::Load(load) => (load.answer)(Err(GONE.into())),
-            LogRequest::Begin { answer, .. } | LogRequest::Turn { answer, .. } => answer(Err(GONE.into())),
-            LogRequest::Settle { answer, .. } => answer(Err(GONE.into())),
+            LogRequest::Turn { answer, .. } => answer(Err(GONE.into())),
             LogRequest::NewBase { answer, .. } => answer(Err(GONE.into())),
         }
     }
@@ -135,20 +120,8 @@ fn serve_log(inbox: Receiver<LogRequest>) {
     for request in inbox {
         match request {
             LogRequest::Load(load) => aof::load(*load, &mut log),
-            LogRequest::Begin { place, shards, names, answer } => {
-                answer(aof::begin(&mut log, place, shards, names));
-            }
-            LogRequest::Settle { ends, answer } => {
-                answer(log.as_mut().map_or(Ok(()), |log| log.settle(&ends)));
-            }
-            LogRequest::Turn { whole, answer } => {
-                let log = log.as_mut().ok_or_else(|| NO_LOG.to_string());
-                answer(log.and_then(|log| log.turn(whole.as_deref())));
-            }
-            LogRequest::NewBase { base, answer } => {
-                let log = log.as_mut().ok_or_else(|| NO_LOG.to_string());
-                answer(log.and_then(|log| Ok((log.new_base(base)?, log.bytes()))));
-            }
+            LogRequest::Turn { place, turn, answer } => answer(aof::turn(&mut log, &place, turn)),
+            LogRequest::NewBase { place, base, answer } => answer(aof::new_base(&mut log, &place, base)),
         }
     }
 }

@@ -66,6 +66,12 @@ impl Readable {
         Ok(())
     }
 
+    /// A command by itself.
+    pub fn command(&mut self, out: &mut Vec<u8>, file: usize, args: Args<'_>) {
+        let mut lines = Lines { shown_db: &mut self.shown_db, shown_time: &mut self.shown_time, out };
+        lines.command(&mut self.dbs[file], args);
+    }
+
     /// A command of a file of Redis's.
     pub fn plain(&mut self, out: &mut Vec<u8>, file: usize, command: &PlainCommand<'_>) {
         let mut lines = Lines { shown_db: &mut self.shown_db, shown_time: &mut self.shown_time, out };

@@ -2,18 +2,19 @@
 //!
 //! ```text
 //!  begin      new incremental files, one a shard ─> manifest names them ─> the shards write
-//!  turn       [the stand-alone file, whole] + new incremental files ─> manifest ─> the shards write on there
+//!  turn       files cut where they end ─> [the stand-alone file, whole] + new incremental files ─> manifest ─> the shards write on there
 //!  new base   temporary file gets a name ─> manifest: base and what follows it, the rest is history ─> history removed ─> manifest
 //! ```
 //! Every step is durable before the next: files are synced before the manifest names them, and nothing is removed that the manifest on
 //! the disk names as more than history. So a crash leaves files that no manifest names, never names without files.
 
-use super::files;
+use super::{commands, files};
 use crate::persist::aof::{BaseForm, Framer, Manifest, pad};
 use std::fs::File;
 use std::io::Read;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 type Result<T> = std::result::Result<T, String>;
 
@@ -84,13 +85,35 @@ pub struct Generation {
     pub direct: bool,
 }
 
+/// What follows the end of a generation.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum After {
+    /// The next one, which the manifest names at once: its files go on where those before ended.
+    Named,
+    /// The next one. The manifest names it, and those behind it, with a base that has all they rest on.
+    Unnamed,
+    /// Nothing.
+    Nothing,
+}
+
+/// The end of a generation.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Turn {
+    /// Where each shard's file ends; `None`: it is left as it is.
+    pub ends: Vec<Option<u64>>,
+    /// An operation on the whole keyspace, as commands: it stands alone between the two.
+    pub whole: Option<Arc<[u8]>>,
+    pub after: After,
+}
+
 /// A base that was written, and synced, under a temporary name in the log's directory.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct NewBase {
     pub path: PathBuf,
-    pub form: BaseForm,
-    /// The files of this generation and of later ones follow it.
-    pub before: u64,
+    /// An RDB file that becomes one of commands.
+    pub as_commands: bool,
+    /// The first generation that follows it; `None`: there is none.
+    pub from: Option<u64>,
     /// `aof-disable-auto-gc`: history stays.
     pub keeps_history: bool,
 }
@@ -123,15 +146,14 @@ pub struct AofDir {
     begun: Vec<(u64, u64)>,
     /// The highest number of a generation.
     last_number: u64,
-    shards: usize,
-    /// The files that the shards write, by shard.
-    written: Vec<File>,
+    /// The files that are written now, by shard.
+    current: Vec<PathBuf>,
 }
 
 impl AofDir {
     /// A directory with this manifest, whose files are of generations up to `last_number`.
     pub(super) fn new(place: LogPlace, manifest: Manifest, last_number: u64) -> AofDir {
-        AofDir { place, manifest, draft: None, begun: Vec::new(), last_number, shards: 0, written: Vec::new() }
+        AofDir { place, manifest, draft: None, begun: Vec::new(), last_number, current: Vec::new() }
     }
 
     /// The directory's place.
@@ -144,47 +166,37 @@ impl AofDir {
         &self.manifest
     }
 
-    /// The shards write no more to the files of the generation: brings them to the disk, each ending where its shard says; one
-    /// without an end is worth nothing any more.
-    pub fn settle(&mut self, ends: &[Option<u64>]) -> Result<()> {
-        for (file, end) in std::mem::take(&mut self.written).iter().zip(ends) {
-            let Some(end) = *end else { continue };
-            // What was filled ahead goes.
-            let settled = file.set_len(end).and_then(|()| file.sync_all());
-            settled.map_err(|e| format!("cannot sync a file of the log: {e}"))?;
-        }
-        Ok(())
-    }
-
-    /// Bytes of all files that the manifest names.
-    pub fn bytes(&self) -> u64 {
-        let members = self.manifest.base().into_iter().chain(self.manifest.incr());
-        members.filter_map(|m| std::fs::metadata(self.place.file(&m.name)).ok()).map(|m| m.len()).sum()
-    }
-
-    /// Begins a generation of so many shards. With `names` the manifest names its files at once: they go on where those before
-    /// ended. Without, they and those of later turns wait for a base that has all they rest on.
-    pub fn begin(&mut self, shards: usize, names: bool) -> Result<Generation> {
+    /// Begins a generation of so many shards that goes on where the files before it ended.
+    pub fn begin(&mut self, shards: usize) -> Result<Generation> {
         self.drop_draft();
-        self.shards = shards;
-        if !names {
-            self.draft = Some(self.manifest.clone());
-        }
-        self.next(None)
+        self.next(None, shards)
     }
 
-    /// Ends the generation and begins the next. Between the two stands, if there is one, an operation on the whole keyspace, as
-    /// commands.
-    pub fn turn(&mut self, whole: Option<&[u8]>) -> Result<Generation> {
-        if self.shards == 0 {
-            return Err("the log has not begun".into());
+    /// Ends the generation and begins the next, of as many shards as it has ends. What is before the turn is on the disk, and the
+    /// manifest names what follows, before it returns.
+    pub fn turn(&mut self, turn: Turn) -> Result<Option<Generation>> {
+        let Turn { ends, whole, after } = turn;
+        for (path, end) in self.current.iter().zip(&ends) {
+            if let Some(end) = end {
+                files::cut(path, *end)?;
+            }
         }
-        self.next(whole)
+        match after {
+            After::Nothing => {
+                self.current.clear();
+                self.drop_draft();
+                return Ok(None);
+            }
+            After::Unnamed if self.draft.is_none() => self.draft = Some(self.manifest.clone()),
+            // What waits for a base goes on waiting.
+            After::Named | After::Unnamed => {}
+        }
+        self.next(whole.as_deref(), ends.len()).map(Some)
     }
 
-    fn next(&mut self, whole: Option<&[u8]>) -> Result<Generation> {
+    fn next(&mut self, whole: Option<&[u8]>, shards: usize) -> Result<Generation> {
         let mut made = Vec::new();
-        let done = self.try_next(whole, &mut made);
+        let done = self.try_next(whole, shards, &mut made);
         if done.is_err() {
             // Nobody knows them: they are as if they had never been. What cannot be removed is found at the next start.
             made.iter().for_each(|path| drop(files::remove(path)));
@@ -192,7 +204,12 @@ impl AofDir {
         done
     }
 
-    fn try_next(&mut self, whole: Option<&[u8]>, made: &mut Vec<PathBuf>) -> Result<Generation> {
+    fn try_next(
+        &mut self,
+        whole: Option<&[u8]>,
+        shards: usize,
+        made: &mut Vec<PathBuf>,
+    ) -> Result<Generation> {
         files::make_dir(&self.place.path())?;
         let mut next = self.draft.as_ref().unwrap_or(&self.manifest).clone();
         let mut number = self.last_number;
@@ -206,20 +223,19 @@ impl AofDir {
         }
         number += 1;
         let log_id = random()?;
-        let names = next.begin_generation(self.shards);
+        let names = next.begin_generation(shards);
         let first = next.incr().len() - names.len();
         let first_seq = next.incr()[first].seq;
         let mut direct = true;
-        let (mut opened, mut written) = (Vec::new(), Vec::new());
+        let mut opened = Vec::new();
         for (shard, name) in names.into_iter().enumerate() {
-            let mut framer = Framer::new(log_id, shard, number, self.shards);
+            let mut framer = Framer::new(log_id, shard, number, shards);
             let mut bytes = Vec::new();
             framer.begin_file(&mut bytes);
             pad(&mut bytes);
             let (file, around) = self.make(&name, &bytes, made)?;
             framer.set_durable(1);
             direct &= around;
-            written.push(file.try_clone().map_err(files::failed("open", Path::new(&name)))?);
             opened.push(LogFile { file: file.into(), framer, len: bytes.len() as u64, name });
         }
         files::sync_dir(&self.place.path())?;
@@ -228,7 +244,7 @@ impl AofDir {
             None => self.commit(next)?,
         }
         self.last_number = number;
-        self.written = written;
+        self.current = made[made.len() - shards..].to_vec();
         self.begun.push((number, first_seq));
         Ok(Generation { number, log_id, files: opened, direct })
     }
@@ -254,10 +270,17 @@ impl AofDir {
 
     /// A base was written: it takes the place of the one before and of all files before its generation.
     pub fn new_base(&mut self, base: NewBase) -> Result<Vec<Note>> {
-        let begun = self.begun.iter().find(|(number, _)| *number == base.before);
-        let (_, first_seq) = *begun.ok_or("the base belongs to no generation of this log")?;
+        let mut notes = Vec::new();
+        let first_seq = match base.from {
+            None => u64::MAX,
+            Some(from) => {
+                let begun = self.begun.iter().find(|(number, _)| *number == from);
+                begun.ok_or("the base belongs to no generation of this log")?.1
+            }
+        };
+        let form = if base.as_commands { commands::convert(&base.path, &mut notes)? } else { BaseForm::Rdb };
         let mut next = self.draft.as_ref().unwrap_or(&self.manifest).clone();
-        let name = next.new_base(base.form);
+        let name = next.new_base(form);
         next.retire(first_seq);
         let path = self.place.file(&name);
         set_aside(&path)?;
@@ -269,20 +292,32 @@ impl AofDir {
             return Err(why);
         }
         self.draft = None;
-        self.begun.retain(|(number, _)| *number >= base.before);
-        Ok(if base.keeps_history { Vec::new() } else { self.remove_history() })
+        self.begun.retain(|(number, _)| base.from.is_some_and(|from| *number >= from));
+        if !base.keeps_history {
+            notes.extend(self.remove_history());
+        }
+        Ok(notes)
+    }
+
+    /// Bytes of all files that the manifest names as part of the log.
+    pub fn bytes(&self) -> u64 {
+        let members = self.manifest.base().into_iter().chain(self.manifest.incr());
+        members.filter_map(|m| Some(self.place.file(&m.name).metadata().ok()?.len())).sum()
     }
 
     /// Gives files that waited for a base their names, those that this manifest has; the others go.
-    fn name_files(&self, next: &Manifest) -> Result<()> {
+    fn name_files(&mut self, next: &Manifest) -> Result<()> {
         let Some(draft) = &self.draft else { return Ok(()) };
-        let waited = &draft.incr()[self.manifest.incr().len()..];
-        for member in waited {
+        let waited = draft.incr()[self.manifest.incr().len()..].to_vec();
+        for member in &waited {
             let (temporary, path) =
                 (self.place.file(&format!("{TEMPORARY}{}", member.name)), self.place.file(&member.name));
             if next.incr().contains(member) {
                 set_aside(&path)?;
                 files::rename(&temporary, &path)?;
+                if let Some(current) = self.current.iter_mut().find(|current| **current == temporary) {
+                    *current = path;
+                }
             } else {
                 files::remove(&temporary)?;
             }

@@ -88,7 +88,7 @@ pub(super) fn load(load: LoadLog) -> Result<(Recovered, AofDir)> {
     if let Some(snapshot) = snapshot.filter(|_| sizes.from_snapshot) {
         dir.adopt(&snapshot)?;
     }
-    let generation = dir.begin(route.shards(), true)?;
+    let generation = dir.begin(route.shards())?;
     let Loading { dealer, notes, .. } = loading;
     let Sizes { base_bytes, bytes, .. } = sizes;
     Ok((Recovered { loaded: dealer.loaded, base_bytes, bytes, generation, notes }, dir))
@@ -194,7 +194,7 @@ impl Loading {
     async fn mend(&mut self, found: &[Found]) -> Result<Vec<u64>> {
         let mut seen = Vec::new();
         for (shard, found) in found.iter().enumerate() {
-            seen.push(mend::see(found, shard, &mut |_| {}).await?);
+            seen.push(mend::see(found, shard, None, &mut |_| {}).await?);
         }
         let mends = mend::mends(seen);
         if let Some(mend) = mends.iter().find(|mend| mend.loses && !self.load_truncated) {
@@ -210,6 +210,8 @@ impl Loading {
         let form = match found.content {
             Content::Rdb => {
                 self.snapshot(&found.path, true).await?;
+                // What is behind it are commands.
+                self.dealer.loaded.left_over = 0;
                 Form::Plain { from: self.dealer.loaded.bytes }
             }
             Content::Framed => Form::Frames { end: found.len },

@@ -7,7 +7,7 @@ use super::dir::Note;
 use super::feed::damaged;
 use super::files;
 use super::survey::{Found, PAYLOAD_MAX};
-use crate::persist::aof::{Cut, Log, Scan, Tail, Tear, recover};
+use crate::persist::aof::{Commands, Cut, Log, Malformed, Scan, Tail, Tear, recover};
 use crate::storage::source::Source;
 
 type Result<T> = std::result::Result<T, String>;
@@ -56,8 +56,13 @@ impl Mend {
     }
 }
 
-/// Reads a file to see how far it goes.
-pub(super) async fn see(found: &Found, shard: usize, read: &mut dyn FnMut(u64)) -> Result<Seen> {
+/// Reads a file to see how far it goes, and what is in its frames if `commands` shall look.
+pub(super) async fn see(
+    found: &Found,
+    shard: usize,
+    mut commands: Option<&mut Commands>,
+    read: &mut dyn FnMut(u64),
+) -> Result<Seen> {
     let name = found.path.display();
     let (mut source, _) = Source::open(&found.path, 0, None).await.map_err(|e| format!("{name}: {e}"))?;
     let (mut scan, mut log) = (Scan::new(PAYLOAD_MAX), Log::new(shard));
@@ -70,6 +75,18 @@ pub(super) async fn see(found: &Found, shard: usize, read: &mut dyn FnMut(u64)) 
         read(bytes.len() as u64);
         while let Some(frame) = scan.next_frame() {
             log.push(&frame);
+            let Some(commands) = &mut commands else { continue };
+            commands.restart();
+            loop {
+                match commands.next(frame.payload) {
+                    Ok(None) => break,
+                    Ok(Some(_)) => {}
+                    Err(e) => {
+                        let e = Malformed { at: frame.payload_at + e.at, ..e };
+                        return Err(format!("{name}: {}", damaged(&e.to_string())));
+                    }
+                }
+            }
         }
     }
     source.close().await;

@@ -12,18 +12,25 @@
 //! | [`load`] | the whole of a boot |
 //! | [`mend`] | the files that were written last, cut where they are whole |
 //! | [`feed`] | files on their way to the shards |
+//! | [`check`], [`show`] | a log looked at from outside: whether it is whole, and its commands |
+//! | [`commands`] | an RDB file turned into commands |
 //! | [`dir`] | new generations and bases: files and manifest |
 //! | [`files`] | the steps that all of them are made of |
 
+mod check;
+mod commands;
 mod dir;
 mod feed;
 mod files;
 mod load;
 mod mend;
+mod show;
 mod survey;
 
-pub use dir::{AofDir, Generation, LogFile, LogPlace, NewBase, Note};
+pub use check::{Listener, Verdict, check};
+pub use dir::{After, AofDir, Generation, LogFile, LogPlace, NewBase, Note, Turn};
 pub use load::{LoadLog, Recovered};
+pub use show::{Form, show};
 
 use survey::{Start, Survey};
 
@@ -36,20 +43,32 @@ pub(super) fn load(request: LoadLog, log: &mut Option<AofDir>) {
     }));
 }
 
-/// Begins a generation of a log, which may have files already.
-pub(super) fn begin(
+/// The log's directory, opened if it was not yet.
+fn opened<'a>(log: &'a mut Option<AofDir>, place: &LogPlace) -> Result<&'a mut AofDir, String> {
+    let dir = match log.take().filter(|log| log.place() == place) {
+        Some(dir) => dir,
+        None => open(place.clone())?,
+    };
+    Ok(log.insert(dir))
+}
+
+/// See [`AofDir::turn`].
+pub(super) fn turn(
     log: &mut Option<AofDir>,
-    place: LogPlace,
-    shards: usize,
-    names: bool,
-) -> Result<Generation, String> {
-    if log.as_ref().is_none_or(|log| *log.place() != place) {
-        *log = Some(open(place)?);
-    }
-    match log {
-        Some(log) => log.begin(shards, names),
-        None => Err("there is no log".into()),
-    }
+    place: &LogPlace,
+    turn: Turn,
+) -> Result<Option<Generation>, String> {
+    opened(log, place)?.turn(turn)
+}
+
+/// See [`AofDir::new_base`]. Afterwards all files of the log have so many bytes.
+pub(super) fn new_base(
+    log: &mut Option<AofDir>,
+    place: &LogPlace,
+    base: NewBase,
+) -> Result<(u64, Vec<Note>), String> {
+    let dir = opened(log, place)?;
+    dir.new_base(base).map(|notes| (dir.bytes(), notes))
 }
 
 /// A directory that nothing was loaded from.

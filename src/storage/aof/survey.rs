@@ -84,6 +84,11 @@ pub(super) fn places(stage: &Stage) -> std::ops::Range<usize> {
 }
 
 impl Found {
+    /// Its name, without the path.
+    pub fn name(&self) -> String {
+        self.path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+    }
+
     /// Looks at a file.
     pub fn of(path: &Path) -> Result<Found> {
         let name = path.display();
