@@ -24,6 +24,7 @@ mod differential;
 mod expiry;
 mod lifecycle;
 mod limits;
+mod log_files;
 mod memory;
 mod order;
 mod pipelines;

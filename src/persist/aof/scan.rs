@@ -5,13 +5,13 @@
 //!  Behind   a tear: the next mark of a header is searched, byte by byte     -> whole frames of this log are counted
 //!  Over     the file has ended: there is a verdict
 //! ```
-//! Memory: the frame that is being read, at most a header and the payload limit, and the piece that was pushed last. The
-//! checksum is computed as the pieces come. A frame behind a tear costs the same; marks in front of no whole frame cost a
-//! checksum each, so a file made on purpose can be slow to search, never wrong.
+//! Memory: the frame that is being read, at most a header and the payload limit, and the piece that was pushed last. A length
+//! is believed once the header's checksum is right, so damage never makes a scan wait for gigabytes. The payload's checksum
+//! is computed as the pieces come. Behind a tear only right headers are followed, so the search is linear too.
 
 use super::blank::{Blank, blank};
 use super::header::{FileInfo, HEADER_MAX, Header, MARK, Part, Stop, parse, parse_file};
-use crc32c::{crc32c, crc32c_append};
+use crc32c::crc32c_append;
 use memchr::memmem;
 use std::fmt;
 
@@ -72,14 +72,14 @@ pub struct Later {
 /// What is wrong with the bytes at a tear.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Why {
-    /// They are neither a frame nor blank.
+    /// They are neither a frame's header nor blank.
     Header,
-    /// The frame's checksum is not that of its bytes.
+    /// The frame's checksum is not that of its payload.
     Checksum,
     /// The file ends within a frame.
     Short,
     /// The frame's payload is longer than any that is written.
-    TooLong(u32),
+    TooLong(u64),
     /// The frame is one of another log.
     Foreign { log_id: u64, shard: u16 },
     /// The frame has another sequence than the one that was due.
@@ -144,7 +144,7 @@ pub struct Scan {
     /// Bytes of the file before the buffer's first.
     before: u64,
     whole: bool,
-    payload_max: u32,
+    payload_max: u64,
     state: State,
     info: Option<FileInfo>,
     /// The frame that is due.
@@ -158,13 +158,13 @@ pub struct Scan {
 
 impl Scan {
     /// A scan of a file whose payloads have at most so many bytes.
-    pub fn new(payload_max: u32) -> Scan {
+    pub fn new(payload_max: impl Into<u64>) -> Scan {
         Scan {
             buf: Vec::new(),
             at: 0,
             before: 0,
             whole: false,
-            payload_max,
+            payload_max: payload_max.into(),
             state: State::Between,
             info: None,
             due: 0,
@@ -304,7 +304,7 @@ impl Scan {
     /// Whether the frame at `at` has the checksum that its header says; none while it is not whole.
     fn check(&mut self, header: &Header) -> Option<bool> {
         let rest = &self.buf[self.at..];
-        let (crc, done) = self.sum.unwrap_or_else(|| (crc32c(&rest[..header.summed]), 0));
+        let (crc, done) = self.sum.unwrap_or((0, 0));
         let payload = &rest[header.size..];
         let have = payload.len().min(header.len as usize);
         let crc = crc32c_append(crc, &payload[done..have]);
@@ -415,7 +415,7 @@ impl Scan {
 
     /// The most that is kept between two pieces.
     pub fn memory_max(&self) -> usize {
-        HEADER_MAX + self.payload_max as usize
+        HEADER_MAX.saturating_add(self.payload_max as usize)
     }
 }
 

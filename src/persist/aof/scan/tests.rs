@@ -198,7 +198,7 @@ fn a_first_frame_has_to_say_what_file_it_is() {
 
 #[test]
 fn no_more_is_kept_than_the_limit_says() {
-    let mut scan = Scan::new(1000);
+    let mut scan = Scan::new(1000u32);
     let mut file = Vec::new();
     let mut framer = Framer::new(5, 0, 0, 1);
     framer.begin_file(&mut file);
@@ -318,4 +318,24 @@ fn acknowledged_bytes_that_are_lost_are_damage_when_a_later_frame_knew_of_them()
             }
         }
     }
+}
+
+#[test]
+fn a_changed_length_is_seen_before_its_payload_is_waited_for() {
+    let mut file = Vec::new();
+    let mut framer = Framer::new(5, 0, 0, 1);
+    framer.begin_file(&mut file);
+    let start = file.len();
+    framer.frame(&mut file, b"*1\r\n$4\r\nPING\r\n", None);
+    pad(&mut file);
+    let length = start + file[start..].windows(3).position(|w| w == b" n=").unwrap() + 3;
+    file[length + 6] = b'1';
+    let mut scan = Scan::new(u64::MAX);
+    scan.push(&file);
+    assert!(scan.next_frame().is_some());
+    assert!(scan.next_frame().is_none());
+    assert!(scan.rest().len() < MARK.len(), "the rest was searched already");
+    scan.finish();
+    assert!(scan.next_frame().is_none());
+    assert!(matches!(scan.tail(), Some(Tail::Torn(Tear { why: Why::Header, later: None, .. }))));
 }
