@@ -134,6 +134,8 @@ pub enum SaveKind {
     Foreground,
     /// The reply says that it has begun.
     Background,
+    /// The reply says that it has begun, or will when a rewrite of the log is over.
+    Scheduled,
 }
 
 /// What DEBUG RELOAD does beside loading.
@@ -176,6 +178,8 @@ pub enum Order {
     Unblock { wait: Arc<Wait>, error: bool },
     /// SAVE, BGSAVE: the reply says what became of it.
     Save(SaveKind),
+    /// BGREWRITEAOF: likewise.
+    Rewrite,
     /// DEBUG RELOAD: likewise.
     Reload(ReloadMode),
     /// SHUTDOWN: a reply comes only when it fails.
@@ -185,6 +189,9 @@ pub enum Order {
 impl Order {
     /// Whether who carries it out writes the reply too.
     pub fn replies(&self) -> bool {
-        matches!(self, Order::WriteConfig | Order::Save(_) | Order::Reload(_) | Order::Shutdown(_))
+        matches!(
+            self,
+            Order::WriteConfig | Order::Save(_) | Order::Rewrite | Order::Reload(_) | Order::Shutdown(_)
+        )
     }
 }

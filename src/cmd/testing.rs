@@ -44,7 +44,7 @@ impl World {
             now,
             saves: super::save::SaveBoard::new(shards, now.secs()),
             reports: (0..shards).map(|shard| Report { shard, ..Report::default() }).collect(),
-            policy: Policy { lfu: None, fifo: false, clock: 0 },
+            policy: Policy { lfu: None, fifo: false, clock: 0, now },
             outcome: None,
             random: 1,
         }
@@ -144,7 +144,11 @@ impl World {
                     hand: &mut self.hand,
                     db: self.session.db,
                     now: self.now,
-                    policy: Policy { clock: crate::store::access::lru_clock(self.now.secs()), ..self.policy },
+                    policy: Policy {
+                        clock: crate::store::access::lru_clock(self.now.secs()),
+                        now: self.now,
+                        ..self.policy
+                    },
                     touch: true,
                     ahead: None,
                     random: &mut self.random,

@@ -222,7 +222,10 @@ fn start(
     }
     let storage = Plane::start().map_err(io("cannot start the storage thread"))?;
     let (plane, to_shards) = (storage.clone(), lines.clone());
-    let line = Line { main: main.clone(), garbage, pending, storage, config_file: path, shards: lines };
+    let log_place = dataset::log_place(&config);
+    let main_line = main.clone();
+    let line =
+        Line { main: main_line, garbage, pending, storage, config_file: path, log_place, shards: lines };
     let seed = prng::seeded(info.started_us as u64 ^ u64::from(info.pid) << 40);
     let shared = Arc::new(Shared::new(info, config.databases as usize, seed, Box::new(line)));
     let snapshot = dataset::file(&config);

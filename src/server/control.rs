@@ -5,7 +5,9 @@ use crate::cmd::ShutdownMode;
 use crate::config::{Config, rewrite};
 use crate::persist::rdb::Batch;
 use crate::ring::Bell;
-use crate::shard::{Control, Delivery, LoadRequest, Notice, Pending, SaveRequest};
+use crate::persist::aof::BaseForm;
+use crate::shard::{Control, Delivery, LoadRequest, LogTurn, NewBase, Next, Notice, Pending, SaveRequest};
+use crate::storage::aof::{self, Generation, LogPlace};
 use crate::storage::{Load, Loaded, Save, Saved};
 use crate::store::{Garbage, Route};
 use std::sync::Arc;
@@ -50,8 +52,50 @@ pub(super) struct Line {
     pub pending: Arc<PendingGarbage>,
     pub storage: crate::storage::Plane,
     pub config_file: Option<std::path::PathBuf>,
+    pub log_place: LogPlace,
     /// A bell and a letterbox per shard.
     pub shards: Vec<(Bell, Sender<Notice>)>,
+}
+
+/// What is called with a generation of the log, `None` when it has ended, or why there is none.
+type GenerationLine = Box<dyn FnOnce(Result<Option<Generation>, String>) + Send>;
+
+impl Line {
+    fn generation_line(&self) -> GenerationLine {
+        let (main, shards) = (self.main.clone(), self.shards.clone());
+        Box::new(move |made| {
+            let made = made.map(|generation| match generation {
+                Some(generation) => open_generation(generation, &shards, &main),
+                None => 0,
+            });
+            let (bell, letterbox) = &shards[0];
+            let _ = letterbox.send(Notice::GenerationMade(made));
+            bell.ring();
+        })
+    }
+}
+
+/// Gives each shard its file of a new generation, and waits until all have it: its number.
+pub(super) fn open_generation(
+    generation: Generation,
+    shards: &[(Bell, Sender<Notice>)],
+    main: &Sender<Message>,
+) -> u64 {
+    let Generation { number, files, direct, .. } = generation;
+    if !direct {
+        let text = "The append-only log is written through the page cache: its file system refuses O_DIRECT";
+        let _ = main.send(Message::Once(text.into()));
+    }
+    let (taken, waits) = channel();
+    for ((bell, letterbox), file) in shards.iter().zip(files) {
+        let (framer, len) = (Box::new(file.framer), file.len);
+        let _ = letterbox.send(Notice::LogOpened { file: file.file, framer, len, direct, taken: taken.clone() });
+        bell.ring();
+    }
+    drop(taken);
+    // Ends when all have answered, or have stopped.
+    waits.iter().for_each(drop);
+    number
 }
 
 impl Control for Line {
@@ -118,6 +162,43 @@ impl Control for Line {
             bell.ring();
         };
         load(&self.storage, &self.shards, request, Box::new(answer));
+    }
+
+    fn turn_log(&self, turn: LogTurn) {
+        let LogTurn { ends, whole, next } = turn;
+        let (plane, opened, place) = (self.storage.clone(), self.generation_line(), self.log_place.clone());
+        let shards = self.shards.len();
+        let settled = move |done: Result<(), String>| match (done, next) {
+            (Err(why), _) => opened(Err(why)),
+            (Ok(()), Next::End) => opened(Ok(None)),
+            (Ok(()), Next::Listed) => {
+                let whole = whole.map(|bytes| bytes.to_vec());
+                plane.turn_log(whole, Box::new(move |made| opened(made.map(Some))));
+            }
+            (Ok(()), Next::Unlisted) => {
+                plane.begin_log(place, shards, false, Box::new(move |made| opened(made.map(Some))));
+            }
+        };
+        self.storage.settle_log(ends, Box::new(settled));
+    }
+
+    fn new_base(&self, base: NewBase) {
+        let NewBase { path, from, as_commands, keeps_history } = base;
+        let (bell, letterbox) = self.shards[0].clone();
+        let main = self.main.clone();
+        let answer = move |done: Result<(Vec<aof::Note>, u64), String>| {
+            let done = done.map(|(notes, bytes)| {
+                for aof::Note { text, warns } in notes {
+                    let _ = main.send(Message::Note { text, warns });
+                }
+                bytes
+            });
+            let _ = letterbox.send(Notice::BaseMade(done));
+            bell.ring();
+        };
+        let form = if as_commands { BaseForm::Aof } else { BaseForm::Rdb };
+        let base = aof::NewBase { path, form, before: from.unwrap_or(u64::MAX), keeps_history };
+        self.storage.new_base(base, Box::new(answer));
     }
 
     fn note(&self, text: String, warns: bool) {

@@ -5,6 +5,7 @@ use super::log::Log;
 use crate::config::Config;
 use crate::ring::Bell;
 use crate::shard::{LoadRequest, Notice, Shared};
+use crate::storage::aof::LogPlace;
 use crate::storage::{Loaded, Plane};
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
@@ -18,6 +19,15 @@ pub(super) fn file(config: &Config) -> Option<PathBuf> {
     }
     let path = Path::new(&config.dir).join(&config.dbfilename);
     path.try_exists().unwrap_or(true).then_some(path)
+}
+
+/// Where the append-only log is.
+pub(super) fn log_place(config: &Config) -> LogPlace {
+    LogPlace {
+        dir: PathBuf::from(&config.dir),
+        dirname: config.appenddirname.clone(),
+        filename: config.appendfilename.clone(),
+    }
 }
 
 /// Has it loaded while the shards run; the main thread hears how it ended.

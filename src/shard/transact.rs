@@ -180,6 +180,7 @@ impl Core {
             | Order::ActiveExpire(_)
             | Order::Purge
             | Order::Save(_)
+            | Order::Rewrite
             | Order::Reload(_)
             | Order::Unblock { .. }
             | Order::Shutdown(_) => {}

@@ -20,6 +20,7 @@ pub mod fifo;
 mod hand;
 mod keys;
 mod lines;
+pub mod log;
 #[expect(clippy::module_inception, reason = "it holds Store")]
 mod store;
 mod value;

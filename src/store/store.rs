@@ -2,6 +2,7 @@
 
 use super::cut::Aside;
 use super::lines::Lines;
+use super::log::Log;
 use super::victims::Pool;
 use super::watch::Watches;
 use super::{Db, Expired, Value};
@@ -66,6 +67,8 @@ pub struct Store {
     pub tally: Tally,
     /// Writes since the start (`rdb_changes_since_last_save`).
     pub dirty: u64,
+    /// What the append-only log will say.
+    pub log: Log,
     /// How many keys somebody watches or waits for: while it is 0, nobody has to hear of a change.
     observers: usize,
     pub(super) watches: Watches,
@@ -90,6 +93,7 @@ impl Store {
             dbs,
             tally: Tally::default(),
             dirty: 0,
+            log: Log::default(),
             observers: 0,
             watches: Watches::default(),
             aside: None,

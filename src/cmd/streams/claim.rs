@@ -150,7 +150,7 @@ impl Options {
 }
 
 fn xclaim(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
-    let (name, now_ms) = (args.at(1), cx.keys.now.ms());
+    let (name, now_ms) = (args.at(1), cx.env.now.ms());
     let stream = cx.keys.edit::<Stream>(name)?;
     let Some(mut stream) = stream.filter(|stream| stream.groups.get(args.at(2)).is_some()) else {
         reply::no_key_or_group(cx.out, name, args.at(2));
@@ -200,7 +200,7 @@ fn xclaim(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
 }
 
 fn xautoclaim(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
-    let (name, now_ms) = (args.at(1), cx.keys.now.ms());
+    let (name, now_ms) = (args.at(1), cx.env.now.ms());
     let min_idle_ms = idle_ms(args.at(4), "ERR Invalid min-idle-time argument for XAUTOCLAIM")?;
     let start = interval_start(args.at(5))?;
     let (mut count, mut just_id) = (COUNT_DEFAULT, false);

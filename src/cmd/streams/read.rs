@@ -182,7 +182,7 @@ fn open_stream(out: &mut Out, key: &[u8]) {
 }
 
 fn xread(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
-    let call = Call::parse(args, false, cx.keys.now)?;
+    let call = Call::parse(args, false, cx.env.now)?;
     let mut after = Vec::with_capacity(call.len());
     for i in 0..call.len() {
         if !cx.keys.holds(call.key(i)) {
@@ -243,7 +243,7 @@ enum Which {
 }
 
 fn xreadgroup(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
-    let call = Call::parse(args, true, cx.keys.now)?;
+    let call = Call::parse(args, true, cx.env.now)?;
     let (group, consumer) = call.group.unwrap_or_default();
     let mut which = Vec::with_capacity(call.len());
     for i in 0..call.len() {
@@ -270,7 +270,7 @@ fn xreadgroup(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
         });
     }
     let (mark, mut served) = (cx.out.mark(), 0);
-    let now_ms = cx.keys.now.ms();
+    let now_ms = cx.env.now.ms();
     for (i, which) in which.iter().enumerate() {
         if matches!(which, Which::Elsewhere) {
             continue;

@@ -59,6 +59,8 @@ pub struct PlainCommand<'a> {
     /// Where it ends.
     pub end: u64,
     pub args: Args<'a>,
+    /// All of it, as it stands in the file.
+    pub text: &'a [u8],
     /// What it is to a transaction.
     pub place: Place,
     /// Unix seconds, as last told by the file.
@@ -180,7 +182,8 @@ impl PlainScan {
 
     fn give(&mut self, end: usize) -> PlainCommand<'_> {
         let offset = self.before + self.at as u64;
-        self.at = end;
+        let start = std::mem::replace(&mut self.at, end);
+        let text = &self.buf[start..end];
         let end = self.before + end as u64;
         let args = Args::new(&self.buf, &self.walk.spans);
         let place = match self.in_multi {
@@ -193,7 +196,7 @@ impl PlainScan {
         if !self.in_multi {
             self.valid = end;
         }
-        PlainCommand { offset, end, args, place, time: self.time }
+        PlainCommand { offset, end, args, text, place, time: self.time }
     }
 }
 
