@@ -3,8 +3,9 @@
 //! A frame costs one pass over its payload for the copy and one for the checksum, and some 30 ns for the header. Nothing is
 //! allocated but what the write's own buffer grows by.
 
-use super::header::{FileInfo, HEADER_MAX, MARK, Part, push_file, push_hex, push_set};
+use super::header::{FileInfo, HEADER_MAX, MARK, push_file, push_hex, push_set};
 use crate::store::SHARDS_MAX;
+use crate::store::log::Part;
 use crc32c::crc32c;
 
 /// Makes the frames of one file.

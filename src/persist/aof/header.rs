@@ -4,6 +4,7 @@
 //! shows, or none at all.
 
 use super::blank::LINE_MAX;
+use crate::store::log::Part;
 use crate::store::{SHARDS_MAX, ShardSet};
 use crc32c::crc32c;
 
@@ -17,15 +18,6 @@ const SET_MAX: usize = SHARDS_MAX / 4;
 pub(super) const HEADER_MAX: usize =
     MARK.len() + 4 * (2 + 16) + (2 + 4) + 2 * (2 + 8) + (2 + 16) + (2 + SET_MAX) + 9;
 const _: () = assert!(HEADER_MAX <= LINE_MAX);
-
-/// Says that a frame is a shard's part of a transaction of several shards.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Part {
-    /// The transaction, unique in its generation.
-    pub id: u64,
-    /// All shards whose logs hold a part of it, the frame's own too.
-    pub participants: ShardSet,
-}
 
 /// What a file's first frame says of it.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -8,9 +8,9 @@
 //! goes on alone.
 
 use super::commands::{Commands, Item};
-use super::header::Part;
 use super::scan::Frame;
 use crate::store::SHARDS_MAX;
+use crate::store::log::Part;
 
 /// A frame that waits for its turn.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -53,10 +53,11 @@ mod recover;
 mod scan;
 mod stages;
 
+pub use crate::store::log::Part;
 pub use blank::{BLOCK, filler, pad};
 pub use commands::{Commands, Defect, Item, Malformed};
 pub use framer::Framer;
-pub use header::{FileInfo, Part};
+pub use header::FileInfo;
 pub use manifest::{BaseForm, Kind, Manifest, Member, Refusal, Refused};
 pub use merge::{Held, Merge, Turn};
 pub use plain::{Content, Place, PlainCommand, PlainScan, PlainTail, content};

@@ -339,3 +339,33 @@ fn a_changed_length_is_seen_before_its_payload_is_waited_for() {
     assert!(scan.next_frame().is_none());
     assert!(matches!(scan.tail(), Some(Tail::Torn(Tear { why: Why::Header, later: None, .. }))));
 }
+
+#[test]
+fn what_redis_appended_is_not_cut_off() {
+    let (file, ends) = log(true);
+    let select = b"*2\r\n$6\r\nSELECT\r\n$1\r\n0\r\n".as_slice();
+    let multi = b"#TS:1700000000\r\n*1\r\n$5\r\nMULTI\r\n".as_slice();
+    let whole = *ends.last().unwrap() as usize;
+    for (kept, fill) in [(whole, 0), (file.len(), 0), (file.len(), 1)] {
+        let file = [&file[..kept], &filled(fill)].concat();
+        for begin in [select, multi] {
+            let appended = [&file, begin, &command("x")].concat();
+            let found = [1, 30, appended.len()].map(|piece| seen(&appended, piece));
+            assert_eq!(found[0].frames.len(), ends.len());
+            let tear =
+                Tear { at: file.len() as u64, why: Why::Appended, due: ends.len() as u64, later: None };
+            assert!(found.iter().all(|found| found.tail == Tail::Damaged(tear.clone())), "{found:?}");
+            // Its last command may be cut off, as usual.
+            let cut = seen(&appended[..appended.len() - 3], 100);
+            assert_eq!(cut.tail, Tail::Damaged(tear));
+        }
+        // The payload of a frame whose beginning never came.
+        for torn in
+            [[&command("x"), b"".as_slice()], [select, b"#\n"], [select, b"\0"], [b"*2\r\n$6\r\nSEL", b""]]
+        {
+            let torn = [&file, torn[0], torn[1]].concat();
+            let Tail::Torn(tear) = seen(&torn, 50).tail else { panic!() };
+            assert_eq!((tear.why, tear.at), (Why::Header, file.len() as u64));
+        }
+    }
+}
