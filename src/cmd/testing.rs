@@ -2,7 +2,7 @@
 
 use super::cx::MemoryNow;
 use super::registry::Missing;
-use super::{Cx, Env, FAMILIES, Outcome, Plan, Registry, Report, ServerInfo, Session};
+use super::{Cx, Env, FAMILIES, Outcome, Plan, Registry, Report, ServerInfo, Session, effects};
 use crate::base::time::Now;
 use crate::config::Config;
 use crate::ds::Ref;
@@ -165,9 +165,12 @@ impl World {
                     reports,
                     row: found.row,
                 };
-                match (found.row.run)(&mut cx, args) {
+                match effects::run(&mut cx, args) {
                     Ok(outcome) => self.outcome = Some(outcome),
                     Err(error) => out.error(&error),
+                }
+                if self.hand.logs() {
+                    self.hand.seal_logs();
                 }
             }
         }

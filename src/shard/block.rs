@@ -308,6 +308,7 @@ impl Core {
         let found = Found { id: wait.command, row: self.shared.registry.row(wait.command) };
         let (args, mark, began) = (wait.saved.args(), work.out.mark(), net.ticks_ns());
         let outcome = self.call(&mut work, found, 0, args);
+        self.end_unit();
         let served = !matches!(outcome, Outcome::Block(_));
         if served {
             self.account(&mut work, found, args, mark, net.ticks_ns().saturating_sub(began));

@@ -74,6 +74,8 @@ pub struct Log {
     effects: u32,
     /// The command that runs tells its effects itself.
     said: bool,
+    /// How many changes the store had counted when it began.
+    changes: u64,
     deps: Option<Deps>,
 }
 
@@ -148,10 +150,17 @@ impl Log {
         Taken { bytes: std::mem::replace(&mut self.bytes, spare), breaks, position }
     }
 
-    /// A command begins: nothing is said of it yet.
+    /// A command begins, the store having counted so many changes: nothing is said of it yet.
     #[inline]
-    pub fn begin(&mut self) {
+    pub fn begin(&mut self, changes: u64) {
         self.said = false;
+        self.changes = changes;
+    }
+
+    /// Whether the command that runs has changed the store, as its count of changes says, and has not told how.
+    #[inline]
+    pub fn owes(&self, changes: u64) -> bool {
+        self.on && !self.said && self.changes != changes
     }
 
     /// Whether the command that runs has told its effects itself.
@@ -194,13 +203,18 @@ impl Log {
         self.effects += 1;
     }
 
-    /// A key is gone by itself: it expired, or was evicted. It takes effect alone, before the unit that met it.
+    /// A key is gone by itself: it expired, or was evicted.
     pub fn gone(&mut self, db: usize, key: &[u8]) {
+        self.alone(db, [b"DEL", key].into_iter());
+    }
+
+    /// Something that happened by itself, whatever the command does that met it. It takes effect alone, before the unit.
+    pub fn alone<'a>(&mut self, db: usize, words: impl ExactSizeIterator<Item = &'a [u8]>) {
         if !self.on {
             return;
         }
         self.select(db);
-        array(&mut self.bytes, &[b"DEL", key]);
+        write(&mut self.bytes, words);
         if self.effects == 0 {
             self.open_here();
         } else {
@@ -216,7 +230,7 @@ impl Log {
 
     /// Closes a unit of this store alone.
     #[inline]
-    pub(super) fn seal(&mut self) {
+    pub fn seal(&mut self) {
         if self.effects > 1 {
             self.wrap();
         }
