@@ -7,10 +7,13 @@ use crate::store::ShardSet;
 
 const MAX: u32 = 1 << 20;
 
-/// What a scan found: offset, end, sequence and payload of each frame, and the verdict.
+/// Offset, end, sequence, payload and part of a frame.
+type Whole = (u64, u64, u64, Vec<u8>, Option<Part>);
+
+/// What a scan found: the frames, the verdict, and the end.
 #[derive(PartialEq, Debug)]
 struct Seen {
-    frames: Vec<(u64, u64, u64, Vec<u8>, Option<Part>)>,
+    frames: Vec<Whole>,
     tail: Tail,
     end: u64,
 }
@@ -226,7 +229,7 @@ fn random_bytes_never_panic_and_never_give_a_frame() {
         let len = xorshift(&mut state) % 600;
         let mut file: Vec<u8> =
             (0..len).map(|_| alphabet[(xorshift(&mut state) % alphabet.len() as u64) as usize]).collect();
-        if xorshift(&mut state) % 2 == 0 {
+        if xorshift(&mut state).is_multiple_of(2) {
             file.splice(0..0, MARK.iter().copied());
         }
         let whole = seen(&file, file.len().max(1));
