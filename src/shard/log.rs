@@ -514,3 +514,6 @@ fn skip(rest: &mut Rest) {
     };
     rest.position += (rest.at - from) as u64;
 }
+
+#[cfg(test)]
+mod tests;
