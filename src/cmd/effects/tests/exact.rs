@@ -1,0 +1,1 @@
+//! The exact effects of commands.
