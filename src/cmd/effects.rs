@@ -148,7 +148,5 @@ pub fn tell_brief(
     keys.hand.store(shard).log.seal();
 }
 
-/// `FIELDS n field ...` behind some words.
-pub fn with_fields<'a>(words: &[&'a [u8]], number: &'a [u8], fields: &[&'a [u8]]) -> Vec<&'a [u8]> {
-    words.iter().copied().chain([b"FIELDS", number]).chain(fields.iter().copied()).collect()
-}
+#[cfg(test)]
+mod tests;

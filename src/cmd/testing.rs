@@ -23,6 +23,10 @@ pub struct World {
     pub policy: Policy,
     /// What the last command left to do.
     pub outcome: Option<Outcome>,
+    /// Commands are one unit in the logs until it is closed; else each is one.
+    pub in_unit: bool,
+    /// Time stands still for keys and fields: none is past its time.
+    pub replays: bool,
     random: u64,
 }
 
@@ -46,6 +50,8 @@ impl World {
             reports: (0..shards).map(|shard| Report { shard, ..Report::default() }).collect(),
             policy: Policy { lfu: None, fifo: false, clock: 0, now },
             outcome: None,
+            in_unit: false,
+            replays: false,
             random: 1,
         }
     }
@@ -143,7 +149,7 @@ impl World {
                 let keys = Keys {
                     hand: &mut self.hand,
                     db: self.session.db,
-                    now: self.now,
+                    now: if self.replays { Now { wall_us: 0, ..self.now } } else { self.now },
                     policy: Policy {
                         clock: crate::store::access::lru_clock(self.now.secs()),
                         now: self.now,
@@ -169,7 +175,7 @@ impl World {
                     Ok(outcome) => self.outcome = Some(outcome),
                     Err(error) => out.error(&error),
                 }
-                if self.hand.logs() {
+                if !self.in_unit && self.hand.logs() {
                     self.hand.seal_logs();
                 }
             }

@@ -72,6 +72,8 @@ pub struct Log {
     open: usize,
     open_db: u32,
     effects: u32,
+    /// Something that stands alone has been cut out of the open unit: all that follows in it stands behind that.
+    in_whole: bool,
     /// The command that runs tells its effects itself.
     said: bool,
     /// How many changes the store had counted when it began.
@@ -215,7 +217,7 @@ impl Log {
         }
         self.select(db);
         write(&mut self.bytes, words);
-        if self.effects == 0 {
+        if self.effects == 0 && !self.in_whole {
             self.open_here();
         } else {
             self.effects += 1;
@@ -262,12 +264,14 @@ impl Log {
             self.bytes.truncate(self.open);
         }
         self.effects = 0;
+        self.in_whole = true;
         (self.db, self.open_db) = (NONE, NONE);
     }
 
     fn turn(&mut self, whole: Option<Arc<[u8]>>) {
         assert!(self.effects == 0, "a generation ends between units");
         self.breaks.push(Break::Turn { at: self.bytes.len(), whole });
+        self.in_whole = false;
         self.db = NONE;
         self.open_here();
     }

@@ -248,21 +248,20 @@ fn hsetex(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
     hash.sweep();
     cx.keys.count_fields_gone(key, gone);
     note_changes(cx, key, wish.pairs.len() / 2);
-    tell_set(cx, key, &wish)?;
+    tell_set(cx, key, &wish);
     cx.out.int(1);
     Ok(Outcome::Done)
 }
 
 /// Says for the log what HSETEX did: the values, then the expiries, which HSET takes away.
-fn tell_set(cx: &mut Cx<'_>, key: &[u8], wish: &Wish<'_>) -> Result<(), Error> {
+fn tell_set(cx: &mut Cx<'_>, key: &[u8], wish: &Wish<'_>) {
     if !cx.keys.logs(key) {
-        return Ok(());
+        return;
     }
     let names: Vec<&[u8]> = wish.pairs.iter().step_by(2).collect();
     match wish.given {
         Some(Given::At(at)) if at <= cx.keys.now.ms() => {
-            tell_removed(cx, key, &names);
-            return Ok(());
+            return tell_removed(cx, key, &names);
         }
         _ => {
             let words: Vec<&[u8]> = [b"HSET", key].into_iter().chain(wish.pairs.iter()).collect();
@@ -273,13 +272,12 @@ fn tell_set(cx: &mut Cx<'_>, key: &[u8], wish: &Wish<'_>) -> Result<(), Error> {
         None => {}
         Some(Given::At(at)) => tell_expiry(cx, key, Some(at), &names),
         Some(Given::Keep) => {
-            let Some(hash) = cx.keys.look::<Hash>(key)? else { return Ok(()) };
+            let Some(hash) = cx.keys.again::<Hash>(key) else { return };
             let kept = |name| Some((name, hash.get(name)?.expire_at?));
             let kept: Vec<(&[u8], i64)> = names.into_iter().filter_map(kept).collect();
             kept.into_iter().for_each(|(name, at)| tell_expiry(cx, key, Some(at), &[name]));
         }
     }
-    Ok(())
 }
 
 /// Whether the condition holds, and which fields past their time were removed while it was looked at.

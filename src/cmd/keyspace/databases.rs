@@ -69,6 +69,8 @@ fn swapdb(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
     if first != second {
         let (mut a, mut b) = (itoa::Buffer::new(), itoa::Buffer::new());
         log_whole(cx, None, &[b"SWAPDB", a.format(first).as_bytes(), b.format(second).as_bytes()]);
+    } else {
+        cx.keys.hand.iter_mut().for_each(|store| store.log.say());
     }
     cx.out.ok();
     Ok(Outcome::Done)

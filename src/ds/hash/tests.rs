@@ -100,7 +100,8 @@ fn random_edits_in_every_encoding() {
                     let before = twin.len();
                     let mut removed = 0;
                     while hash.min_expire().is_some_and(|at| at <= now) {
-                        removed += hash.expire_slice(now, budget, &mut |field| assert!(twin.contains_key(field))).1;
+                        removed +=
+                            hash.expire_slice(now, budget, &mut |field| assert!(twin.contains_key(field))).1;
                     }
                     twin.retain(|_, (_, at)| at.is_none_or(|at| at > now));
                     assert_eq!(removed, before - twin.len());
