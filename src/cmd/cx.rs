@@ -154,8 +154,8 @@ pub enum Order {
     WriteConfig,
     /// CONFIG RESETSTAT.
     ResetStats,
-    /// SLOWLOG RESET.
-    ResetSlowlog,
+    /// SLOWLOG RESET, of entries with lower numbers than this, which the shard that gives the order fills in.
+    ResetSlowlog { before: u64 },
     /// LATENCY RESET of these events; empty: all.
     ResetLatency(Vec<String>),
     /// CLIENT KILL: these ids. The caller's own reply goes out first.

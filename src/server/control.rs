@@ -91,7 +91,7 @@ impl Control for Line {
     }
 
     fn save(&self, request: SaveRequest) {
-        let SaveRequest { path, head, sum, compress, inbox, saves } = request;
+        let SaveRequest { path, head, sum, compress, delay_us, inbox, saves } = request;
         let (bell, letterbox) = self.shards[0].clone();
         let main = self.main.clone();
         let name = path.display().to_string();
@@ -106,7 +106,7 @@ impl Control for Line {
         };
         let progress = move |entries, _bytes| saves.note_save(entries);
         let (progress, answer) = (Box::new(progress), Box::new(answer));
-        self.storage.save(Save { path, head, sum, compress, inbox, progress, answer });
+        self.storage.save(Save { path, head, sum, compress, delay_us, inbox, progress, answer });
     }
 
     fn load(&self, request: LoadRequest) {
@@ -132,7 +132,7 @@ pub(super) fn load(
     request: LoadRequest,
     answer: Box<dyn FnOnce(Result<Loaded, String>) + Send>,
 ) {
-    let LoadRequest { path, check, databases, replace, saves } = request;
+    let LoadRequest { path, check, databases, delay_us, replace, saves } = request;
     let route = Route::new(shards.len());
     let (back, built) = channel();
     let shards = shards.to_vec();
@@ -143,5 +143,5 @@ pub(super) fn load(
     };
     let progress = move |done, total| saves.note_load(done, total);
     let (deliver, progress) = (Box::new(deliver), Box::new(progress));
-    storage.load(Load { path, check, route, databases, deliver, built, progress, answer });
+    storage.load(Load { path, check, route, databases, delay_us, deliver, built, progress, answer });
 }

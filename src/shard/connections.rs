@@ -37,6 +37,13 @@ pub(super) enum Waits {
     Block,
 }
 
+impl Waits {
+    /// Whether INFO and CLIENT LIST call it blocked.
+    pub fn is_blocked(self) -> bool {
+        matches!(self, Waits::Block | Waits::Pause)
+    }
+}
+
 /// Requests that have arrived and not run.
 #[derive(Default)]
 pub(super) struct Input {

@@ -45,6 +45,8 @@ pub struct SaveRequest {
     /// Whether it ends with a checksum.
     pub sum: bool,
     pub compress: bool,
+    /// Microseconds to wait for each key.
+    pub delay_us: f64,
     /// What the shards send.
     pub inbox: Inbox,
     pub saves: Arc<SaveBoard>,
@@ -56,6 +58,8 @@ pub struct LoadRequest {
     /// Whether its checksum is compared.
     pub check: bool,
     pub databases: u64,
+    /// Microseconds to wait for each key.
+    pub delay_us: f64,
     /// Whether keys that are there are replaced.
     pub replace: bool,
     pub saves: Arc<SaveBoard>,

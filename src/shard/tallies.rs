@@ -79,11 +79,6 @@ impl Tallies {
         self.commands[id as usize].record(ns, n, self.track);
     }
 
-    /// A command that was counted took this much longer.
-    pub fn took_longer(&mut self, id: u32, ns: u64) {
-        self.commands[id as usize].ns += ns;
-    }
-
     /// A command replied with this error.
     pub fn failed(&mut self, id: Option<u32>, text: &[u8]) {
         if let Some(id) = id {
@@ -146,6 +141,18 @@ impl Core {
     /// Notes a command that took long, where it is asked for.
     #[cold]
     pub(super) fn note_slow(&mut self, session: &Session, found: Found, args: Args<'_>, ns: u64) {
+        self.note_slow_words(session, found, || trim(args, found.row), ns);
+    }
+
+    /// The same, of arguments that are trimmed when they are wanted.
+    #[cold]
+    pub(super) fn note_slow_words(
+        &mut self,
+        session: &Session,
+        found: Found,
+        args: impl FnOnce() -> Vec<Vec<u8>>,
+        ns: u64,
+    ) {
         let event = if found.row.is(flag::FAST) { "fast-command" } else { "command" };
         self.tallies.note_latency(event, self.now, ns, self.config.latency_monitor_threshold as u64);
         let slow_us = self.config.slowlog_log_slower_than;
@@ -156,7 +163,7 @@ impl Core {
             id: self.shared.next_slow.fetch_add(1, Ordering::Relaxed),
             at_secs: self.now.secs(),
             took_us: ns / 1_000,
-            args: trim(args),
+            args: args(),
             addr: session.addr.clone(),
             name: session.name.clone(),
         });

@@ -7,6 +7,7 @@ use glommio::LocalExecutorBuilder;
 use glommio::io::{BufferedFile, DmaFile, DmaStreamReader, DmaStreamReaderBuilder};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::Receiver;
+use std::time::Duration;
 
 /// Bytes read at a time, and how many such reads are ahead.
 const READ: usize = 512 << 10;
@@ -23,6 +24,8 @@ pub struct Load {
     pub check: bool,
     pub route: Route,
     pub databases: u64,
+    /// Microseconds to wait for each entry.
+    pub delay_us: f64,
     /// Gives a batch to a shard.
     pub deliver: Box<dyn FnMut(usize, Batch) + Send>,
     /// Batches that were built come back here.
@@ -50,7 +53,7 @@ pub struct Loaded {
 
 /// Reads it.
 pub(super) fn load(load: Load) {
-    let Load { path, check, route, databases, deliver, built, progress, answer } = load;
+    let Load { path, check, route, databases, delay_us, deliver, built, progress, answer } = load;
     let mut dealer = Dealer {
         route,
         databases,
@@ -62,7 +65,7 @@ pub(super) fn load(load: Load) {
         loaded: Loaded::default(),
     };
     let done = LocalExecutorBuilder::default().make().map_err(|e| e.to_string()).and_then(|executor| {
-        let read = executor.run(read_file(&path, Reader::new(check), &mut dealer, &*progress));
+        let read = executor.run(read_file(&path, Reader::new(check), (&mut dealer, delay_us), &*progress));
         // Whatever happened, what is under way comes home: its shards are not to build when the answer is out.
         let home = dealer.wait_for_all();
         read.and(home)
@@ -120,12 +123,13 @@ impl Source {
 async fn read_file(
     path: &Path,
     mut reader: Reader,
-    dealer: &mut Dealer,
+    (dealer, delay_us): (&mut Dealer, f64),
     progress: &(dyn Fn(u64, u64) + Send),
 ) -> Result<(), String> {
     let (mut source, len) = Source::open(path).await.map_err(|e| format!("it cannot be opened: {e}"))?;
     dealer.loaded.direct = matches!(source, Source::Direct(_));
     progress(0, len);
+    let mut owed_us = 0.0;
     loop {
         let got = source.push_to(&mut reader).await.map_err(|e| format!("it cannot be read: {e}"))?;
         if got == 0 {
@@ -139,7 +143,12 @@ async fn read_file(
                 progress(len, len);
                 return dealer.deliver_all();
             }
+            owed_us += delay_us * matches!(item, Item::Entry(_)) as u8 as f64;
             dealer.take(item)?;
+            if owed_us >= 1.0 {
+                glommio::timer::sleep(Duration::from_micros(std::mem::take(&mut owed_us) as u64)).await;
+                progress(reader.position(), len);
+            }
         }
         progress(reader.position(), len);
     }
