@@ -58,7 +58,6 @@ pub struct MemoryNow {
     pub exceeding_ms: u64,
     /// Removed, and not freed yet.
     pub garbage_objects: u64,
-    pub garbage_bytes: u64,
 }
 
 /// A command at work.
@@ -168,6 +167,8 @@ pub enum Order {
     Sleep(u64),
     /// DEBUG SET-ACTIVE-EXPIRE.
     ActiveExpire(bool),
+    /// DEBUG LOG: a line for the log.
+    Log(String),
     /// DEBUG CHANGE-REPL-ID.
     ReplId(String),
     /// MEMORY PURGE: give free memory back to the kernel.

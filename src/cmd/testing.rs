@@ -44,7 +44,7 @@ impl World {
             now,
             saves: super::save::SaveBoard::new(shards, now.secs()),
             reports: (0..shards).map(|shard| Report { shard, ..Report::default() }).collect(),
-            policy: Policy { lfu: None, fifo: false, clock: 0 },
+            policy: Policy { lfu: None, fifo: false, frozen: false, clock: 0 },
             outcome: None,
             random: 1,
         }

@@ -93,6 +93,12 @@ impl MaxmemoryPolicy {
         matches!(self, MaxmemoryPolicy::VolatileLfu | MaxmemoryPolicy::AllkeysLfu)
     }
 
+    /// Whether Redis gives every key a value of its own, for the sake of its uses.
+    pub fn tracks_use(self) -> bool {
+        use MaxmemoryPolicy::{AllkeysLru, VolatileLru};
+        self.is_lfu() || matches!(self, AllkeysLru | VolatileLru)
+    }
+
     /// Whether keys stand in the queues of S3-FIFO.
     pub fn is_fifo(self) -> bool {
         matches!(self, MaxmemoryPolicy::VolatileS3fifo | MaxmemoryPolicy::AllkeysS3fifo)

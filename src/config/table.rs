@@ -172,7 +172,7 @@ knobs! {
         /// File for the process id; a daemon without one uses /var/run/redis.pid.
         "pidfile" => pidfile: String = String::new(), Any, Boot, Works;
         /// Least level that is logged.
-        "loglevel" => loglevel: LogLevel = LogLevel::Notice, Any, Boot, Works;
+        "loglevel" => loglevel: LogLevel = LogLevel::Notice, Any, Live, Works;
         /// File for the log; empty for the standard output.
         "logfile" => logfile: String = String::new(), Any, Boot, Works;
         /// Directory for files; the server works there.

@@ -159,6 +159,7 @@ impl Core {
     pub fn begin_turn(&mut self, now: Now) {
         self.now = now;
         self.room.now = now;
+        self.access.frozen = self.pause.is_some();
         self.access.clock = crate::store::access::lru_clock(now.secs());
         self.look_at_gate();
         self.tallies.counters.turns += 1;

@@ -261,9 +261,10 @@ impl Core {
                     self.pause.map_or((0, false), |(u, m)| (u, m == crate::cmd::PauseMode::All));
                 let mode = if all { crate::cmd::PauseMode::All } else { *mode };
                 self.pause = Some((until.max(*until_ms), mode));
+                self.access.frozen = true;
             }
             Order::Unpause => {
-                self.pause = None;
+                (self.pause, self.access.frozen) = (None, false);
                 for id in std::mem::take(&mut self.paused) {
                     self.unpause_conn(id);
                 }
@@ -272,6 +273,8 @@ impl Core {
             Order::Sleep(_) => {}
             Order::ActiveExpire(on) => self.active_expire = *on,
             Order::ReplId(id) => self.repl_id = id.as_str().into(),
+            Order::Log(text) if self.id == SEQUENCER => self.shared.control.note(text.clone(), true),
+            Order::Log(_) => {}
             Order::Purge => self.shared.control.purge(),
             Order::Unblock { wait, error } => self.unblock(net, wait, *error),
             // The shard that looks after snapshots carries these out.
@@ -287,7 +290,11 @@ impl Core {
             self.policy = super::policy::Policy::new(&config, self.shared.route.shards());
             self.tallies.configure(&config);
             self.access = super::tallies::access_policy(&config, self.now);
+            self.access.frozen = self.pause.is_some();
             self.bound_memory(&config);
+            if config.loglevel != self.config.loglevel {
+                self.shared.log_level.store(config.loglevel.rank(), Ordering::Relaxed);
+            }
             self.config = Arc::new(config);
         }
     }

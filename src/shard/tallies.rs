@@ -33,7 +33,12 @@ pub(super) fn access_policy(config: &Config, now: Now) -> Policy {
         .maxmemory_policy
         .is_lfu()
         .then_some(Lfu { log_factor: config.lfu_log_factor, decay_minutes: config.lfu_decay_time });
-    Policy { lfu, fifo: config.maxmemory_policy.is_fifo(), clock: access::lru_clock(now.secs()) }
+    Policy {
+        lfu,
+        fifo: config.maxmemory_policy.is_fifo(),
+        frozen: false,
+        clock: access::lru_clock(now.secs()),
+    }
 }
 
 impl Tallies {

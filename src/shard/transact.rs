@@ -188,6 +188,7 @@ impl Core {
             | Order::Unpause
             | Order::Sleep(_)
             | Order::ActiveExpire(_)
+            | Order::Log(_)
             | Order::Purge
             | Order::Save(_)
             | Order::Reload(_)

@@ -31,6 +31,8 @@ pub struct SaveBoard {
     saved_changes: AtomicU64,
     /// A snapshot is wanted whatever save points say.
     wanted: AtomicBool,
+    /// DEBUG SET-SKIP-CHECKSUM-VALIDATION.
+    skips_checksums: AtomicBool,
     /// Sources of libraries of functions, which the next file has again.
     libraries: Mutex<Vec<Vec<u8>>>,
 }
@@ -70,8 +72,19 @@ impl SaveBoard {
             changes: (0..shards).map(|_| AtomicU64::new(0)).collect(),
             saved_changes: AtomicU64::new(0),
             wanted: AtomicBool::new(false),
+            skips_checksums: AtomicBool::new(false),
             libraries: Mutex::new(Vec::new()),
         }
+    }
+
+    /// Whether RESTORE looks at checksums from now on.
+    pub fn skip_checksums(&self, skips: bool) {
+        self.skips_checksums.store(skips, Ordering::Relaxed);
+    }
+
+    /// Whether RESTORE leaves checksums unseen.
+    pub fn skips_checksums(&self) -> bool {
+        self.skips_checksums.load(Ordering::Relaxed)
     }
 
     /// Loading begins: clients have to wait.

@@ -151,6 +151,8 @@ impl Options {
 
 fn xclaim(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
     let (name, now_ms) = (args.at(1), cx.keys.now.ms());
+    // Redis looks as readers do: a hit or a miss.
+    let _ = cx.keys.exists(name);
     let stream = cx.keys.edit::<Stream>(name)?;
     let Some(mut stream) = stream.filter(|stream| stream.groups.get(args.at(2)).is_some()) else {
         reply::no_key_or_group(cx.out, name, args.at(2));
@@ -217,6 +219,8 @@ fn xautoclaim(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
         }
         i += 1;
     }
+    // Redis looks as readers do: a hit or a miss.
+    let _ = cx.keys.exists(name);
     let stream = cx.keys.edit::<Stream>(name)?;
     let Some(mut stream) = stream.filter(|stream| stream.groups.get(args.at(2)).is_some()) else {
         reply::no_key_or_group(cx.out, name, args.at(2));

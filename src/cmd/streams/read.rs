@@ -276,6 +276,8 @@ fn xreadgroup(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
             continue;
         }
         let name = call.key(i);
+        // Redis looks twice: a hit each time.
+        let _ = cx.keys.exists(name);
         let Some(mut stream) = cx.keys.edit::<Stream>(name)? else { continue };
         let Body { log, groups } = &mut **stream;
         let Some(mut group) = groups.edit(group) else { continue };
