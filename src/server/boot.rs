@@ -339,7 +339,9 @@ fn wait_for_end(process: &Process, inbox: &Receiver<Message>, log: &Log) -> Resu
                 log.notice(READY);
             }
             Ok(Message::Loaded(Err(why))) => {
-                log.warning(&format!("Cannot load the dataset from {why}"));
+                log.warning(&format!(
+                    "Cannot load the dataset from {why}. Terminating server after rdb file reading failure."
+                ));
                 return Err(BootError::Load(why));
             }
             Ok(Message::Note { text, warns: true }) => log.warning(&text),

@@ -223,7 +223,11 @@ impl Core {
         let runs = conn.may_run() && complete;
         self.count_client(id);
         if runs {
-            self.run_input(net, id);
+            // A request that is too long does not run because it has come to its end.
+            self.check_input(net, id);
+            if self.conn(id).is_some_and(|conn| conn.may_run()) {
+                self.run_input(net, id);
+            }
         }
         self.check_input(net, id);
     }

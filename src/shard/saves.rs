@@ -129,6 +129,12 @@ impl Core {
     /// Begins a snapshot when a save point is reached.
     pub(super) fn look_at_save_points(&mut self, net: &mut dyn World) {
         let saves = self.shared.saves.clone();
+        if let Some(UnderWay { line: Some(line), why: Why::Asked(SaveKind::Background), .. }) =
+            &self.saver.under_way
+            && saves.is_doomed()
+        {
+            line.give_up();
+        }
         if self.id != SAVER || self.saver.is_busy() || saves.is_loading() {
             return;
         }
