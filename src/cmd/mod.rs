@@ -9,6 +9,7 @@
 
 pub mod block;
 pub mod cx;
+pub mod effects;
 pub mod registry;
 pub mod report;
 pub mod row;

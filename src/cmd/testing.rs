@@ -2,7 +2,7 @@
 
 use super::cx::MemoryNow;
 use super::registry::Missing;
-use super::{Cx, Env, FAMILIES, Outcome, Plan, Registry, Report, ServerInfo, Session};
+use super::{Cx, Env, FAMILIES, Outcome, Plan, Registry, Report, ServerInfo, Session, effects};
 use crate::base::time::Now;
 use crate::config::Config;
 use crate::ds::Ref;
@@ -23,6 +23,10 @@ pub struct World {
     pub policy: Policy,
     /// What the last command left to do.
     pub outcome: Option<Outcome>,
+    /// Commands are one unit in the logs until it is closed; else each is one.
+    pub in_unit: bool,
+    /// Time stands still for keys and fields: none is past its time.
+    pub replays: bool,
     random: u64,
 }
 
@@ -46,6 +50,8 @@ impl World {
             reports: (0..shards).map(|shard| Report { shard, ..Report::default() }).collect(),
             policy: Policy { lfu: None, fifo: false, clock: 0, now },
             outcome: None,
+            in_unit: false,
+            replays: false,
             random: 1,
         }
     }
@@ -143,7 +149,7 @@ impl World {
                 let keys = Keys {
                     hand: &mut self.hand,
                     db: self.session.db,
-                    now: self.now,
+                    now: if self.replays { Now { wall_us: 0, ..self.now } } else { self.now },
                     policy: Policy {
                         clock: crate::store::access::lru_clock(self.now.secs()),
                         now: self.now,
@@ -165,9 +171,12 @@ impl World {
                     reports,
                     row: found.row,
                 };
-                match (found.row.run)(&mut cx, args) {
+                match effects::run(&mut cx, args) {
                     Ok(outcome) => self.outcome = Some(outcome),
                     Err(error) => out.error(&error),
+                }
+                if !self.in_unit && self.hand.logs() {
+                    self.hand.seal_logs();
                 }
             }
         }

@@ -55,6 +55,9 @@ pub struct FileWrite {
     pub serial: u64,
 }
 
+/// A driver that opens no files is not asked to write any.
+const NO_FILES: &str = "nobody has opened a log file here";
+
 /// What the core asks of its driver. No call blocks, none fails: a failure comes back as an [`Event`].
 pub trait Net {
     /// Sends all of `chunk` (short sends are the driver's business). At most one chunk per connection is under way.
@@ -68,11 +71,17 @@ pub trait Net {
     /// Wakes another shard that may sleep in its ring.
     fn wake(&mut self, shard: usize);
     /// Writes whole pages to a log file. Several writes may be under way, and end in any order.
-    fn write_file(&mut self, write: FileWrite);
+    fn write_file(&mut self, write: FileWrite) {
+        unreachable!("{NO_FILES}: {write:?}")
+    }
     /// Brings all that was written to a log file before to the disk.
-    fn sync_file(&mut self, file: FileId);
+    fn sync_file(&mut self, file: FileId) {
+        unreachable!("{NO_FILES}: {file:?}")
+    }
     /// Is done with a log file, which has nothing under way.
-    fn close_file(&mut self, file: FileId);
+    fn close_file(&mut self, file: FileId) {
+        unreachable!("{NO_FILES}: {file:?}")
+    }
 }
 
 /// All that a shard's core needs of its driver: sockets, and the little it may know of time passing.

@@ -148,7 +148,7 @@ impl Control for Line {
     }
 
     fn new_base(&self, base: NewBase) {
-        let NewBase { path, from, as_commands } = base;
+        let NewBase { path, from, as_commands, keeps_history } = base;
         let (bell, letterbox) = self.shards[0].clone();
         let main = self.main.clone();
         let answer = move |made: Result<(u64, Vec<aof::Note>), String>| {
@@ -161,7 +161,7 @@ impl Control for Line {
             let _ = letterbox.send(Notice::BaseMade(bytes));
             bell.ring();
         };
-        let base = aof::NewBase { path, as_commands, from, keeps_history: false };
+        let base = aof::NewBase { path, as_commands, from, keeps_history };
         self.storage.new_base(self.log_place.clone(), base, Box::new(answer));
     }
 

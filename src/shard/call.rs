@@ -12,7 +12,7 @@ use crate::cmd::cx::MemoryNow;
 use crate::cmd::registry::Found;
 use crate::cmd::row::flag;
 use crate::cmd::session::ReplyMode;
-use crate::cmd::{Cx, Env, Outcome, Plan};
+use crate::cmd::{Cx, Env, Outcome, Plan, effects};
 use crate::ds::Table;
 use crate::resp::{Args, Mark};
 use crate::ring::net::World;
@@ -150,7 +150,15 @@ impl Core {
             cx.row = found.row;
             last = found.id;
             let mark = cx.out.mark();
+            let logs = found.row.flags & effects::CHANGES != 0 && cx.keys.hand.peek(s).log.is_on();
+            if logs {
+                cx.keys.hand.store(s).begin_log();
+            }
             let outcome = (found.row.run)(&mut cx, args);
+            if logs {
+                let request = (args, command.raw(work.input));
+                effects::tell_brief(&mut cx.keys, s, found.row, request, outcome.is_ok());
+            }
             ran += 1;
             match outcome {
                 Ok(Outcome::Done) => {}
@@ -250,7 +258,7 @@ impl Core {
         }
     }
 
-    /// Runs one command, whose stores are in hand.
+    /// Runs one command, whose stores are in hand. Its effects are in their logs then, as part of a unit that is open.
     pub(super) fn call(&mut self, work: &mut Work<'_>, found: Found, hash: u64, args: Args<'_>) -> Outcome {
         let shared = &*self.shared;
         let reports = match found.row.plan {
@@ -287,12 +295,20 @@ impl Core {
             reports: reports.unwrap_or_default(),
             row: found.row,
         };
-        match (found.row.run)(&mut cx, args) {
+        match effects::run(&mut cx, args) {
             Ok(outcome) => outcome,
             Err(error) => {
                 work.out.error(&error);
                 Outcome::Done
             }
+        }
+    }
+
+    /// What ran since the last unit takes effect as one.
+    #[inline]
+    pub(super) fn end_unit(&mut self) {
+        if self.hand.logs() {
+            self.hand.seal_logs();
         }
     }
 

@@ -105,6 +105,8 @@ pub struct Core {
     pub(super) hold: Hold,
     /// Connections with replies that wait for the disk.
     pub(super) held: Vec<ConnId>,
+    /// Connections that wait for the log to be on the disk (WAITAOF), and how far.
+    pub(super) for_disk: Vec<(ConnId, Hold)>,
     /// Used by one shard only.
     pub(super) saver: Saver,
     pub(super) rewriter: Rewriter,
@@ -158,6 +160,7 @@ impl Core {
             log: LogWriter::default(),
             hold: Hold::default(),
             held: Vec::new(),
+            for_disk: Vec::new(),
             saver: Saver::default(),
             rewriter: Rewriter::default(),
             reset_tally: false,

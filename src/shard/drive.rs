@@ -520,6 +520,8 @@ impl Core {
             Outcome::Block(block) => Some(self.block(work, found, args, *block)),
             outcome => Stop::of(outcome),
         };
+        // Before those are served who wait: what they get are units of their own.
+        self.end_unit();
         if self.hand.has_ready() {
             self.serve_ready(net);
         }

@@ -73,7 +73,7 @@ impl Hold {
     }
 
     /// Whether the logs are so far.
-    fn is_met(&mut self, board: &LogBoard) -> bool {
+    pub fn is_met(&mut self, board: &LogBoard) -> bool {
         self.points.retain(|(shard, position)| *position > board.of(*shard as usize).durable());
         self.points.is_empty()
     }
@@ -128,7 +128,7 @@ impl Core {
 
     /// Lets go what waited for the disk, or gives it up when the log cannot be written.
     pub(super) fn release_held(&mut self, net: &mut dyn World) {
-        if self.held.is_empty() {
+        if self.held.is_empty() && self.for_disk.is_empty() {
             return;
         }
         let (shared, id) = (self.shared.clone(), self.id);
@@ -152,7 +152,8 @@ impl Core {
         });
         held.append(&mut self.held);
         self.held = held;
-        if self.held.is_empty() {
+        self.end_disk_waits(net);
+        if self.held.is_empty() && self.for_disk.is_empty() {
             board.of(id).set_waits(false);
         }
     }

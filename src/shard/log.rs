@@ -293,6 +293,7 @@ impl Core {
                 lasts = Some((flight.position, flight.frames));
             }
         }
+        self.shared.saves.log.of(self.id).written.store(self.log.written, Relaxed);
         if let Some((position, frames)) = lasts
             && !self.log.failed
         {
@@ -513,3 +514,6 @@ fn skip(rest: &mut Rest) {
     };
     rest.position += (rest.at - from) as u64;
 }
+
+#[cfg(test)]
+mod tests;

@@ -19,6 +19,8 @@ use crate::ring::net::World;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+/// So many generations (FLUSHALL begins one) are worth a rewrite whatever their size: each has a file per shard.
+const GENERATIONS_MAX: u32 = 128;
 /// What a failure of the storage plane is told as.
 const EIO: i32 = 5;
 /// After a failure the next attempt waits so long, in seconds.
@@ -58,6 +60,8 @@ pub struct NewBase {
     pub from: Option<u64>,
     /// Whether it becomes a file of commands.
     pub as_commands: bool,
+    /// Whether the files that it replaces stay.
+    pub keeps_history: bool,
 }
 
 /// Why a base is made.
@@ -96,6 +100,8 @@ pub(super) struct Rewriter {
     /// A rewrite's turn is the next one.
     turns: bool,
     end: Option<End>,
+    /// Generations that have begun since the last rewrite.
+    generations: u32,
     last_try_secs: i64,
     last_errno: i32,
 }
@@ -184,6 +190,7 @@ impl Core {
         }
         match result {
             Ok(generation) => {
+                self.rewriter.generations += 1;
                 if std::mem::take(&mut self.rewriter.turns) || self.rewriter.purpose() == Some(Purpose::Start) {
                     if let Some(rewrite) = &mut self.rewriter.under_way {
                         rewrite.from.get_or_insert(generation);
@@ -227,8 +234,12 @@ impl Core {
         if rewrite.from.is_none() && rewrite.purpose != Purpose::Alone {
             return;
         }
-        let base =
-            NewBase { path: self.base_path(), from: rewrite.from, as_commands: !self.config.aof_use_rdb_preamble };
+        let base = NewBase {
+            path: self.base_path(),
+            from: rewrite.from,
+            as_commands: !self.config.aof_use_rdb_preamble,
+            keeps_history: self.config.aof_disable_auto_gc,
+        };
         self.shared.control.new_base(base);
     }
 
@@ -244,6 +255,7 @@ impl Core {
         match result {
             Ok(bytes) => {
                 self.rewriter.under_way = None;
+                self.rewriter.generations = 0;
                 let board = &self.shared.saves.log;
                 board.end_rewrite(self.now.secs(), true);
                 board.set_base_bytes(bytes);
@@ -322,7 +334,8 @@ impl Core {
         let (base, now) = self.shared.saves.log.sizes();
         let percent = u64::from(self.config.auto_aof_rewrite_percentage);
         let grown = (now.saturating_sub(base)).saturating_mul(100) / base.max(1);
-        percent > 0 && now > self.config.auto_aof_rewrite_min_size && grown >= percent
+        let large = now > self.config.auto_aof_rewrite_min_size && grown >= percent;
+        percent > 0 && (large || self.rewriter.generations >= GENERATIONS_MAX)
     }
 
     /// The log ends once all that was logged is on the disk.

@@ -123,6 +123,7 @@ impl Keys<'_> {
             Some(false) => {
                 store.remove(index, hash, key);
                 store.tally.expired += 1;
+                store.log.gone(index, key);
                 if store.is_observed() {
                     store.note_change(index, key);
                 }
@@ -311,8 +312,18 @@ impl Keys<'_> {
         }
     }
 
-    /// Says that fields of a hash, so many, were found past their time and removed: not what a command changed.
-    pub fn fields_expired(&mut self, key: &[u8], fields: usize) {
+    /// Says that fields of a hash were found past their time and removed: not what a command changed.
+    pub fn fields_gone(&mut self, key: &[u8], fields: &[impl AsRef<[u8]>]) {
+        if fields.is_empty() {
+            return;
+        }
+        let db = self.db;
+        self.store_of(key).log.fields_gone(db, key, fields);
+        self.count_fields_gone(key, fields.len());
+    }
+
+    /// The same of so many fields, by a command that tells of them itself.
+    pub fn count_fields_gone(&mut self, key: &[u8], fields: usize) {
         let db = self.db;
         let store = self.store_of(key);
         store.tally.expired_fields += fields as u64;

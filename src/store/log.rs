@@ -72,8 +72,12 @@ pub struct Log {
     open: usize,
     open_db: u32,
     effects: u32,
+    /// Something that stands alone has been cut out of the open unit: all that follows in it stands behind that.
+    in_whole: bool,
     /// The command that runs tells its effects itself.
     said: bool,
+    /// How many changes the store had counted when it began.
+    changes: u64,
     deps: Option<Deps>,
 }
 
@@ -148,10 +152,17 @@ impl Log {
         Taken { bytes: std::mem::replace(&mut self.bytes, spare), breaks, position }
     }
 
-    /// A command begins: nothing is said of it yet.
+    /// A command begins, the store having counted so many changes: nothing is said of it yet.
     #[inline]
-    pub fn begin(&mut self) {
+    pub fn begin(&mut self, changes: u64) {
         self.said = false;
+        self.changes = changes;
+    }
+
+    /// Whether the command that runs has changed the store, as its count of changes says, and has not told how.
+    #[inline]
+    pub fn owes(&self, changes: u64) -> bool {
+        self.on && !self.said && self.changes != changes
     }
 
     /// Whether the command that runs has told its effects itself.
@@ -194,14 +205,19 @@ impl Log {
         self.effects += 1;
     }
 
-    /// A key is gone by itself: it expired, or was evicted. It takes effect alone, before the unit that met it.
+    /// A key is gone by itself: it expired, or was evicted.
     pub fn gone(&mut self, db: usize, key: &[u8]) {
+        self.alone(db, [b"DEL", key].into_iter());
+    }
+
+    /// Something that happened by itself, whatever the command does that met it. It takes effect alone, before the unit.
+    pub fn alone<'a>(&mut self, db: usize, words: impl ExactSizeIterator<Item = &'a [u8]>) {
         if !self.on {
             return;
         }
         self.select(db);
-        array(&mut self.bytes, &[b"DEL", key]);
-        if self.effects == 0 {
+        write(&mut self.bytes, words);
+        if self.effects == 0 && !self.in_whole {
             self.open_here();
         } else {
             self.effects += 1;
@@ -216,7 +232,7 @@ impl Log {
 
     /// Closes a unit of this store alone.
     #[inline]
-    pub(super) fn seal(&mut self) {
+    pub fn seal(&mut self) {
         if self.effects > 1 {
             self.wrap();
         }
@@ -248,12 +264,14 @@ impl Log {
             self.bytes.truncate(self.open);
         }
         self.effects = 0;
+        self.in_whole = true;
         (self.db, self.open_db) = (NONE, NONE);
     }
 
     fn turn(&mut self, whole: Option<Arc<[u8]>>) {
         assert!(self.effects == 0, "a generation ends between units");
         self.breaks.push(Break::Turn { at: self.bytes.len(), whole });
+        self.in_whole = false;
         self.db = NONE;
         self.open_here();
     }
@@ -295,7 +313,9 @@ impl Hand {
     #[inline(never)]
     fn seal_all(&mut self) {
         if let Some(mut whole) = self.whole.take() {
+            let before = whole.bytes.len();
             self.iter_mut().for_each(|store| store.log.cut_out(&mut whole.bytes));
+            whole.mixed |= whole.bytes.len() > before;
             let unit: Arc<[u8]> = if whole.commands > 1 || whole.mixed {
                 [MULTI, &whole.bytes, EXEC].concat().into()
             } else {

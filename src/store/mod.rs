@@ -15,6 +15,7 @@ pub mod access;
 mod cut;
 mod db;
 mod edit;
+mod effects;
 mod field_expiry;
 pub mod fifo;
 mod hand;

@@ -236,21 +236,29 @@ impl Store {
     /// counted.
     pub fn expire_slice(&mut self, now_ms: i64, budget: usize) -> Expired {
         let mut total = Expired::default();
-        let mut gone = self.is_observed().then(Vec::new);
-        for (i, db) in self.dbs.iter_mut().enumerate() {
+        let mut changed = self.is_observed().then(Vec::new);
+        let Store { dbs, garbage, log, .. } = self;
+        for (i, db) in dbs.iter_mut().enumerate() {
             if total.looked_at >= budget {
                 break;
             }
             let mut note = |key: &[u8]| {
-                if let Some(gone) = &mut gone {
-                    gone.push((i, Box::from(key)));
+                if let Some(changed) = &mut changed {
+                    changed.push((i, Box::from(key)));
                 }
             };
-            total.add(db.expire_slice(now_ms, budget - total.looked_at, &mut self.garbage, &mut note));
+            total.add(db.expire_slice(now_ms, budget - total.looked_at, garbage, &mut |key| {
+                log.gone(i, key);
+                note(key);
+            }));
             let left = budget.saturating_sub(total.looked_at);
-            total.add(db.expire_fields(now_ms, left, &mut self.garbage, &mut note));
+            let is_on = log.is_on();
+            total.add(db.expire_fields((now_ms, left), garbage, is_on, &mut |key, fields| {
+                log.fields_gone(i, key, fields);
+                note(key);
+            }));
         }
-        for (db, key) in gone.into_iter().flatten() {
+        for (db, key) in changed.into_iter().flatten() {
             let key: Box<[u8]> = key;
             self.note_change(db, &key);
         }

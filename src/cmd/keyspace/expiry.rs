@@ -175,8 +175,10 @@ fn expire_from(cx: &mut Cx<'_>, args: Args<'_>, unit_ms: i64, base_ms: i64) -> D
         Some(mut entry) if condition.allows(entry.expire_at(), at) => {
             if at > now_ms {
                 entry.set_expire(Some(at));
+                cx.keys.effect(key, &[b"PEXPIREAT", key, itoa::Buffer::new().format(at).as_bytes()]);
             } else {
                 cx.keys.delete(key);
+                cx.keys.effect(key, &[b"DEL", key]);
             }
             cx.keys.changed(key);
             true

@@ -3,6 +3,7 @@
 //! What moves keeps its TTL and its access clock; what is copied keeps its TTL and starts a new clock. A long string is
 //! shared by its copies.
 
+use crate::cmd::effects::tell_state;
 use crate::cmd::row::{category, flag, key};
 use crate::cmd::{Command, Cx, Done, KeySpec, Outcome, Plan};
 use crate::ds::{Owned, View};
@@ -126,6 +127,10 @@ fn copy(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
         Some(content) if replace || there.peek(destination).is_none() => {
             there.place(destination, content);
             there.changed(destination);
+            if !there.share_store(source, destination) {
+                // In its database, which the command's keys do not tell.
+                tell_state(&mut there, destination);
+            }
             true
         }
         _ => false,

@@ -15,8 +15,8 @@ pub struct ShardLog {
     waits: AtomicBool,
     /// Bytes of its files, padding included.
     pub file_bytes: AtomicU64,
-    /// Bytes that are not in a file yet.
-    pub buffered: AtomicU64,
+    /// Up to here they are in a file.
+    pub written: AtomicU64,
 }
 
 /// Whether there is a log.
@@ -178,9 +178,9 @@ impl LogBoard {
         (self.base_bytes.load(Ordering::Relaxed), self.earlier_bytes.load(Ordering::Relaxed) + files)
     }
 
-    /// Bytes that are not in a file yet.
+    /// Bytes that are not in a file yet, or on their way there.
     pub fn buffered(&self) -> u64 {
-        self.shards.iter().map(|shard| shard.buffered.load(Ordering::Relaxed)).sum()
+        self.shards.iter().map(|s| s.logged().saturating_sub(s.written.load(Ordering::Relaxed))).sum()
     }
 
     /// A sync took longer than a second.

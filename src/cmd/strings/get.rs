@@ -88,6 +88,7 @@ fn getdel(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
     Text::of(entry.view())?.reply(cx.out);
     cx.keys.delete(name);
     cx.keys.changed(name);
+    cx.keys.effect(name, &[b"DEL", name]);
     Ok(Outcome::Done)
 }
 
@@ -107,12 +108,15 @@ fn getex(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
     match expire_at {
         Some(at) if at <= now_ms => {
             cx.keys.delete(name);
+            cx.keys.effect(name, &[b"DEL", name]);
         }
         Some(at) => {
             cx.keys.set_expire(name, Some(at));
+            cx.keys.effect(name, &[b"PEXPIREAT", name, itoa::Buffer::new().format(at).as_bytes()]);
         }
         None if matches!(options.expiry, Expiry::Persist) && had_ttl => {
             cx.keys.set_expire(name, None);
+            cx.keys.effect(name, &[b"PERSIST", name]);
         }
         None => return Ok(Outcome::Done),
     }

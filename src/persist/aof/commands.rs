@@ -175,17 +175,19 @@ impl Commands {
     /// The payload's next command; none at its end.
     pub fn next<'a>(&'a mut self, payload: &'a [u8]) -> Result<Option<Item<'a>>, Malformed> {
         while self.at < payload.len() {
-            let found = self.walk.step(payload, self.at);
+            // From here on: the place of an argument fits a [`Span`] in a payload of any length.
+            let rest = &payload[self.at..];
+            let found = self.walk.step(rest, 0);
             let malformed = |what| Err(Malformed { at: self.at as u64, what });
             match found {
-                Found::Annotation { end } => self.at = end,
+                Found::Annotation { end } => self.at += end,
                 Found::Time { secs, end } => {
-                    self.at = end;
+                    self.at += end;
                     return Ok(Some(Item::Time(secs)));
                 }
                 Found::Command { end } => {
-                    self.at = end;
-                    return Ok(Some(Item::Command(Args::new(payload, &self.walk.spans))));
+                    self.at += end;
+                    return Ok(Some(Item::Command(Args::new(rest, &self.walk.spans))));
                 }
                 Found::Short => return malformed(Defect::Short),
                 Found::Bad(what) => return malformed(what),

@@ -3,9 +3,10 @@
 //! A frame costs one pass over its payload for the copy and one for the checksum, and some 30 ns for the header. Nothing is
 //! allocated but what the write's own buffer grows by.
 
-use super::header::{FileInfo, MARK, Part, push_file, push_hex, push_set};
+use super::header::{FileInfo, HEADER_MAX, MARK, push_file, push_hex, push_set};
 use crate::store::SHARDS_MAX;
-use crc32c::{crc32c, crc32c_append};
+use crate::store::log::Part;
+use crc32c::crc32c;
 
 /// Makes the frames of one file.
 ///
@@ -78,14 +79,14 @@ impl Framer {
 
     /// Appends a frame and gives its sequence. The payload is made of whole commands.
     pub fn frame(&mut self, out: &mut Vec<u8>, payload: &[u8], part: Option<&Part>) -> u64 {
-        let len = u32::try_from(payload.len()).unwrap_or_else(|_| panic!("a payload of 4 GiB or more"));
         let start = out.len();
+        out.reserve(HEADER_MAX + payload.len());
         out.extend_from_slice(&self.head);
         push_hex::<16>(out, self.sequence);
         out.extend_from_slice(b" d=");
         push_hex::<16>(out, self.durable);
         out.extend_from_slice(b" n=");
-        push_hex::<8>(out, len.into());
+        push_hex::<16>(out, payload.len() as u64);
         if let Some(part) = part {
             assert!(part.participants.contains(self.info.shard.into()), "a part of someone else");
             out.extend_from_slice(b" x=");
@@ -94,8 +95,10 @@ impl Framer {
             push_set(out, &part.participants, usize::from(self.info.shards).div_ceil(4));
         }
         out.extend_from_slice(b" c=");
-        let crc = crc32c_append(crc32c(&out[start..]), payload);
-        push_hex::<8>(out, crc.into());
+        push_hex::<8>(out, crc32c(payload).into());
+        out.extend_from_slice(b" h=");
+        let header = crc32c(&out[start..]);
+        push_hex::<8>(out, header.into());
         out.push(b'\n');
         out.extend_from_slice(payload);
         self.sequence += 1;
@@ -107,7 +110,7 @@ impl Framer {
 mod tests {
     use super::*;
     use crate::persist::aof::blank::LINE_MAX;
-    use crate::persist::aof::header::{HEADER_MAX, Stop, parse, parse_file};
+    use crate::persist::aof::header::{Stop, parse, parse_file};
     use crate::store::ShardSet;
 
     #[test]
@@ -126,10 +129,11 @@ mod tests {
         };
         assert_eq!(framer.frame(&mut out, b"*1\r\n$4\r\nPING\r\n", Some(&part)), 1);
         let text = String::from_utf8(out[begun..].to_vec()).unwrap();
-        let head = "#kring:1 l=000000000000feed s=0001 q=0000000000000001 d=0000000000000001 n=0000000e x=00000000000000ff p=22 c=";
+        let head = "#kring:1 l=000000000000feed s=0001 q=0000000000000001 d=0000000000000001 n=000000000000000e x=00000000000000ff p=22 c=";
         assert!(text.starts_with(head), "{text}");
-        let crc = crc32c(&[head.as_bytes(), b"*1\r\n$4\r\nPING\r\n"].concat());
-        assert_eq!(text, format!("{head}{crc:08x}\n*1\r\n$4\r\nPING\r\n"));
+        let payload = "*1\r\n$4\r\nPING\r\n";
+        let line = format!("{head}{:08x} h=", crc32c(payload.as_bytes()));
+        assert_eq!(text, format!("{line}{:08x}\n{payload}", crc32c(line.as_bytes())));
         let header = parse(&out).unwrap();
         let first = &out[header.size..begun];
         let version = env!("CARGO_PKG_VERSION");
@@ -151,7 +155,7 @@ mod tests {
                 let header = parse(&out).unwrap();
                 assert_eq!((header.log_id, header.shard), (u64::MAX, shards as u16 - 1));
                 assert_eq!((header.sequence, header.len, header.part), (sequence, 0, part));
-                assert_eq!((header.size, header.crc), (out.len(), crc32c(&out[..header.summed])));
+                assert_eq!((header.size, header.crc), (out.len(), 0));
                 assert!(out.len() <= HEADER_MAX && out.len() <= LINE_MAX);
                 for cut in 0..out.len() {
                     assert_eq!(parse(&out[..cut]), Err(Stop::Short), "{cut} of {}", out.escape_ascii());

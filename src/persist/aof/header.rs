@@ -4,7 +4,9 @@
 //! shows, or none at all.
 
 use super::blank::LINE_MAX;
+use crate::store::log::Part;
 use crate::store::{SHARDS_MAX, ShardSet};
+use crc32c::crc32c;
 
 /// What every header begins with; 1 is the format's version.
 pub(super) const MARK: &[u8] = b"#kring:1 ";
@@ -14,17 +16,8 @@ const FILE_MARK: &[u8] = b"#kring-file:1 ";
 const SET_MAX: usize = SHARDS_MAX / 4;
 /// The length of the longest header.
 pub(super) const HEADER_MAX: usize =
-    MARK.len() + 3 * (2 + 16) + (2 + 4) + 2 * (2 + 8) + (2 + 16) + (2 + SET_MAX) + 8;
+    MARK.len() + 4 * (2 + 16) + (2 + 4) + 2 * (2 + 8) + (2 + 16) + (2 + SET_MAX) + 9;
 const _: () = assert!(HEADER_MAX <= LINE_MAX);
-
-/// Says that a frame is a shard's part of a transaction of several shards.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Part {
-    /// The transaction, unique in its generation.
-    pub id: u64,
-    /// All shards whose logs hold a part of it, the frame's own too.
-    pub participants: ShardSet,
-}
 
 /// What a file's first frame says of it.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -51,11 +44,10 @@ pub(super) struct Header {
     pub sequence: u64,
     pub durable: u64,
     /// Bytes of payload.
-    pub len: u32,
+    pub len: u64,
     pub part: Option<Part>,
+    /// The payload's checksum.
     pub crc: u32,
-    /// Bytes of the line under the checksum.
-    pub summed: usize,
     /// Bytes of the line.
     pub size: usize,
 }
@@ -68,12 +60,27 @@ pub(super) enum Stop {
     Not,
 }
 
-/// Appends a number in `DIGITS` lowercase hex digits.
+/// Appends a number in `DIGITS` lowercase hex digits, 16 at most.
 #[inline]
 pub(super) fn push_hex<const DIGITS: usize>(out: &mut Vec<u8>, value: u64) {
-    let digits: [u8; DIGITS] =
-        std::array::from_fn(|i| b"0123456789abcdef"[(value >> (4 * (DIGITS - 1 - i)) & 15) as usize]);
-    out.extend_from_slice(&digits);
+    let high = hex8((value >> 32) as u32);
+    let low = hex8(value as u32);
+    if DIGITS > 8 {
+        out.extend_from_slice(&high[16 - DIGITS..]);
+    }
+    out.extend_from_slice(&low[8usize.saturating_sub(DIGITS)..]);
+}
+
+/// Eight digits at a time: each of the eight nibbles gets a byte, which becomes its digit.
+#[inline]
+fn hex8(value: u32) -> [u8; 8] {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    let mut x = u64::from(value);
+    x = (x | x << 16) & 0x0000_ffff_0000_ffff;
+    x = (x | x << 8) & 0x00ff_00ff_00ff_00ff;
+    x = (x | x << 4) & (0x0f * ONES);
+    let letters = (x + 6 * ONES) >> 4 & ONES;
+    (x + u64::from(b'0') * ONES + letters * u64::from(b'a' - 10 - b'0')).to_be_bytes()
 }
 
 /// Appends a set as a number in `digits` hex digits: bit 0 is shard 0.
@@ -97,7 +104,7 @@ pub(super) fn push_file(out: &mut Vec<u8>, info: &FileInfo) {
     out.push(b'\n');
 }
 
-/// Reads the header that `text` begins with. The checksum is left to the caller.
+/// Reads the header that `text` begins with, and compares its own checksum. The payload's is left to the caller.
 pub(super) fn parse(text: &[u8]) -> Result<Header, Stop> {
     let mut line = Line { text, at: 0 };
     line.word(MARK)?;
@@ -105,17 +112,21 @@ pub(super) fn parse(text: &[u8]) -> Result<Header, Stop> {
     let shard = line.field(b" s=", 4)? as u16;
     let sequence = line.field(b" q=", 16)?;
     let durable = line.field(b" d=", 16)?;
-    let len = line.field(b" n=", 8)? as u32;
+    let len = line.field(b" n=", 16)?;
     line.word(b" ")?;
     let part = match line.peek()? {
         b'x' => Some(line.part()?),
         _ => None,
     };
-    line.word(b"c=")?;
+    let crc = line.field(b"c=", 8)? as u32;
+    line.word(b" h=")?;
     let summed = line.at;
-    let crc = line.hex(8)? as u32;
+    let own = line.hex(8)? as u32;
     line.word(b"\n")?;
-    let header = Header { log_id, shard, sequence, durable, len, part, crc, summed, size: line.at };
+    if own != crc32c(&text[..summed]) {
+        return Err(Stop::Not);
+    }
+    let header = Header { log_id, shard, sequence, durable, len, part, crc, size: line.at };
     let known = |part: &Part| usize::from(shard) < SHARDS_MAX && part.participants.contains(shard.into());
     if header.part.as_ref().is_some_and(|part| !known(part)) { Err(Stop::Not) } else { Ok(header) }
 }
@@ -207,5 +218,27 @@ fn digit(byte: u8) -> Option<u64> {
         b'0'..=b'9' => Some((byte - b'0').into()),
         b'a'..=b'f' => Some((byte - b'a' + 10).into()),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_hex_of_fixed_width() {
+        let numbers = (0..64).flat_map(|bit| [1u64 << bit, (1 << bit) - 1, !(1 << bit)]);
+        for value in numbers.chain([0x0123_4567_89ab_cdef, 0xfedc_ba98_7654_3210]) {
+            let mut out = Vec::new();
+            push_hex::<16>(&mut out, value);
+            push_hex::<8>(&mut out, value & 0xffff_ffff);
+            push_hex::<4>(&mut out, value & 0xffff);
+            push_hex::<1>(&mut out, value & 0xf);
+            let (word, half, nibble) = (value & 0xffff_ffff, value & 0xffff, value & 0xf);
+            assert_eq!(
+                String::from_utf8(out).unwrap(),
+                format!("{value:016x}{word:08x}{half:04x}{nibble:x}")
+            );
+        }
     }
 }

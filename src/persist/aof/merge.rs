@@ -8,9 +8,9 @@
 //! goes on alone.
 
 use super::commands::{Commands, Item};
-use super::header::Part;
 use super::scan::Frame;
 use crate::store::SHARDS_MAX;
+use crate::store::log::Part;
 
 /// A frame that waits for its turn.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -127,7 +127,10 @@ mod tests {
     use crate::store::ShardSet;
     use std::collections::VecDeque;
 
-    fn frame(sequence: u64, time: i64, part: Option<(u64, &[usize])>) -> Held {
+    /// Its id and participants.
+    type Transaction<'a> = Option<(u64, &'a [usize])>;
+
+    fn frame(sequence: u64, time: i64, part: Transaction<'_>) -> Held {
         let part = part.map(|(id, shards)| {
             let mut participants = ShardSet::EMPTY;
             shards.iter().for_each(|s| participants.insert(*s));
@@ -152,7 +155,7 @@ mod tests {
 
     #[test]
     fn parts_are_shown_together_and_times_in_order() {
-        let both: Option<(u64, &[usize])> = Some((7, &[0, 1]));
+        let both: Transaction<'_> = Some((7, &[0, 1]));
         let shown = merged(vec![
             vec![frame(0, 5, None), frame(1, 0, both), frame(2, 0, None)],
             vec![frame(0, 3, None), frame(1, 9, both), frame(2, 0, None)],
@@ -163,12 +166,11 @@ mod tests {
 
     #[test]
     fn what_waits_for_a_lost_part_is_shown_in_the_end() {
-        let lost: Option<(u64, &[usize])> = Some((1, &[0, 1]));
+        let lost: Transaction<'_> = Some((1, &[0, 1]));
         let shown = merged(vec![vec![frame(0, 0, lost), frame(1, 0, None)], vec![frame(0, 0, None)]]);
         assert_eq!(shown, [(1, 0), (0, 0), (0, 1)]);
         // Parts that wait for each other.
-        let (a, b): (Option<(u64, &[usize])>, Option<(u64, &[usize])>) =
-            (Some((1, &[0, 1])), Some((2, &[0, 1])));
+        let (a, b): (Transaction<'_>, Transaction<'_>) = (Some((1, &[0, 1])), Some((2, &[0, 1])));
         let shown = merged(vec![vec![frame(0, 0, a), frame(1, 0, b)], vec![frame(0, 0, b), frame(1, 0, a)]]);
         assert_eq!(shown, [(0, 0), (0, 1), (1, 0), (1, 1)]);
         assert!(merged(Vec::new()).is_empty());

@@ -4,10 +4,11 @@
 //!  file    frame 0, frame 1, ..., blank lines
 //!  write   frame, frame, ..., blank lines up to a multiple of 4,096 bytes
 //!
-//!  frame   #kring:1 l=<16> s=<4> q=<16> d=<16> n=<8> [x=<16> p=<1-128>] c=<8> LF        header, 95 bytes without x and p
-//!          |        |      |     |      |      |      |      |           CRC-32C of the line up to `c=`, then the payload
-//!          |        |      |     |      |      |      |      shards with a part of the transaction: bit 0 is shard 0
-//!          |        |      |     |      |      |      the transaction that this is a part of
+//!  frame   #kring:1 l=<16> s=<4> q=<16> d=<16> n=<16> [x=<16> p=<1-128>] c=<8> h=<8> LF       114 bytes without x and p
+//!          |        |      |     |      |      |       |      |          |     CRC-32C of the line up to `h=`
+//!          |        |      |     |      |      |       |      |          CRC-32C of the payload
+//!          |        |      |     |      |      |       |      shards with a part of the transaction: bit 0 is shard 0
+//!          |        |      |     |      |      |       the transaction that this is a part of
 //!          |        |      |     |      |      bytes of payload
 //!          |        |      |     |      frames from 0 on that were on disk for good when this one was made
 //!          |        |      |     sequence: frames before it in this file
@@ -19,7 +20,7 @@
 //!  frame 0 begins with the line      #kring-file:1 g=<16> s=<4> shard|alone by=<program-version> LF
 //!                                                  generation  shards
 //! ```
-//! All numbers are fixed-width lowercase hex. Lines that begin with `#` are annotations: Redis (since 7.0), Valkey and their
+//! All numbers are fixed-width lowercase hex. A header vouches for itself, so its length is believed before the payload is read. Lines that begin with `#` are annotations: Redis (since 7.0), Valkey and their
 //! `check-aof` tools skip them between commands while a line has fewer than 1,024 bytes. So a file loads there at any time,
 //! filled ahead and with its process killed too.
 //!
@@ -52,10 +53,11 @@ mod recover;
 mod scan;
 mod stages;
 
+pub use crate::store::log::Part;
 pub use blank::{BLOCK, filler, pad};
 pub use commands::{Commands, Defect, Item, Malformed};
 pub use framer::Framer;
-pub use header::{FileInfo, Part};
+pub use header::FileInfo;
 pub use manifest::{BaseForm, Kind, Manifest, Member, Refusal, Refused};
 pub use merge::{Held, Merge, Turn};
 pub use plain::{Content, Place, PlainCommand, PlainScan, PlainTail, content};

@@ -207,7 +207,10 @@ mod tests {
 
     const FILE: &[u8] = b"#TS:5\r\n*1\r\n$4\r\nPING\r\n*1\r\n$5\r\nMULTI\r\n*2\r\n$3\r\nDEL\r\n$1\r\nk\r\n*1\r\n$4\r\nEXEC\r\n#TS:6\r\n*1\r\n$4\r\nPONG\r\n";
 
-    fn scan(file: &[u8], piece: usize) -> (Vec<(u64, u64, Place, Option<i64>)>, PlainTail, u64) {
+    /// Offset, end, place and time of a command.
+    type Seen = (u64, u64, Place, Option<i64>);
+
+    fn scan(file: &[u8], piece: usize) -> (Vec<Seen>, PlainTail, u64) {
         let mut scan = PlainScan::new(9, 1000);
         let mut found = Vec::new();
         let mut take = |scan: &mut PlainScan| {

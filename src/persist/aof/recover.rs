@@ -9,9 +9,9 @@
 //! consistent sets of cuts have a consistent union, so there is a largest one; each step here cuts only what no consistent
 //! set can hold, so this finds it. Cost: the parts sorted once, then each is cut at most once.
 
-use super::header::Part;
 use super::scan::Frame;
 use crate::store::ShardSet;
+use crate::store::log::Part;
 use std::collections::HashMap;
 
 /// What a scan found in one shard's file, as far as recovery needs it: 32 bytes for each part of a transaction, none for

@@ -2,16 +2,20 @@
 //!
 //! ```text
 //!  Between  blank lines, zeros, or a frame at the start of the buffer      -> a frame is given out, or a tear begins
+//!  Appended commands without a frame at the file's end, as Redis appends them   -> damage, that is none to Redis
 //!  Behind   a tear: the next mark of a header is searched, byte by byte     -> whole frames of this log are counted
 //!  Over     the file has ended: there is a verdict
 //! ```
-//! Memory: the frame that is being read, at most a header and the payload limit, and the piece that was pushed last. The
-//! checksum is computed as the pieces come. A frame behind a tear costs the same; marks in front of no whole frame cost a
-//! checksum each, so a file made on purpose can be slow to search, never wrong.
+//! Memory: the frame that is being read, at most a header and the payload limit, and the piece that was pushed last. A length
+//! is believed once the header's checksum is right, so damage never makes a scan wait for gigabytes. The payload's checksum
+//! is computed as the pieces come. Behind a tear only right headers are followed, so the search is linear too.
 
 use super::blank::{Blank, blank};
-use super::header::{FileInfo, HEADER_MAX, Header, MARK, Part, Stop, parse, parse_file};
-use crc32c::{crc32c, crc32c_append};
+use super::commands::{Found, Walk};
+use super::header::{FileInfo, HEADER_MAX, Header, MARK, Stop, parse, parse_file};
+use crate::resp::Args;
+use crate::store::log::Part;
+use crc32c::crc32c_append;
 use memchr::memmem;
 use std::fmt;
 
@@ -41,7 +45,8 @@ pub enum Tail {
     Clean,
     /// The last writes, none of them acknowledged, arrived in part or not at all. Cutting the file at [`Scan::end`] mends it.
     Torn(Tear),
-    /// Frames are missing that were on disk for good. Cutting the file would lose what was acknowledged.
+    /// Frames are missing that were on disk for good, or others wrote here ([`Why::Appended`]). Cutting the file would lose
+    /// what was acknowledged.
     Damaged(Tear),
 }
 
@@ -72,14 +77,14 @@ pub struct Later {
 /// What is wrong with the bytes at a tear.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Why {
-    /// They are neither a frame nor blank.
+    /// They are neither a frame's header nor blank.
     Header,
-    /// The frame's checksum is not that of its bytes.
+    /// The frame's checksum is not that of its payload.
     Checksum,
     /// The file ends within a frame.
     Short,
     /// The frame's payload is longer than any that is written.
-    TooLong(u32),
+    TooLong(u64),
     /// The frame is one of another log.
     Foreign { log_id: u64, shard: u16 },
     /// The frame has another sequence than the one that was due.
@@ -88,6 +93,9 @@ pub enum Why {
     Hole,
     /// The file's first frame does not say what file it is.
     Nameless,
+    /// Commands without frames, up to the end: Redis ran on this log and appended to its last file. Behind [`Tear::at`] it is a
+    /// file for [`PlainScan`](super::PlainScan).
+    Appended,
 }
 
 impl fmt::Display for Why {
@@ -104,6 +112,7 @@ impl fmt::Display for Why {
             }
             Why::Sequence(found) => write!(f, "frame {found} stands where another one is due"),
             Why::Hole => f.write_str("zeros in front of a frame"),
+            Why::Appended => f.write_str("commands without frames, as Redis appends them"),
             Why::Nameless => f.write_str("a first frame that does not say what file this is"),
         }
     }
@@ -121,6 +130,8 @@ impl fmt::Display for Tear {
 /// Where a scan is.
 enum State {
     Between,
+    /// At a tear, with so many commands behind it so far.
+    Appended(Tear, Walk, u64),
     Behind(Tear),
     Over(Tail),
 }
@@ -144,7 +155,7 @@ pub struct Scan {
     /// Bytes of the file before the buffer's first.
     before: u64,
     whole: bool,
-    payload_max: u32,
+    payload_max: u64,
     state: State,
     info: Option<FileInfo>,
     /// The frame that is due.
@@ -158,13 +169,13 @@ pub struct Scan {
 
 impl Scan {
     /// A scan of a file whose payloads have at most so many bytes.
-    pub fn new(payload_max: u32) -> Scan {
+    pub fn new(payload_max: impl Into<u64>) -> Scan {
         Scan {
             buf: Vec::new(),
             at: 0,
             before: 0,
             whole: false,
-            payload_max,
+            payload_max: payload_max.into(),
             state: State::Between,
             info: None,
             due: 0,
@@ -177,6 +188,9 @@ impl Scan {
     /// More of the file.
     pub fn push(&mut self, bytes: &[u8]) {
         debug_assert!(!self.whole, "the file has ended");
+        if let State::Appended(_, walk, _) = &mut self.state {
+            walk.shift(self.at);
+        }
         self.buf.drain(..self.at);
         self.before += self.at as u64;
         self.at = 0;
@@ -216,6 +230,7 @@ impl Scan {
         loop {
             let step = match self.state {
                 State::Between => self.between(),
+                State::Appended(..) => self.appended(),
                 State::Behind(_) => self.behind(),
                 State::Over(_) => Step::Stop,
             };
@@ -286,7 +301,7 @@ impl Scan {
         let header = match parse(self.rest()) {
             Ok(header) => header,
             Err(Stop::Short) => return self.wait_or(|scan| scan.tear(Why::Short, 1)),
-            Err(Stop::Not) => return self.tear(Why::Header, 1),
+            Err(Stop::Not) => return self.strange(),
         };
         if header.len > self.payload_max {
             return self.tear(Why::TooLong(header.len), 1);
@@ -304,7 +319,7 @@ impl Scan {
     /// Whether the frame at `at` has the checksum that its header says; none while it is not whole.
     fn check(&mut self, header: &Header) -> Option<bool> {
         let rest = &self.buf[self.at..];
-        let (crc, done) = self.sum.unwrap_or_else(|| (crc32c(&rest[..header.summed]), 0));
+        let (crc, done) = self.sum.unwrap_or((0, 0));
         let payload = &rest[header.size..];
         let have = payload.len().min(header.len as usize);
         let crc = crc32c_append(crc, &payload[done..have]);
@@ -349,6 +364,46 @@ impl Scan {
         };
         self.state = State::Behind(Tear { at, why, due: self.due, later: None });
         self.skip(skip);
+        Step::On
+    }
+
+    /// Neither a frame nor blank. What was never framed begins with a command, or the time of one.
+    fn strange(&mut self) -> Step {
+        let begins = self.rest().starts_with(b"*") || self.rest().starts_with(b"#T");
+        if !begins || self.info.is_none() || self.zeros.is_some() {
+            return self.tear(Why::Header, 1);
+        }
+        let tear = Tear { at: self.place(), why: Why::Header, due: self.due, later: None };
+        self.state = State::Appended(tear, Walk::new(i64::MAX), 0);
+        Step::On
+    }
+
+    /// Are there commands up to the end, and nothing else? A torn frame's payload has padding behind it, and seldom begins as
+    /// Redis begins, which selects a database first.
+    fn appended(&mut self) -> Step {
+        let State::Appended(_, walk, commands) = &mut self.state else { return Step::On };
+        let end = match walk.step(&self.buf, self.at) {
+            Found::Time { end, .. } => end,
+            Found::Command { end } => {
+                let args = Args::new(&self.buf, &walk.spans);
+                if *commands == 0 && !args.is(0, "select") && !args.is(0, "multi") {
+                    return self.not_appended();
+                }
+                *commands += 1;
+                end
+            }
+            Found::Short if !self.whole => return Step::Stop,
+            Found::Short if *commands > 0 => return self.verdict(),
+            _ => return self.not_appended(),
+        };
+        self.skip(end - self.at);
+        Step::On
+    }
+
+    fn not_appended(&mut self) -> Step {
+        if let State::Appended(tear, ..) = std::mem::replace(&mut self.state, State::Between) {
+            self.state = State::Behind(tear);
+        }
         Step::On
     }
 
@@ -406,16 +461,22 @@ impl Scan {
         later.durable = later.durable.max(header.durable);
     }
 
-    /// The file has ended behind a tear.
+    /// The file has ended at or behind a tear.
     fn verdict(&mut self) -> Step {
-        let State::Behind(tear) = std::mem::replace(&mut self.state, State::Between) else { return Step::On };
-        let lost = tear.later.as_ref().is_some_and(|later| later.durable > tear.due);
-        self.over(if lost { Tail::Damaged(tear) } else { Tail::Torn(tear) })
+        let tail = match std::mem::replace(&mut self.state, State::Between) {
+            State::Appended(tear, ..) => Tail::Damaged(Tear { why: Why::Appended, ..tear }),
+            State::Behind(tear) if tear.later.as_ref().is_some_and(|later| later.durable > tear.due) => {
+                Tail::Damaged(tear)
+            }
+            State::Behind(tear) => Tail::Torn(tear),
+            State::Between | State::Over(_) => Tail::Clean,
+        };
+        self.over(tail)
     }
 
     /// The most that is kept between two pieces.
     pub fn memory_max(&self) -> usize {
-        HEADER_MAX + self.payload_max as usize
+        HEADER_MAX.saturating_add(self.payload_max as usize)
     }
 }
 

@@ -3,6 +3,7 @@
 use super::options::Options;
 use super::order::sort as put_in_order;
 use super::source::{Elements, gather};
+use crate::cmd::effects::tell_result;
 use crate::cmd::lists::{limits, note_changes};
 use crate::cmd::row::{Begin, Find, category, flag, key};
 use crate::cmd::{Command, Cx, Done, KeySpec, Outcome, Plan, Where};
@@ -159,6 +160,7 @@ fn store(cx: &mut Cx<'_>, elements: &Elements, options: &Options<'_>, destinatio
     } else if cx.keys.delete(destination) {
         cx.keys.changed(destination);
     }
+    tell_result(&mut cx.keys, destination);
     cx.out.int(len as i64);
 }
 

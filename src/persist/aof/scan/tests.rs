@@ -7,10 +7,13 @@ use crate::store::ShardSet;
 
 const MAX: u32 = 1 << 20;
 
-/// What a scan found: offset, end, sequence and payload of each frame, and the verdict.
+/// Offset, end, sequence, payload and part of a frame.
+type Whole = (u64, u64, u64, Vec<u8>, Option<Part>);
+
+/// What a scan found: the frames, the verdict, and the end.
 #[derive(PartialEq, Debug)]
 struct Seen {
-    frames: Vec<(u64, u64, u64, Vec<u8>, Option<Part>)>,
+    frames: Vec<Whole>,
     tail: Tail,
     end: u64,
 }
@@ -198,7 +201,7 @@ fn a_first_frame_has_to_say_what_file_it_is() {
 
 #[test]
 fn no_more_is_kept_than_the_limit_says() {
-    let mut scan = Scan::new(1000);
+    let mut scan = Scan::new(1000u32);
     let mut file = Vec::new();
     let mut framer = Framer::new(5, 0, 0, 1);
     framer.begin_file(&mut file);
@@ -226,7 +229,7 @@ fn random_bytes_never_panic_and_never_give_a_frame() {
         let len = xorshift(&mut state) % 600;
         let mut file: Vec<u8> =
             (0..len).map(|_| alphabet[(xorshift(&mut state) % alphabet.len() as u64) as usize]).collect();
-        if xorshift(&mut state) % 2 == 0 {
+        if xorshift(&mut state).is_multiple_of(2) {
             file.splice(0..0, MARK.iter().copied());
         }
         let whole = seen(&file, file.len().max(1));
@@ -316,6 +319,56 @@ fn acknowledged_bytes_that_are_lost_are_damage_when_a_later_frame_knew_of_them()
                 let clean = tail == Tail::Clean;
                 assert!(!clean || !known && lost == 0, "block {block}, sector {sector}");
             }
+        }
+    }
+}
+
+#[test]
+fn a_changed_length_is_seen_before_its_payload_is_waited_for() {
+    let mut file = Vec::new();
+    let mut framer = Framer::new(5, 0, 0, 1);
+    framer.begin_file(&mut file);
+    let start = file.len();
+    framer.frame(&mut file, b"*1\r\n$4\r\nPING\r\n", None);
+    pad(&mut file);
+    let length = start + file[start..].windows(3).position(|w| w == b" n=").unwrap() + 3;
+    file[length + 6] = b'1';
+    let mut scan = Scan::new(u64::MAX);
+    scan.push(&file);
+    assert!(scan.next_frame().is_some());
+    assert!(scan.next_frame().is_none());
+    assert!(scan.rest().len() < MARK.len(), "the rest was searched already");
+    scan.finish();
+    assert!(scan.next_frame().is_none());
+    assert!(matches!(scan.tail(), Some(Tail::Torn(Tear { why: Why::Header, later: None, .. }))));
+}
+
+#[test]
+fn what_redis_appended_is_not_cut_off() {
+    let (file, ends) = log(true);
+    let select = b"*2\r\n$6\r\nSELECT\r\n$1\r\n0\r\n".as_slice();
+    let multi = b"#TS:1700000000\r\n*1\r\n$5\r\nMULTI\r\n".as_slice();
+    let whole = *ends.last().unwrap() as usize;
+    for (kept, fill) in [(whole, 0), (file.len(), 0), (file.len(), 1)] {
+        let file = [&file[..kept], &filled(fill)].concat();
+        for begin in [select, multi] {
+            let appended = [&file, begin, &command("x")].concat();
+            let found = [1, 30, appended.len()].map(|piece| seen(&appended, piece));
+            assert_eq!(found[0].frames.len(), ends.len());
+            let tear =
+                Tear { at: file.len() as u64, why: Why::Appended, due: ends.len() as u64, later: None };
+            assert!(found.iter().all(|found| found.tail == Tail::Damaged(tear.clone())), "{found:?}");
+            // Its last command may be cut off, as usual.
+            let cut = seen(&appended[..appended.len() - 3], 100);
+            assert_eq!(cut.tail, Tail::Damaged(tear));
+        }
+        // The payload of a frame whose beginning never came.
+        for torn in
+            [[&command("x"), b"".as_slice()], [select, b"#\n"], [select, b"\0"], [b"*2\r\n$6\r\nSEL", b""]]
+        {
+            let torn = [&file, torn[0], torn[1]].concat();
+            let Tail::Torn(tear) = seen(&torn, 50).tail else { panic!() };
+            assert_eq!((tear.why, tear.at), (Why::Header, file.len() as u64));
         }
     }
 }
