@@ -85,3 +85,6 @@ fn open(place: LogPlace) -> Result<AofDir, String> {
     dir.tidy()?;
     Ok(dir)
 }
+
+#[cfg(test)]
+mod tests;
