@@ -133,6 +133,8 @@ pub enum SaveKind {
     Foreground,
     /// The reply says that it has begun.
     Background,
+    /// After FLUSHALL: the reply is OK when it is on the disk, or could not be.
+    Emptied,
 }
 
 /// What DEBUG RELOAD does beside loading.

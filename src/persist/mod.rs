@@ -8,6 +8,7 @@
 //! | [`rdb_string`] | lengths and strings as RDB writes them |
 //! | [`value`] | a value of any type as RDB writes it; one file a type: `rdb_list`, `rdb_set`, `rdb_zset`, `rdb_hash`, `rdb_stream` |
 //! | [`dump`] | DUMP payloads: one value, its format's version, a checksum |
+//! | [`empty`] | collections without elements, which a load steps over |
 //! | [`rdb`] | whole files: written, and cut into entries |
 //!
 //! Whatever is read may be hostile: every decoder is bounded by its input and answers [`Corrupt`] instead of panicking or
@@ -18,6 +19,7 @@
 mod corrupt;
 pub mod crc64;
 pub mod dump;
+pub mod empty;
 pub mod rdb;
 mod rdb_hash;
 mod rdb_list;

@@ -57,7 +57,7 @@ pub(super) fn show_progress(shared: &Shared) {
 
 /// The dataset is there: clients may come.
 pub(super) fn loaded(loaded: Loaded, shared: &Shared, log: &Log, began: Instant) {
-    let Loaded { version, keys, expired, aux, libraries, left_over, direct, .. } = loaded;
+    let Loaded { version, keys, expired, empty, aux, libraries, left_over, direct, .. } = loaded;
     let field = |name: &str| aux.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str());
     let by = field("redis-ver").unwrap_or("unknown");
     log.notice(&format!("Loading RDB produced by version {by} (RDB version {version})"));
@@ -79,7 +79,11 @@ pub(super) fn loaded(loaded: Loaded, shared: &Shared, log: &Log, began: Instant)
             libraries.len()
         ));
     }
-    log.notice(&format!("Done loading RDB, keys loaded: {keys}, keys expired: {expired}."));
+    let done = format!("Done loading RDB, keys loaded: {keys}, keys expired: {expired}");
+    match empty {
+        0 => log.notice(&format!("{done}.")),
+        _ => log.warning(&format!("{done}, empty keys skipped: {empty}.")),
+    }
     log.notice(&format!("DB loaded from disk: {:.3} seconds", began.elapsed().as_secs_f64()));
     shared.saves.end_load(keys, expired, libraries);
 }

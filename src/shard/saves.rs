@@ -80,6 +80,8 @@ pub(super) struct Saver {
     halt: Option<Halt>,
     last_cut: u64,
     last_try_secs: i64,
+    /// Who has emptied the dataset while a snapshot was under way, and waits for the next.
+    emptied: Vec<Waiter>,
 }
 
 impl Saver {
@@ -96,11 +98,42 @@ impl Core {
             self.warn("User requested shutdown...");
         }
         match order {
+            Order::Save(SaveKind::Emptied) => self.save_emptied(net, waiter),
             Order::Save(_) if self.saver.is_busy() => self.tell(waiter, Err(IN_PROGRESS.into())),
             Order::Save(kind) => self.begin_save(net, Why::Asked(kind), Some(waiter)),
             Order::Shutdown(mode) => self.halt(Cause::Shutdown(mode), Some(waiter)),
             Order::Reload(mode) => self.halt(Cause::Reload(mode), Some(waiter)),
             _ => unreachable!("`give_orders` sends no other"),
+        }
+    }
+
+    /// FLUSHALL: an empty file takes the place of the one that is there, before anybody hears that the keys are gone. A save in
+    /// the background would bring them back: it is given up.
+    fn save_emptied(&mut self, net: &mut dyn World, waiter: Waiter) {
+        if self.saver.halt.is_some() {
+            // What the shards have halted for ends with a file of its own, or with none.
+            return self.tell(waiter, Ok("OK"));
+        }
+        if !self.saver.is_busy() {
+            return self.begin_save(net, Why::Asked(SaveKind::Emptied), Some(waiter));
+        }
+        self.saver.emptied.push(waiter);
+        if let Some(UnderWay { line: Some(line), why: Why::Asked(SaveKind::Background), .. }) =
+            &self.saver.under_way
+        {
+            line.give_up();
+        }
+    }
+
+    /// A save is over: on with those who wait for the next.
+    fn next_emptied(&mut self, net: &mut dyn World) {
+        let mut waiters = std::mem::take(&mut self.saver.emptied);
+        let first = if self.saver.is_busy() { None } else { waiters.pop() };
+        for waiter in waiters {
+            self.tell(waiter, Ok("OK"));
+        }
+        if first.is_some() {
+            self.begin_save(net, Why::Asked(SaveKind::Emptied), first);
         }
     }
 
@@ -145,9 +178,7 @@ impl Core {
         let changes = saves.unsaved();
         let since_secs = now_secs - saves.last_save_secs();
         let reached = |&&(secs, least): &&(u64, u64)| changes >= least && since_secs > secs as i64;
-        if saves.is_wanted() {
-            self.note("The dataset was emptied. Saving...");
-        } else if let Some((secs, least)) = self.config.save.0.iter().find(reached) {
+        if let Some((secs, least)) = self.config.save.0.iter().find(reached) {
             self.note(format!("{least} changes in {secs} seconds. Saving..."));
         } else {
             return;
@@ -286,7 +317,12 @@ impl Core {
         }
         if let Some(waiter) = done.waiter {
             // SAVE's error has no words in Redis either. BGSAVE waits here only when it failed before the cut.
-            let words = if in_background { Ok("Background saving started") } else { Err("ERR".into()) };
+            let words = match done.why {
+                Why::Asked(SaveKind::Background) => Ok("Background saving started"),
+                // In Redis too, FLUSHALL is done when the keys are gone.
+                Why::Asked(SaveKind::Emptied) => Ok("OK"),
+                Why::Asked(SaveKind::Foreground) | Why::Final => Err("ERR".into()),
+            };
             self.tell(waiter, if result.is_ok() { Ok("OK") } else { words });
         }
         match (&self.saver.halt, done.why) {
@@ -294,6 +330,7 @@ impl Core {
             (Some(halt), _) if halt.halted == self.shared.route.shards() => self.all_halted(net),
             _ => {}
         }
+        self.next_emptied(net);
     }
 
     /// Has all shards hold their commands back.
