@@ -20,6 +20,7 @@ mod server;
 
 mod atomic;
 mod blocking;
+mod books;
 mod clients;
 mod differential;
 mod expiry;
