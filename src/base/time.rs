@@ -21,6 +21,11 @@ impl Now {
         self.wall_us / 1_000
     }
 
+    /// So many microseconds later.
+    pub fn later(self, us: u64) -> Now {
+        Now { wall_us: self.wall_us.saturating_add_unsigned(us), mono_us: self.mono_us.saturating_add(us) }
+    }
+
     /// Seconds since the Unix epoch.
     pub fn secs(self) -> i64 {
         self.wall_us / 1_000_000

@@ -58,7 +58,6 @@ pub struct MemoryNow {
     pub exceeding_ms: u64,
     /// Removed, and not freed yet.
     pub garbage_objects: u64,
-    pub garbage_bytes: u64,
 }
 
 /// A command at work.
@@ -156,8 +155,8 @@ pub enum Order {
     WriteConfig,
     /// CONFIG RESETSTAT.
     ResetStats,
-    /// SLOWLOG RESET.
-    ResetSlowlog,
+    /// SLOWLOG RESET, of entries with lower numbers than this, which the shard that gives the order fills in.
+    ResetSlowlog { before: u64 },
     /// LATENCY RESET of these events; empty: all.
     ResetLatency(Vec<String>),
     /// CLIENT KILL: these ids. The caller's own reply goes out first.
@@ -170,6 +169,8 @@ pub enum Order {
     Sleep(u64),
     /// DEBUG SET-ACTIVE-EXPIRE.
     ActiveExpire(bool),
+    /// DEBUG LOG: a line for the log.
+    Log(String),
     /// DEBUG CHANGE-REPL-ID.
     ReplId(String),
     /// MEMORY PURGE: give free memory back to the kernel.

@@ -48,7 +48,7 @@ impl World {
             now,
             saves: super::save::SaveBoard::new(shards, now.secs()),
             reports: (0..shards).map(|shard| Report { shard, ..Report::default() }).collect(),
-            policy: Policy { lfu: None, fifo: false, clock: 0, now },
+            policy: Policy { lfu: None, fifo: false, frozen: false, clock: 0, now },
             outcome: None,
             in_unit: false,
             replays: false,

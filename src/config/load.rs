@@ -256,6 +256,7 @@ mod tests {
             ("unixsocketperm 7777", "argument must be between 0 and 777 inclusive"),
             ("save 0 1", "Invalid save parameters"),
             ("save \"\" \"\"", "Invalid save parameters"),
+            ("save 1", "Invalid save parameters"),
             ("oom-score-adj-values 1 2", "wrong number of arguments"),
             ("notify-keyspace-events Q", "Invalid event class character. Use 'Ag$lshzxeKEtmdn'."),
             ("proc-title-template {foo}", "template format is invalid or contains unknown variables"),

@@ -172,7 +172,7 @@ knobs! {
         /// File for the process id; a daemon without one uses /var/run/redis.pid.
         "pidfile" => pidfile: String = String::new(), Any, Boot, Works;
         /// Least level that is logged.
-        "loglevel" => loglevel: LogLevel = LogLevel::Notice, Any, Boot, Works;
+        "loglevel" => loglevel: LogLevel = LogLevel::Notice, Any, Live, Works;
         /// File for the log; empty for the standard output.
         "logfile" => logfile: String = String::new(), Any, Boot, Works;
         /// Directory for files; the server works there.
@@ -514,5 +514,20 @@ knobs! {
         "tls-session-cache-size" => tls_session_cache_size: u32 = 20480, Int(0, I32), Live, Inert(TLS);
         /// Seconds that a session is kept.
         "tls-session-cache-timeout" => tls_session_cache_timeout: u32 = 300, Int(0, I32), Live, Inert(TLS);
+    }
+    "For tests" {
+        /// Microseconds that the writer of a snapshot waits for each key; -n waits for one in n keys.
+        "rdb-key-save-delay" => rdb_key_save_delay: i32 = 0, Int(-I32 - 1, I32), Live, Works;
+        /// Microseconds that loading a snapshot waits for each key; -n waits for one in n keys.
+        "key-load-delay" => key_load_delay: i32 = 0, Int(-I32 - 1, I32), Live, Works;
+        /// Bytes after which a load looks after clients.
+        "loading-process-events-interval-bytes" => loading_process_events_interval_bytes: u64 = 2 * MB, Int(1024, I32), Live,
+            Inert("shards serve clients while a snapshot is loaded");
+        /// Milliseconds after which a command that still runs is logged.
+        "watchdog-period" => watchdog_period: u32 = 0, Int(0, I32), Live, Inert("kring has no watchdog");
+        /// Ends the process by exit, not by a signal, after a panic.
+        "use-exit-on-panic" => use_exit_on_panic: bool = false, Any, Live, Inert("kring aborts");
+        /// Keeps what Lua scripts should no longer use.
+        "lua-enable-deprecated-api" => lua_enable_deprecated_api: bool = false, Any, Boot, Inert(SCRIPTS);
     }
 }

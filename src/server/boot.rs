@@ -120,7 +120,7 @@ pub fn serve(loaded: Loaded) -> Result<(), BootError> {
         ));
         config.maxclients = granted.clients as u32;
     }
-    let pidfile = Pidfile::create(&config)?;
+    let pidfile = Pidfile::create(&config, &log);
     let signals = SigSet::from_iter([Signal::SIGTERM, Signal::SIGINT]);
     signals
         .thread_block()
@@ -128,7 +128,7 @@ pub fn serve(loaded: Loaded) -> Result<(), BootError> {
 
     let info = server_info(&cores, path.as_deref(), granted.clients);
     log.notice(&format!(
-        "kring {KRING_VERSION} (speaks Redis {REDIS_VERSION}), pid {}, {shards} shard{} on cores {}",
+        "kring {KRING_VERSION} (speaks Redis {REDIS_VERSION}), PID: {}, {shards} shard{} on cores {}",
         info.pid,
         if shards == 1 { "" } else { "s" },
         cores.iter().map(|c| c.map_or("any".into(), |c| c.to_string())).collect::<Vec<_>>().join(",")
@@ -141,6 +141,8 @@ pub fn serve(loaded: Loaded) -> Result<(), BootError> {
             && waiter.send(Message::Signal(signal)).is_ok()
         {}
     })?;
+    // Test suites and tools wait for these lines of Redis's.
+    log.notice("Server initialized");
     if !process.shared.saves.is_loading() {
         log.notice(READY);
     }
@@ -329,7 +331,9 @@ fn wait_for_end(process: &Process, inbox: &Receiver<Message>, log: &Log) -> Resu
     loop {
         look_at_memory(&process.shared);
         dataset::show_progress(&process.shared);
-        match inbox.recv_timeout(LOOK) {
+        let message = inbox.recv_timeout(LOOK);
+        log.keep_level(&process.shared.log_level);
+        match message {
             Ok(Message::Signal(signal)) => {
                 log.warning(&format!("Received {signal}, scheduling shutdown"));
                 let interrupt = signal == Signal::SIGINT;
@@ -342,7 +346,7 @@ fn wait_for_end(process: &Process, inbox: &Receiver<Message>, log: &Log) -> Resu
                 bell.ring();
             }
             Ok(Message::Shutdown) => {
-                log.warning("Ready to exit");
+                log.warning("kring is now ready to exit, bye bye...");
                 return Ok(());
             }
             Ok(Message::Loaded(Ok(loaded))) => {
@@ -350,7 +354,9 @@ fn wait_for_end(process: &Process, inbox: &Receiver<Message>, log: &Log) -> Resu
                 log.notice(READY);
             }
             Ok(Message::Loaded(Err(why))) => {
-                log.warning(&format!("Cannot load the dataset from {why}"));
+                log.warning(&format!(
+                    "Cannot load the dataset from {why}. Terminating server after rdb file reading failure."
+                ));
                 return Err(BootError::Load(why));
             }
             Ok(Message::LogLoaded(Ok(recovered))) => {
@@ -387,8 +393,7 @@ fn look_at_memory(shared: &Shared) {
         board.cpu_user_us.store(us(usage.user_time()), Ordering::Relaxed);
         board.cpu_sys_us.store(us(usage.system_time()), Ordering::Relaxed);
     }
-    let used = shared.ledger.used() + shared.control.pending().bytes;
-    board.used_peak.fetch_max(used, Ordering::Relaxed);
+    board.used_peak.fetch_max(shared.ledger.used(), Ordering::Relaxed);
     let pages = std::fs::read_to_string("/proc/self/statm").ok();
     let pages = pages.and_then(|t| t.split(' ').nth(1)?.parse::<u64>().ok()).unwrap_or(0);
     let rss = pages * 4_096;
@@ -428,15 +433,20 @@ fn server_info(cores: &[Option<usize>], path: Option<&std::path::Path>, clients:
 struct Pidfile(Option<String>);
 
 impl Pidfile {
-    fn create(config: &Config) -> Result<Pidfile, BootError> {
+    /// As in Redis, a file that cannot be written keeps nobody from serving.
+    fn create(config: &Config, log: &Log) -> Pidfile {
         let path = match (config.pidfile.as_str(), config.daemonize) {
-            ("", false) => return Ok(Pidfile(None)),
+            ("", false) => return Pidfile(None),
             ("", true) => "/var/run/redis.pid",
             (path, _) => path,
         };
-        std::fs::write(path, format!("{}\n", std::process::id()))
-            .map_err(io(format!("cannot write pidfile {path}")))?;
-        Ok(Pidfile(Some(path.to_string())))
+        match std::fs::write(path, format!("{}\n", std::process::id())) {
+            Ok(()) => Pidfile(Some(path.to_string())),
+            Err(error) => {
+                log.warning(&format!("Failed to write PID file {path}: {error}"));
+                Pidfile(None)
+            }
+        }
     }
 }
 

@@ -99,7 +99,7 @@ impl Control for Line {
     }
 
     fn save(&self, request: SaveRequest) {
-        let SaveRequest { path, head, sum, compress, inbox, saves } = request;
+        let SaveRequest { path, head, sum, compress, delay_us, inbox, saves } = request;
         let (bell, letterbox) = self.shards[0].clone();
         let main = self.main.clone();
         let name = path.display().to_string();
@@ -114,7 +114,7 @@ impl Control for Line {
         };
         let progress = move |entries, _bytes| saves.note_save(entries);
         let (progress, answer) = (Box::new(progress), Box::new(answer));
-        self.storage.save(Save { path, head, sum, compress, inbox, progress, answer });
+        self.storage.save(Save { path, head, sum, compress, delay_us, inbox, progress, answer });
     }
 
     fn load(&self, request: LoadRequest) {
@@ -200,11 +200,11 @@ pub(super) fn load(
     request: LoadRequest,
     answer: Box<dyn FnOnce(Result<Loaded, String>) + Send>,
 ) {
-    let LoadRequest { path, check, databases, replace, saves } = request;
+    let LoadRequest { path, check, databases, delay_us, replace, saves } = request;
     let route = Route::new(shards.len());
     let (deliver, built) = deliver_to(shards, replace);
     let progress = Box::new(move |done, total| saves.note_load(done, total));
-    storage.load(Load { path, check, route, databases, deliver, built, progress, answer });
+    storage.load(Load { path, check, route, databases, delay_us, deliver, built, progress, answer });
 }
 
 /// What gives a shard its batch.

@@ -3,7 +3,7 @@
 use super::control::{self, Message};
 use super::log::Log;
 use crate::cmd::save::LogState;
-use crate::config::Config;
+use crate::config::{Config, delay_us};
 use crate::ring::Bell;
 use crate::shard::{LoadRequest, Notice, Shared};
 use crate::storage::aof::{Note, Recovered};
@@ -35,6 +35,7 @@ pub(super) fn load(
         path,
         check: config.rdbchecksum,
         databases: u64::from(config.databases),
+        delay_us: delay_us(config.key_load_delay),
         replace: false,
         saves: shared.saves.clone(),
     };

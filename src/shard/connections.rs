@@ -38,6 +38,13 @@ pub(super) enum Waits {
     Block,
 }
 
+impl Waits {
+    /// Whether INFO and CLIENT LIST call it blocked.
+    pub fn is_blocked(self) -> bool {
+        matches!(self, Waits::Block | Waits::Pause)
+    }
+}
+
 /// Requests that have arrived and not run.
 #[derive(Default)]
 pub(super) struct Input {
@@ -208,11 +215,13 @@ impl Conn {
         self.input.as_ref().map_or(0, |i| i.len())
     }
 
-    /// Bytes that it takes: itself, its requests, its replies.
+    /// Bytes that it takes: itself, its requests, its replies, what it has queued and watches.
     pub fn memory(&self) -> usize {
+        let session = self.session.as_ref().or(self.shown.as_ref());
+        let transaction = session.and_then(|s| s.transaction.as_ref()).map_or(0, |t| t.memory);
         let input = self.input.as_ref().map_or(0, |i| size_of::<Input>() + i.buf.capacity());
         let output = self.out.capacity().max(self.out.len()) + self.chunk_bytes + self.sending;
-        size_of::<Conn>() + size_of::<Session>() + input + output
+        size_of::<Conn>() + size_of::<Session>() + input + output + transaction
     }
 
     /// Whether its requests may run now.

@@ -180,6 +180,7 @@ impl Core {
     pub fn begin_turn(&mut self, now: Now) {
         self.now = now;
         self.room.now = now;
+        self.access.frozen = self.pause.is_some();
         self.access.clock = crate::store::access::lru_clock(now.secs());
         if self.id == SAVER {
             let log = &self.shared.saves.log;
@@ -253,7 +254,11 @@ impl Core {
         let runs = conn.may_run() && complete;
         self.count_client(id);
         if runs {
-            self.run_input(net, id);
+            // A request that is too long does not run because it has come to its end.
+            self.check_input(net, id);
+            if self.conn(id).is_some_and(|conn| conn.may_run()) {
+                self.run_input(net, id);
+            }
         }
         self.check_input(net, id);
     }

@@ -98,7 +98,7 @@ impl Core {
 
     fn end_pause(&mut self) {
         if self.pause.is_some_and(|(until_ms, _)| until_ms <= self.now.ms()) {
-            self.pause = None;
+            (self.pause, self.access.frozen) = (None, false);
         }
         if self.pause.is_none() && !self.is_halted && !self.paused.is_empty() {
             for id in std::mem::take(&mut self.paused) {

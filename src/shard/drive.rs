@@ -4,7 +4,7 @@ use super::batch::{Batch, End, Parsed, Place, Reading, Rules, place_of};
 use super::block::Blocked;
 use super::connections::Waits;
 use super::hold::Hold;
-use super::orders::Step;
+use super::orders::{Bill, Step};
 use super::{Core, Job};
 use crate::cmd::registry::{Found, Missing};
 use crate::cmd::row::flag;
@@ -56,8 +56,8 @@ pub(super) enum Stop {
     Fetch(ShardSet),
     /// The next command needs reports of all shards.
     Gather(u32),
-    /// The last command gave an order; its reply waits until it is carried out.
-    Order(Order),
+    /// The last command gave an order; its reply waits until it is carried out, and so do its books.
+    Order(Order, Option<Box<Bill>>),
     /// The last command gave several; they are carried out one after the other.
     Orders(VecDeque<Step>),
     /// The last command waits for keys, or for time to pass.
@@ -71,7 +71,7 @@ pub(super) enum Stop {
 impl Stop {
     /// Whether the command that stopped a batch has run.
     fn is_behind(stop: &Option<Stop>) -> bool {
-        matches!(stop, None | Some(Stop::Order(_) | Stop::Orders(_) | Stop::Block(_) | Stop::Close))
+        matches!(stop, None | Some(Stop::Order(..) | Stop::Orders(_) | Stop::Block(_) | Stop::Close))
     }
 
     /// What an outcome stops for; `None`: go on.
@@ -79,7 +79,7 @@ impl Stop {
         match outcome {
             Outcome::Done => None,
             Outcome::Close => Some(Stop::Close),
-            Outcome::Everywhere(order) => Some(Stop::Order(order)),
+            Outcome::Everywhere(order) => Some(Stop::Order(order, None)),
             Outcome::Exec | Outcome::Block(_) => unreachable!("no brief command does so; `one` knows"),
         }
     }
@@ -235,7 +235,7 @@ impl Core {
                 self.close_if_done(net, id);
             }
             Stop::Gather(parts) => self.gather(id, parts),
-            Stop::Order(order) => self.give_order(id, order),
+            Stop::Order(order, bill) => self.give_order(id, order, bill),
             Stop::Orders(steps) => self.give_orders(id, steps),
             Stop::Block(blocked) => self.begin_wait(net, id, blocked),
             Stop::Mail(need) => self.mail_batch(id, need),
@@ -502,7 +502,7 @@ impl Core {
         }
         work.session.last_command = Some(found.id);
         let mut silenced_from = mark;
-        let stop = match self.call(work, found, command.hash, args) {
+        let mut stop = match self.call(work, found, command.hash, args) {
             Outcome::Exec => {
                 let replies = work.session.reply == ReplyMode::On;
                 let stop = self.exec(net, work);
@@ -526,11 +526,12 @@ impl Core {
             self.serve_ready(net);
         }
         let done = net.ticks_ns();
-        let ns = done.saturating_sub(*ticks);
-        *ticks = done;
-        // Who waits is counted when it is served, or given up.
-        if !matches!(stop, Some(Stop::Block(_))) {
-            self.account(work, found, args, mark, ns);
+        let began = std::mem::replace(ticks, done);
+        match &mut stop {
+            // Who waits is counted when it is served, or given up.
+            Some(Stop::Block(_)) => {}
+            Some(Stop::Order(_, bill)) => *bill = Some(Box::new(Bill::new(found, args, began))),
+            _ => self.account(work, found, args, mark, done.saturating_sub(began)),
         }
         if work.session.reply != ReplyMode::On {
             self.reply_mode(work, silenced_from);

@@ -4,6 +4,9 @@ use super::Core;
 use super::connections::{Conn, Waits};
 use crate::ring::net::{Chunk, ConnId, World};
 
+/// The most bytes of replies that wait for a client which has not authenticated: Redis's buffer and the 1 KB behind it.
+const STRANGER_MAX: u64 = 17 << 10;
+
 impl Core {
     /// Sends what this turn's commands have replied: one send per connection that has no other under way.
     pub fn flush(&mut self, net: &mut dyn World) {
@@ -46,7 +49,8 @@ impl Core {
         self.check_output(net, id);
     }
 
-    /// Closes a connection whose replies are over `client-output-buffer-limit normal`.
+    /// Closes a connection whose replies are over `client-output-buffer-limit normal`, or too many for one that has not
+    /// authenticated.
     pub(super) fn check_output(&mut self, net: &mut dyn World, id: ConnId) {
         self.count_client(id);
         let limit = self.config.client_output_buffer_limit.normal;
@@ -60,7 +64,11 @@ impl Core {
         }
         let soft = conn.soft_since_us != 0
             && now_us - conn.soft_since_us > limit.soft_seconds.saturating_mul(1_000_000);
-        if soft || limit.hard > 0 && owed > limit.hard {
+        let hard = if limit.hard > 0 { limit.hard } else { u64::MAX };
+        let stranger = owed > STRANGER_MAX
+            && self.conn(id).and_then(|c| c.session.as_deref()).is_some_and(|s| !s.authenticated)
+            && !self.config.requirepass.is_empty();
+        if soft || owed > hard || stranger {
             self.tallies.counters.output_buffer_closed += 1;
             self.close(net, id);
         }

@@ -19,7 +19,7 @@
 use super::saves::SAVER;
 use super::{Core, Letter};
 use crate::base::pages::{PAGE, Pages};
-use crate::persist::aof::{Framer, Part, filler, pad};
+use crate::persist::aof::{Framer, filler, pad};
 use crate::ring::net::{FileId, FileWrite, World};
 use crate::store::log::{Break, Taken};
 use std::collections::VecDeque;
@@ -148,11 +148,6 @@ impl LogWriter {
     pub fn next_us(&self) -> u64 {
         let sync = if self.unsynced && self.sync.is_none() { self.next_sync_us } else { u64::MAX };
         self.due_us.unwrap_or(u64::MAX).min(sync)
-    }
-
-    /// Bytes of its buffers.
-    pub fn memory(&self) -> usize {
-        self.bytes.capacity() + self.spare.capacity() + self.pages.iter().map(Pages::capacity).sum::<usize>()
     }
 
     fn idle(&self) -> bool {
@@ -475,8 +470,7 @@ fn frame(framer: &mut Framer, rest: &mut Rest, out: &mut Vec<u8>) {
         match rest.taken.breaks.get(rest.breaks) {
             Some(Break::Part { from, end, part }) => {
                 plain(framer, &rest.taken.bytes[rest.at..*from], out);
-                let part = Part { id: part.id, participants: part.participants };
-                framer.frame(out, &rest.taken.bytes[*from..*end], Some(&part));
+                framer.frame(out, &rest.taken.bytes[*from..*end], Some(part));
                 rest.at = *end;
                 rest.breaks += 1;
             }

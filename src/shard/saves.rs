@@ -12,7 +12,7 @@ use super::{Core, Job, Letter, LoadRequest, SaveRequest};
 use crate::cmd::save::SaveBoard;
 use crate::cmd::version::{KRING_VERSION, REDIS_VERSION};
 use crate::cmd::{Order, ReloadMode, SaveKind, Session, ShutdownMode};
-use crate::config::MaxmemoryPolicy;
+use crate::config::{MaxmemoryPolicy, delay_us};
 use crate::persist::rdb::{Form, Line, Uses, VERSIONS_WRITTEN, keeper, line, write};
 use crate::ring::net::{ConnId, World};
 use crate::store::{ShardSet, Store};
@@ -149,6 +149,12 @@ impl Core {
     /// Begins a snapshot when a save point is reached.
     pub(super) fn look_at_save_points(&mut self, net: &mut dyn World) {
         let saves = self.shared.saves.clone();
+        if let Some(UnderWay { line: Some(line), why: Why::Asked(SaveKind::Background), .. }) =
+            &self.saver.under_way
+            && saves.is_doomed()
+        {
+            line.give_up();
+        }
         if self.id != SAVER || self.saver.is_busy() || self.rewriter.is_busy() || saves.is_loading() {
             return;
         }
@@ -283,6 +289,7 @@ impl Core {
             head,
             sum: self.config.rdbchecksum,
             compress: self.config.rdbcompression,
+            delay_us: delay_us(self.config.rdb_key_save_delay),
             inbox,
             saves: self.shared.saves.clone(),
         });
@@ -420,6 +427,7 @@ impl Core {
             path: self.path(),
             check: self.config.rdbchecksum,
             databases: u64::from(self.config.databases),
+            delay_us: delay_us(self.config.key_load_delay),
             replace: mode.merge,
             saves: self.shared.saves.clone(),
         });

@@ -13,7 +13,7 @@ use crate::persist::rdb::Inbox;
 use crate::store::{Garbage, Route, Store};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
 
 /// What shards ask of the control plane. No call blocks.
 pub trait Control: Send + Sync {
@@ -51,6 +51,8 @@ pub struct SaveRequest {
     /// Whether it ends with a checksum.
     pub sum: bool,
     pub compress: bool,
+    /// Microseconds to wait for each key.
+    pub delay_us: f64,
     /// What the shards send.
     pub inbox: Inbox,
     pub saves: Arc<SaveBoard>,
@@ -62,6 +64,8 @@ pub struct LoadRequest {
     /// Whether its checksum is compared.
     pub check: bool,
     pub databases: u64,
+    /// Microseconds to wait for each key.
+    pub delay_us: f64,
     /// Whether keys that are there are replaced.
     pub replace: bool,
     pub saves: Arc<SaveBoard>,
@@ -114,6 +118,8 @@ pub struct Shared {
     pub connections: Vec<AtomicUsize>,
     pub next_client: AtomicU64,
     pub next_slow: AtomicU64,
+    /// The rank of `loglevel` that CONFIG SET has asked for; 255: none yet.
+    pub log_level: AtomicU8,
     pub memory: MemoryBoard,
     /// What stores and clients take, by shard.
     pub ledger: Ledger,
@@ -135,6 +141,7 @@ impl Shared {
             connections: (0..shards).map(|_| AtomicUsize::new(0)).collect(),
             next_client: AtomicU64::new(1),
             next_slow: AtomicU64::new(0),
+            log_level: AtomicU8::new(u8::MAX),
             memory: MemoryBoard::default(),
             ledger: Ledger::new(shards),
             saves,
@@ -149,7 +156,6 @@ impl Shared {
             exceeded_ms: exceeded_us / 1_000,
             exceeding_ms: exceeding_us / 1_000,
             garbage_objects: pending.objects,
-            garbage_bytes: pending.bytes,
             ..self.memory.read()
         }
     }

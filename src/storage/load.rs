@@ -6,6 +6,7 @@ use crate::store::Route;
 use glommio::LocalExecutorBuilder;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::Receiver;
+use std::time::Duration;
 
 /// A batch goes to its shard when it has so many bytes.
 const BATCH: usize = 64 << 10;
@@ -19,6 +20,8 @@ pub struct Load {
     pub check: bool,
     pub route: Route,
     pub databases: u64,
+    /// Microseconds to wait for each entry.
+    pub delay_us: f64,
     /// Gives a batch to a shard.
     pub deliver: Box<dyn FnMut(usize, Batch) + Send>,
     /// Batches that were built come back here.
@@ -46,10 +49,10 @@ pub struct Loaded {
 
 /// Reads it.
 pub(super) fn load(load: Load) {
-    let Load { path, check, route, databases, deliver, built, progress, answer } = load;
+    let Load { path, check, route, databases, delay_us, deliver, built, progress, answer } = load;
     let mut dealer = Dealer::new(route, databases, deliver, built);
     let done = LocalExecutorBuilder::default().make().map_err(|e| e.to_string()).and_then(|executor| {
-        let read = executor.run(read_file(&path, Reader::new(check), &mut dealer, &progress));
+        let read = executor.run(read_file(&path, Reader::new(check), (&mut dealer, delay_us), &progress));
         // Whatever happened, what is under way comes home: its shards are not to build when the answer is out.
         let home = dealer.wait_for_all();
         read.and(home)
@@ -62,13 +65,14 @@ pub(super) fn load(load: Load) {
 pub(super) async fn read_file(
     path: &Path,
     mut reader: Reader,
-    dealer: &mut Dealer,
+    (dealer, delay_us): (&mut Dealer, f64),
     progress: &dyn Fn(u64, u64),
 ) -> Result<(), String> {
     let (mut source, len) =
         Source::open(path, 0, None).await.map_err(|e| format!("it cannot be opened: {e}"))?;
     dealer.loaded.direct = source.is_direct();
     progress(0, len);
+    let mut owed_us = 0.0;
     loop {
         let bytes = source.next().await.map_err(|e| format!("it cannot be read: {e}"))?;
         if bytes.is_empty() {
@@ -84,7 +88,12 @@ pub(super) async fn read_file(
                 progress(at, len);
                 return dealer.deliver_all();
             }
+            owed_us += delay_us * matches!(item, Item::Entry(_)) as u8 as f64;
             dealer.take(item)?;
+            if owed_us >= 1.0 {
+                glommio::timer::sleep(Duration::from_micros(std::mem::take(&mut owed_us) as u64)).await;
+                progress(reader.position(), len);
+            }
         }
         progress(reader.position(), len);
     }

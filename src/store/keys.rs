@@ -17,6 +17,8 @@ pub struct Policy {
     pub lfu: Option<Lfu>,
     /// Whether keys stand in queues (an s3fifo `maxmemory-policy`).
     pub fifo: bool,
+    /// Whether the data stays as it is: what has expired is not there, but nobody removes it (CLIENT PAUSE).
+    pub frozen: bool,
     /// The LRU clock of this turn: `access::lru_clock` of the time.
     pub clock: u32,
     /// The time of this turn, also where [`Keys::now`] stands still.
@@ -120,6 +122,7 @@ impl Keys<'_> {
         }
         match found {
             Some(true) => Some((shard, hash)),
+            Some(false) if policy.frozen => None,
             Some(false) => {
                 store.remove(index, hash, key);
                 store.tally.expired += 1;

@@ -136,7 +136,8 @@ fn restore(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
         return Err(Error::text_of("ERR Invalid TTL value, must be >= 0"));
     }
     let reading = Reading { config: cx.env.config, seed: cx.keys.seed() };
-    let value = dump::restore(args.at(3), &reading).map_err(|refused| match refused {
+    let restore = if cx.env.saves.skips_checksums() { dump::restore_unchecked } else { dump::restore };
+    let value = restore(args.at(3), &reading).map_err(|refused| match refused {
         Refused::Footer => Error::BadPayload,
         Refused::Data => Error::text_of("ERR Bad data format"),
     })?;

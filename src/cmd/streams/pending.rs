@@ -44,6 +44,8 @@ pub const COMMANDS: &[Command] = &[
 fn xack(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
     let name = args.at(1);
     let mut acknowledged = 0;
+    // Redis looks as readers do: a hit or a miss.
+    let _ = cx.keys.exists(name);
     if let Some(mut stream) = cx.keys.edit::<Stream>(name)?
         && let Some(mut group) = stream.groups.edit(args.at(2))
     {

@@ -278,6 +278,8 @@ fn xreadgroup(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
         }
         let name = call.key(i);
         let mut told = Told::new(cx, name, group_name, consumer);
+        // Redis looks twice: a hit each time.
+        let _ = cx.keys.exists(name);
         let Some(mut stream) = cx.keys.edit::<Stream>(name)? else { continue };
         let Body { log, groups } = &mut **stream;
         let Some(mut group) = groups.edit(group_name) else { continue };

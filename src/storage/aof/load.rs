@@ -263,7 +263,7 @@ impl Loading {
         self.dealer.keeps_past = keeps_past;
         let (before, all, progress) = (self.done, self.total, &self.progress);
         let told = |done: u64, total: u64| progress(before + done, all.max(total));
-        let read = read_file(path, Reader::new(self.check), &mut self.dealer, &told).await;
+        let read = read_file(path, Reader::new(self.check), (&mut self.dealer, 0.0), &told).await;
         // Commands may follow: all entries are there before the first of them.
         let home = self.dealer.wait_for_all();
         read.and(home).map_err(|e| format!("{}: {e}", path.display()))?;
