@@ -588,6 +588,30 @@ fn what_a_crash_leaves_behind_goes_or_is_told() {
     assert_eq!(load(&other, 1, true, None).recovered.expect("loaded").generation.files.len(), 1);
 }
 
+#[test]
+fn what_redis_appends_behind_frames_is_read() {
+    let scratch = Scratch::new("appended");
+    drop(load(&scratch, 2, true, None));
+    let added = command(&["SELECT", "0"]) + &set("more");
+    scratch.append("a.aof.2.incr.aof", added.as_bytes());
+    // Twice: as part of the last generation, and of one before it.
+    for generations in [2, 4] {
+        let outcome = load(&scratch, 2, true, None);
+        assert!(outcome.recovered.is_ok(), "{:?}", outcome.recovered);
+        assert_eq!(outcome.commands()[2], added);
+        assert_eq!(outcome.commands().len(), generations + 1);
+        assert_eq!(check(&scratch.0.join("aofdir"), true, &mut Heard::default()), Verdict::Whole);
+    }
+    // In the last file it may be cut off, in the others it is damage.
+    let other = Scratch::new("appended-2");
+    drop(load(&other, 2, true, None));
+    other.append("a.aof.2.incr.aof", &added.as_bytes()[..added.len() - 4]);
+    let outcome = load(&other, 2, true, None);
+    assert_eq!((outcome.commands()[2], outcome.warnings().len()), (command(&["SELECT", "0"]).as_str(), 1));
+    other.append("a.aof.3.incr.aof", added.as_bytes());
+    assert!(load(&other, 2, true, None).error().contains("without frames"));
+}
+
 #[derive(Default)]
 struct Heard(Vec<String>, Vec<String>);
 
