@@ -29,6 +29,8 @@ pub struct LoadLog {
     pub databases: u64,
     /// `aof-load-truncated`
     pub load_truncated: bool,
+    /// `aof-disable-auto-gc`
+    pub keeps_history: bool,
     /// Gives entries of a snapshot to their shard; they come back when they are built.
     pub deliver: Box<dyn FnMut(usize, Batch) + Send>,
     pub built: Receiver<Built>,
@@ -65,7 +67,7 @@ impl LoadLog {
 
 /// Loads a log and begins its next generation.
 pub(super) fn load(load: LoadLog) -> Result<(Recovered, AofDir)> {
-    let LoadLog { place, snapshot, check, route, databases, load_truncated, .. } = load;
+    let LoadLog { place, snapshot, check, route, databases, load_truncated, keeps_history, .. } = load;
     let executor = LocalExecutorBuilder::default().make().map_err(|e| e.to_string())?;
     let mut loading = Loading {
         check,
@@ -84,7 +86,7 @@ pub(super) fn load(load: LoadLog) -> Result<(Recovered, AofDir)> {
     let (manifest, last_number, sizes) = read?;
     home?;
     let mut dir = AofDir::new(place, manifest, last_number);
-    loading.notes.extend(dir.tidy()?);
+    loading.notes.extend(dir.tidy(keeps_history)?);
     if let Some(snapshot) = snapshot.filter(|_| sizes.from_snapshot) {
         dir.adopt(&snapshot)?;
     }
@@ -303,8 +305,8 @@ fn truncated(path: &Path, what: &str) -> String {
 
 impl AofDir {
     /// Removes what a crash has left behind, as far as it is surely ours.
-    pub(super) fn tidy(&mut self) -> Result<Vec<Note>> {
-        let mut notes = self.remove_history();
+    pub(super) fn tidy(&mut self, keeps_history: bool) -> Result<Vec<Note>> {
+        let mut notes = if keeps_history { Vec::new() } else { self.remove_history() };
         let place = self.place().clone();
         let mut names = survey::list(&place.path())?;
         names.sort();

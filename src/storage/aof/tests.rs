@@ -121,6 +121,7 @@ fn load(scratch: &Scratch, shards: usize, load_truncated: bool, snapshot: Option
             route: Route::new(shards),
             databases: 16,
             load_truncated,
+            keeps_history: false,
             deliver: Box::new(deliver),
             built,
             replay: Box::new(replay),
