@@ -21,9 +21,10 @@ impl Source {
         match DmaFile::open(path).await {
             Ok(file) => {
                 let len = file.file_size().await.map_err(text)?;
+                let end = end.unwrap_or(len).min(len);
                 let reader = DmaStreamReaderBuilder::new(file)
-                    .with_start_pos(from)
-                    .with_end_pos(end.unwrap_or(len).min(len))
+                    .with_start_pos(from.min(end))
+                    .with_end_pos(end)
                     .with_buffer_size(READ)
                     .with_read_ahead(READS_AHEAD);
                 Ok((Source::Direct(reader.build()), len))
@@ -90,11 +91,17 @@ mod tests {
         for len in [0usize, 1, 4_095, 4_096, 600_000, 3 << 20] {
             let bytes: Vec<u8> = (0..len).map(|i| (i / 7) as u8).collect();
             std::fs::write(&path, &bytes).expect("written");
-            for (from, end) in [(0, None), (5, None), (4_096, None), (3, Some(700_000)), (9, Some(10)), (7, Some(7))] {
+            for (from, end) in
+                [(0, None), (5, None), (4_096, None), (3, Some(700_000)), (9, Some(10)), (7, Some(7))]
+            {
                 let to = end.map_or(len, |e| (e as usize).min(len));
                 let wanted = bytes.get((from as usize).min(to)..to).unwrap_or(&[]);
                 let (got, all) = read(&path, from, end);
-                assert!(got == wanted && all == len as u64, "{len} bytes, from {from} to {end:?}: {}", got.len());
+                assert!(
+                    got == wanted && all == len as u64,
+                    "{len} bytes, from {from} to {end:?}: {}",
+                    got.len()
+                );
             }
         }
         std::fs::remove_file(&path).expect("removed");

@@ -26,6 +26,7 @@ mod differential;
 mod expiry;
 mod lifecycle;
 mod limits;
+mod log_boot;
 mod log_files;
 mod memory;
 mod order;
