@@ -307,7 +307,9 @@ impl Hand {
     #[inline(never)]
     fn seal_all(&mut self) {
         if let Some(mut whole) = self.whole.take() {
+            let before = whole.bytes.len();
             self.iter_mut().for_each(|store| store.log.cut_out(&mut whole.bytes));
+            whole.mixed |= whole.bytes.len() > before;
             let unit: Arc<[u8]> = if whole.commands > 1 || whole.mixed {
                 [MULTI, &whole.bytes, EXEC].concat().into()
             } else {
