@@ -81,7 +81,7 @@ GEOADD <z> {|NX|XX|CH} <lon> <lat> <m> <lon> <lat> <m>
 GEOSEARCHSTORE <z> <z> FROMLONLAT <lon> <lat> BYRADIUS 5000 km {|ASC COUNT 3|COUNT 2 ANY} {|STOREDIST}
 GEORADIUS <z> <lon> <lat> 5000 km {STORE|STOREDIST} <z>
 GEORADIUSBYMEMBER <z> <m> 5000 km {STORE <z>|STOREDIST <z>|STORE <z> STORE <z>|}
-SORT {<l>|<e>|<z>} {|ALPHA|BY nosort|BY s*|GET s* GET # ALPHA|LIMIT 0 3 ALPHA} STORE <l>
+SORT {<l>|<e>|<z>} {|ALPHA|BY nosort|BY s*|GET s* GET # ALPHA|BY h*->f0|GET h*->f1 ALPHA|LIMIT 0 3 ALPHA} STORE <l>
 SORT {<l>|<e>|<z>} ALPHA
 8 HSET <h> <f> <v> <f> <v>
 HMSET <h> <f> <v>
