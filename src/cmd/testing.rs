@@ -48,7 +48,7 @@ impl World {
             now,
             saves: super::save::SaveBoard::new(shards, now.secs()),
             reports: (0..shards).map(|shard| Report { shard, ..Report::default() }).collect(),
-            policy: Policy { lfu: None, fifo: false, clock: 0 },
+            policy: Policy { lfu: None, fifo: false, frozen: false, clock: 0, now },
             outcome: None,
             in_unit: false,
             replays: false,
@@ -150,7 +150,11 @@ impl World {
                     hand: &mut self.hand,
                     db: self.session.db,
                     now: if self.replays { Now { wall_us: 0, ..self.now } } else { self.now },
-                    policy: Policy { clock: crate::store::access::lru_clock(self.now.secs()), ..self.policy },
+                    policy: Policy {
+                        clock: crate::store::access::lru_clock(self.now.secs()),
+                        now: self.now,
+                        ..self.policy
+                    },
                     touch: true,
                     ahead: None,
                     random: &mut self.random,

@@ -39,7 +39,7 @@ impl Core {
             let mut built =
                 Built { shard: self.id, batch: Batch::default(), keys: 0, expired: 0, trouble: None };
             for entry in batch.iter() {
-                match self.build_one(&entry, replace) {
+                match self.build_one(&entry, replace, batch.keeps_past) {
                     Ok(true) => built.keys += 1,
                     Ok(false) => built.expired += 1,
                     Err(why) => {
@@ -57,8 +57,8 @@ impl Core {
     }
 
     /// Builds one entry, whose store is in hand; false when its time is over.
-    fn build_one(&mut self, entry: &Entry<'_>, replace: bool) -> Result<bool, String> {
-        if entry.expire_at.is_some_and(|at| at < self.now.ms()) {
+    fn build_one(&mut self, entry: &Entry<'_>, replace: bool, keeps_past: bool) -> Result<bool, String> {
+        if !keeps_past && entry.expire_at.is_some_and(|at| at < self.now.ms()) {
             return Ok(false);
         }
         let key = || String::from_utf8_lossy(&entry.key).into_owned();
@@ -76,7 +76,7 @@ impl Core {
         let mut keys = Keys {
             hand: &mut self.hand,
             db: entry.db as usize,
-            now: self.now,
+            now: if keeps_past { self.now.before_all() } else { self.now },
             policy: self.access,
             touch: false,
             ahead: None,

@@ -56,7 +56,8 @@ impl Kinds {
 impl Core {
     /// Whether commands of this client may run as a run: nothing has to be looked at before or after each.
     pub(super) fn may_run_brief(&self, work: &Work<'_>) -> bool {
-        self.pause.is_none()
+        work.session.is_replay()
+            || self.pause.is_none()
             && !self.is_halted
             && self.gate.is_open()
             && work.session.reply == ReplyMode::On
@@ -85,13 +86,13 @@ impl Core {
             memory: MemoryNow::default(),
             shard: self.id,
         };
-        let db = work.session.db;
+        let (db, replays) = (work.session.db, work.session.is_replay());
         let Some(first) = batch.commands.get(from).and_then(|c| c.found.ok()) else { return (0, None) };
         let mut cx = Cx {
             keys: Keys {
                 hand: &mut self.hand,
                 db,
-                now: self.now,
+                now: if replays { self.now.before_all() } else { self.now },
                 policy: self.access,
                 touch: !work.session.no_touch,
                 ahead: None,
@@ -103,7 +104,7 @@ impl Core {
             reports: &[],
             row: first.row,
         };
-        let limit = self.room.limit;
+        let limit = if replays { 0 } else { self.room.limit };
         let (mut kinds, mut ran, mut stop, mut last) = (Kinds::default(), 0, None, first.id);
         for command in &batch.commands[from..] {
             let Parsed { found: Ok(found), key: 1.., place: Place::Shard(s), .. } = command else { break };
@@ -112,8 +113,13 @@ impl Core {
                 break;
             }
             if !cx.keys.hand.has(s) {
-                let mut lending =
-                    Lending { shared, net, counters: &mut self.tallies.counters, room: &mut self.room };
+                let mut lending = Lending {
+                    shared,
+                    net,
+                    counters: &mut self.tallies.counters,
+                    room: &mut self.room,
+                    hold: &mut self.hold,
+                };
                 lending.put_back(cx.keys.hand, self.id);
                 if !self.policy.may_borrow(self.id, s, found.row)
                     || !lending.take(cx.keys.hand, s, self.policy.take_spin_ns)
@@ -160,6 +166,11 @@ impl Core {
                 Err(error) => cx.out.error(&error),
             }
             if cx.out.take_errors() > 0 {
+                if replays {
+                    let error = cx.out.error_since(mark).unwrap_or(b"ERR").to_vec();
+                    cx.session.note_trouble(command.start, args.at(0), &error);
+                    break;
+                }
                 self.tallies.failed(Some(found.id), cx.out.error_since(mark).unwrap_or(b"ERR"));
             }
             if stop.is_some() || cx.keys.hand.peek(s).is_observed() && cx.keys.hand.has_ready() {
@@ -171,6 +182,9 @@ impl Core {
         let done = net.ticks_ns();
         let ns = done.saturating_sub(*ticks);
         *ticks = done;
+        if replays {
+            return (ran, stop);
+        }
         for &(id, n) in &kinds.kinds[..kinds.len] {
             self.tallies.ran(id, ns / (ran as u64).max(1), n);
         }
@@ -228,6 +242,7 @@ impl Core {
                     net: &mut *net,
                     counters: &mut self.tallies.counters,
                     room: &mut self.room,
+                    hold: &mut self.hold,
                 };
                 lending.put_back(&mut self.hand, self.id);
                 if !self.policy.borrow && shard != self.id || !lending.take(&mut self.hand, shard, 0) {
@@ -268,7 +283,7 @@ impl Core {
             keys: Keys {
                 hand: &mut self.hand,
                 db: work.session.db,
-                now: self.now,
+                now: if work.session.is_replay() { self.now.before_all() } else { self.now },
                 policy: self.access,
                 touch: !work.session.no_touch,
                 ahead,
@@ -300,6 +315,13 @@ impl Core {
     /// Keeps the books of one command.
     pub(super) fn account(&mut self, work: &mut Work<'_>, found: Found, args: Args<'_>, mark: Mark, ns: u64) {
         work.session.commands += 1;
+        if work.session.is_replay() {
+            if work.out.take_errors() > 0 {
+                let error = work.out.error_since(mark).unwrap_or(b"ERR").to_vec();
+                work.session.note_trouble(work.at, args.at(0), &error);
+            }
+            return;
+        }
         self.tallies.ran(found.id, ns, 1);
         if work.out.take_errors() > 0 {
             self.tallies.failed(Some(found.id), work.out.error_since(mark).unwrap_or(b"ERR"));

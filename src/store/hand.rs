@@ -36,7 +36,7 @@ impl Route {
 }
 
 /// A set of shards.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub struct ShardSet {
     bits: [u64; SHARDS_MAX / 64],
 }

@@ -16,7 +16,8 @@
 //!
 //! Cost: a memcpy of the command; nothing at all while the log is off, but a look at a flag.
 
-use super::Hand;
+use super::hand::SHARDS_MAX;
+use super::{Hand, ShardSet};
 use std::sync::Arc;
 
 /// No database is selected: a file begins here, or it is not known.
@@ -30,12 +31,12 @@ const EXEC: &[u8] = b"*1\r\n$4\r\nEXEC\r\n";
 pub type Deps = Arc<[u64]>;
 
 /// A part of a transaction over several shards.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Part {
-    /// Unique among transactions with the same participants in the same generation.
+    /// Unique in its generation.
     pub id: u64,
-    /// The shards that have a part, ascending.
-    pub participants: Arc<[u16]>,
+    /// The shards that have a part.
+    pub participants: ShardSet,
 }
 
 /// What lies between two stretches of bytes.
@@ -91,6 +92,11 @@ impl Log {
     pub fn switch(&mut self, on: bool) {
         let position = self.position();
         *self = Log { on, taken: position, db: NONE, open_db: NONE, ..Log::default() };
+    }
+
+    /// Logs no more; what is here is taken as ever.
+    pub fn stop(&mut self) {
+        self.on = false;
     }
 
     /// How many bytes were ever logged.
@@ -317,35 +323,33 @@ impl Hand {
             };
             return self.turn_logs(Some(unit));
         }
-        let concerned = self.iter().filter(|store| store.log.effects > 0);
-        let participants: Vec<u16> = concerned.map(|store| store.shard() as u16).collect();
-        match participants[..] {
-            [] => {}
-            [one] => self.store(one as usize).log.seal(),
-            [first, ..] => {
-                let id = self.peek(first as usize).log.position();
-                let part = Part { id, participants: participants.into() };
-                for &shard in part.participants.iter() {
-                    self.store(shard as usize).log.seal_part(part.clone());
-                }
-                self.merge_deps(&part.participants);
-            }
+        let mut participants = ShardSet::EMPTY;
+        self.iter().filter(|store| store.log.effects > 0).for_each(|store| participants.insert(store.shard()));
+        let Some(first) = participants.next(0) else { return };
+        if participants.len() == 1 {
+            return self.store(first).log.seal();
         }
+        // The first participant's position is its own; with its number behind it nobody else's.
+        let id = self.peek(first).log.position() * SHARDS_MAX as u64 + first as u64;
+        for shard in participants.iter() {
+            self.store(shard).log.seal_part(Part { id, participants });
+        }
+        self.merge_deps(participants);
     }
 
     /// From here on whatever depends on one of these stores depends on all that they depend on.
-    fn merge_deps(&mut self, shards: &[u16]) {
+    fn merge_deps(&mut self, shards: ShardSet) {
         let mut deps = vec![0; self.route().shards()];
-        for &shard in shards {
-            let log = &self.peek(shard as usize).log;
+        for shard in shards.iter() {
+            let log = &self.peek(shard).log;
             for (mine, theirs) in deps.iter_mut().zip(log.deps.iter().flat_map(|deps| deps.iter())) {
                 *mine = (*mine).max(*theirs);
             }
-            deps[shard as usize] = deps[shard as usize].max(log.position());
+            deps[shard] = deps[shard].max(log.position());
         }
         let deps: Deps = deps.into();
-        for &shard in shards {
-            self.store(shard as usize).log.deps = Some(deps.clone());
+        for shard in shards.iter() {
+            self.store(shard).log.deps = Some(deps.clone());
         }
     }
 
@@ -369,9 +373,8 @@ impl Hand {
 
     /// Ends the generation, with all stores in hand and no unit open.
     pub fn turn_logs(&mut self, whole: Option<Arc<[u8]>>) {
-        let all: Vec<u16> = (0..self.route().shards() as u16).collect();
         self.iter_mut().for_each(|store| store.log.turn(whole.clone()));
-        self.merge_deps(&all);
+        self.merge_deps(ShardSet::all(self.route().shards()));
     }
 }
 
@@ -402,6 +405,10 @@ mod tests {
     fn effect(hand: &mut Hand, shard: usize, db: usize, words: &str) {
         let words: Vec<&[u8]> = words.split(' ').map(str::as_bytes).collect();
         hand.store(shard).log.effect(db, words.into_iter());
+    }
+
+    fn members(part: &Part) -> Vec<usize> {
+        part.participants.iter().collect()
     }
 
     /// The commands of some RESP, words apart by blanks.
@@ -456,8 +463,9 @@ mod tests {
             panic!("{:?}", taken.breaks)
         };
         assert_eq!((end, *last), (from, taken.bytes.len()));
-        assert_eq!((&first.participants[..], &second.participants[..]), (&[1, 3][..], &[0, 1][..]));
+        assert_eq!((members(first), members(second)), (vec![1, 3], vec![0, 1]));
         assert_eq!(commands(&taken.bytes), "| MULTI | SELECT 0 | SET b 1 | SET c 1 | EXEC | SET e 1");
+        assert_ne!(first.id, second.id);
         let third = hand.store(3).log.take(Vec::new());
         assert!(matches!(&third.breaks[..], [Break::Part { part, .. }] if part == first));
     }

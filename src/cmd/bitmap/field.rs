@@ -2,6 +2,7 @@
 
 use super::bit::offset;
 use crate::base::number::parse_i64;
+use crate::cmd::lists::note_changes;
 use crate::cmd::row::{category, flag, key};
 use crate::cmd::strings::Text;
 use crate::cmd::strings::edit::{len_for_write, patch};
@@ -230,7 +231,7 @@ fn bitfield(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
         ops.iter().map(|op| op.run(text, out) as usize).sum::<usize>()
     });
     if grows || changes > 0 {
-        cx.keys.changed(name);
+        note_changes(&mut cx.keys, name, changes);
     }
     Ok(Outcome::Done)
 }

@@ -150,10 +150,10 @@ fn expire_in(cx: &mut Cx<'_>, args: Args<'_>, unit: Unit) -> Done {
     let (key, now_ms, command) = (args.at(1), cx.keys.now.ms(), cx.row.full_name);
     // The type comes before the arguments.
     let Some(mut hash) = cx.keys.edit::<Hash>(key)? else {
-        let (.., fields) = parse(args, unit, now_ms, command)?;
+        let (.., fields) = parse(args, unit, cx.env.now.ms(), command)?;
         return no_fields(cx, fields);
     };
-    let (at, condition, fields) = parse(args, unit, now_ms, command)?;
+    let (at, condition, fields) = parse(args, unit, cx.env.now.ms(), command)?;
     hash.carry_expiries();
     let (mut changed, mut gone, mut set) = (0, Vec::new(), Vec::new());
     cx.out.array(fields.len());

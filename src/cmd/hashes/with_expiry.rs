@@ -86,12 +86,12 @@ fn hgetex(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
     let (key, now_ms, command) = (args.at(1), cx.keys.now.ms(), cx.row.full_name);
     // The type comes before the arguments.
     let Some(mut hash) = cx.keys.edit::<Hash>(key)? else {
-        let (_, fields) = parse_hgetex(args, now_ms, command)?;
+        let (_, fields) = parse_hgetex(args, cx.env.now.ms(), command)?;
         cx.out.array(fields.len());
         fields.iter().for_each(|_| cx.out.null());
         return Ok(Outcome::Done);
     };
-    let (change, fields) = parse_hgetex(args, now_ms, command)?;
+    let (change, fields) = parse_hgetex(args, cx.env.now.ms(), command)?;
     if !matches!(change, Change::Nothing) {
         hash.carry_expiries();
     }
@@ -217,7 +217,7 @@ fn pairs<'a>(args: Args<'a>, at: usize, command: &'static str) -> Result<Args<'a
 
 fn hsetex(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
     let (key, now_ms) = (args.at(1), cx.keys.now.ms());
-    let wish = Wish::parse(args, now_ms, cx.row.full_name)?;
+    let wish = Wish::parse(args, cx.env.now.ms(), cx.row.full_name)?;
     let shape = shape(cx);
     let mut hash = cx.keys.edit_or(key, Hash::new)?;
     let (holds, past) = holds(&mut hash, &wish, now_ms);

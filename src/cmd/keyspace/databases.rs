@@ -120,6 +120,7 @@ fn flushall(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
     if removed > 0 {
         log_whole(cx, None, &[b"FLUSHALL"]);
     }
+    cx.env.saves.doom();
     if !cx.env.config.save.0.is_empty() {
         // As in Redis, the file is not to bring back what was removed.
         cx.env.saves.want();

@@ -4,6 +4,7 @@
 //! shared by its copies.
 
 use crate::cmd::effects::tell_state;
+use crate::cmd::lists::note_changes;
 use crate::cmd::row::{category, flag, key};
 use crate::cmd::{Command, Cx, Done, KeySpec, Outcome, Plan};
 use crate::ds::{Owned, View};
@@ -97,7 +98,8 @@ fn renamenx(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
 /// Moves a key that is there to another name, in this database or another.
 fn carry(keys: &mut Keys<'_>, key: &[u8], newkey: &[u8], db: Option<usize>) {
     let Some(content) = keys.take(key) else { return };
-    keys.changed(key);
+    // One change in all.
+    note_changes(keys, key, 0);
     let mut there = keys.in_db(db.unwrap_or(keys.db));
     there.place(newkey, content);
     there.changed(newkey);

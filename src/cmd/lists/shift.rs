@@ -1,6 +1,6 @@
 //! LMOVE and RPOPLPUSH: an element from an end of one list to an end of another, or of the same.
 
-use super::element::{Held, end, reply};
+use super::element::{Held, end, note_changes, reply};
 use crate::cmd::row::{Deprecated, category, flag, key};
 use crate::cmd::{Command, Cx, Done, KeySpec, Outcome, Plan};
 use crate::ds::list::{End, List};
@@ -83,7 +83,8 @@ pub(super) fn shift(
         other.make_room(held.weight(), 1, limits);
         other.push(to, held.element());
         drop(other);
-        cx.keys.changed(source);
+        // One change in all.
+        note_changes(&mut cx.keys, source, 0);
     }
     cx.keys.changed(destination);
     tell(cx, source, destination, (from, to), &held);

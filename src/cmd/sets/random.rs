@@ -122,6 +122,8 @@ fn spop_count(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
             true
         });
         drop(set);
+        // Redis gives a whole set by way of its union, which is a hit.
+        let _ = cx.keys.exists(name);
         // By way of the key, so that a large set is freed where it delays nobody.
         cx.keys.delete(name);
         changed(&mut cx.keys, name, len);

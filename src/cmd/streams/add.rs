@@ -61,7 +61,7 @@ fn xadd(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
         return Err(Error::text_of(ZERO));
     }
     let name = args.at(1);
-    let wanted = options.id.unwrap_or(Wanted::Auto(cx.keys.now.ms().max(0) as u64));
+    let wanted = options.id.unwrap_or(Wanted::Auto(cx.env.now.ms().max(0) as u64));
     let limits = limits(cx.env.config);
     let id = if let Some(mut stream) = cx.keys.edit::<Stream>(name)? {
         add(&mut stream, wanted, limits, fields, &options)?

@@ -158,6 +158,8 @@ impl Options {
 fn xclaim(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
     let (name, now_ms) = (args.at(1), cx.env.now.ms());
     let mut told = Told::new(cx, name, args.at(2), args.at(3));
+    // Redis looks as readers do: a hit or a miss.
+    let _ = cx.keys.exists(name);
     let stream = cx.keys.edit::<Stream>(name)?;
     let Some(mut stream) = stream.filter(|stream| stream.groups.get(args.at(2)).is_some()) else {
         reply::no_key_or_group(cx.out, name, args.at(2));
@@ -222,6 +224,8 @@ fn consumer(group: &mut Group, name: &[u8], now_ms: i64, told: &mut Told<'_>) ->
 
 fn xautoclaim(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
     let (name, now_ms) = (args.at(1), cx.env.now.ms());
+    // Redis looks as readers do: a hit or a miss.
+    let _ = cx.keys.exists(name);
     let min_idle_ms = idle_ms(args.at(4), "ERR Invalid min-idle-time argument for XAUTOCLAIM")?;
     let start = interval_start(args.at(5))?;
     let (mut count, mut just_id) = (COUNT_DEFAULT, false);

@@ -183,7 +183,7 @@ fn open_stream(out: &mut Out, key: &[u8]) {
 }
 
 fn xread(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
-    let call = Call::parse(args, false, cx.keys.now)?;
+    let call = Call::parse(args, false, cx.env.now)?;
     let mut after = Vec::with_capacity(call.len());
     for i in 0..call.len() {
         if !cx.keys.holds(call.key(i)) {
@@ -244,7 +244,7 @@ enum Which {
 }
 
 fn xreadgroup(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
-    let call = Call::parse(args, true, cx.keys.now)?;
+    let call = Call::parse(args, true, cx.env.now)?;
     let (group_name, consumer) = call.group.unwrap_or_default();
     let mut which = Vec::with_capacity(call.len());
     for i in 0..call.len() {
@@ -271,13 +271,15 @@ fn xreadgroup(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
         });
     }
     let (mark, mut served) = (cx.out.mark(), 0);
-    let now_ms = cx.keys.now.ms();
+    let now_ms = cx.env.now.ms();
     for (i, which) in which.iter().enumerate() {
         if matches!(which, Which::Elsewhere) {
             continue;
         }
         let name = call.key(i);
         let mut told = Told::new(cx, name, group_name, consumer);
+        // Redis looks twice: a hit each time.
+        let _ = cx.keys.exists(name);
         let Some(mut stream) = cx.keys.edit::<Stream>(name)? else { continue };
         let Body { log, groups } = &mut **stream;
         let Some(mut group) = groups.edit(group_name) else { continue };

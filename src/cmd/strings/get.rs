@@ -103,7 +103,7 @@ fn getex(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
     let text = Text::of(entry.view())?;
     let had_ttl = entry.expire_at().is_some();
     // Redis reads the time only now: a key that is absent hides a bad one.
-    let expire_at = options.expiry.at(now_ms, "getex")?;
+    let expire_at = options.expiry.at(cx.env.now.ms(), "getex")?;
     text.reply(cx.out);
     match expire_at {
         Some(at) if at <= now_ms => {

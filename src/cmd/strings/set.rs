@@ -110,7 +110,7 @@ fn put(cx: &mut Cx<'_>, name: &[u8], text: &[u8], expire_at: Option<i64>) {
 fn set_with_options(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
     let (name, text) = (args.at(1), args.at(2));
     let options = Options::parse(args.from(3), Form::Set)?;
-    let asked = options.expiry.at(cx.keys.now.ms(), "set")?;
+    let asked = options.expiry.at(cx.env.now.ms(), "set")?;
     if options.get {
         reply_old(cx, name)?;
     }
@@ -178,7 +178,7 @@ fn psetex(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
 }
 
 fn set_with_ttl(cx: &mut Cx<'_>, args: Args<'_>, unit: Unit) -> Done {
-    let expire_at = unix_ms(args.at(2), unit, cx.keys.now.ms(), cx.row.full_name)?;
+    let expire_at = unix_ms(args.at(2), unit, cx.env.now.ms(), cx.row.full_name)?;
     put(cx, args.at(1), args.at(3), Some(expire_at));
     tell_ttl(cx, args.at(1), args.at(3), expire_at);
     cx.out.ok();
