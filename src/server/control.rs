@@ -2,8 +2,8 @@
 //! storage plane.
 
 use crate::cmd::ShutdownMode;
-use crate::config::{Config, rewrite};
 use crate::cmd::save::SaveBoard;
+use crate::config::{Config, rewrite};
 use crate::persist::rdb::{Batch, Built};
 use crate::persist::replay::Piece;
 use crate::ring::Bell;
@@ -137,9 +137,8 @@ impl Control for Line {
         };
         let (shards, main) = (self.shards.clone(), self.main.clone());
         let answer = move |made: Result<Option<Generation>, String>| {
-            let number = made.map(|generation| {
-                generation.map_or(0, |generation| hand_out(generation, &shards, &main))
-            });
+            let number = made
+                .map(|generation| generation.map_or(0, |generation| hand_out(generation, &shards, &main)));
             let (bell, letterbox) = &shards[0];
             let _ = letterbox.send(Notice::GenerationMade(number));
             bell.ring();

@@ -58,12 +58,12 @@ impl Core {
     pub(super) fn may_run_brief(&self, work: &Work<'_>) -> bool {
         work.session.is_replay()
             || self.pause.is_none()
-            && !self.is_halted
-            && self.gate.is_open()
-            && work.session.reply == ReplyMode::On
-            && self.tallies.watch_ns >= SHARED_WATCH_NS
-            && !work.session.is_queueing()
-            && self.admits(work.session)
+                && !self.is_halted
+                && self.gate.is_open()
+                && work.session.reply == ReplyMode::On
+                && self.tallies.watch_ns >= SHARED_WATCH_NS
+                && !work.session.is_queueing()
+                && self.admits(work.session)
     }
 
     /// Runs brief commands from `from` on, as long as their stores can be had: how many ran, and what stopped the last. The first

@@ -90,11 +90,17 @@ mod tests {
         for len in [0usize, 1, 4_095, 4_096, 600_000, 3 << 20] {
             let bytes: Vec<u8> = (0..len).map(|i| (i / 7) as u8).collect();
             std::fs::write(&path, &bytes).expect("written");
-            for (from, end) in [(0, None), (5, None), (4_096, None), (3, Some(700_000)), (9, Some(10)), (7, Some(7))] {
+            for (from, end) in
+                [(0, None), (5, None), (4_096, None), (3, Some(700_000)), (9, Some(10)), (7, Some(7))]
+            {
                 let to = end.map_or(len, |e| (e as usize).min(len));
                 let wanted = bytes.get((from as usize).min(to)..to).unwrap_or(&[]);
                 let (got, all) = read(&path, from, end);
-                assert!(got == wanted && all == len as u64, "{len} bytes, from {from} to {end:?}: {}", got.len());
+                assert!(
+                    got == wanted && all == len as u64,
+                    "{len} bytes, from {from} to {end:?}: {}",
+                    got.len()
+                );
             }
         }
         std::fs::remove_file(&path).expect("removed");

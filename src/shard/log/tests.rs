@@ -134,7 +134,7 @@ impl Lab {
 
     /// The commands that the file holds.
     fn logged(&self) -> String {
-        let mut scan = Scan::new(1 << 20);
+        let mut scan = Scan::new(1u64 << 20);
         scan.push(&self.disk.image);
         scan.finish();
         let mut all = Vec::new();

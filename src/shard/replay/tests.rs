@@ -215,8 +215,7 @@ fn time_stands_still() {
         let mut keys = stage.keys(0);
         let later = keys.pop().expect("the last");
         assert!(later.0 == "later" && later.1.is_some_and(|at| at >= NOW_MS + 100_000), "{later:?}");
-        let expected =
-            [("a", Some(past)), ("b", None), ("e", Some(past)), ("h", None), ("h2", None)];
+        let expected = [("a", Some(past)), ("b", None), ("e", Some(past)), ("h", None), ("h2", None)];
         assert_eq!(keys, expected.map(|(key, at)| (key.to_string(), at)));
         stage.cores[0].shared.saves.end_load(0, 0, vec![]);
         (0..500).for_each(|_| stage.turn());

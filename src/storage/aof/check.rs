@@ -1,13 +1,11 @@
 //! A log looked at from outside: whether it is whole, and what can be mended.
 
 use super::feed::damaged;
+use super::files;
 use super::mend::{self, Mend};
 use super::survey::{Found, Survey, list, places};
-use super::files;
 use crate::config::Config;
-use crate::persist::aof::{
-    Commands, Content, Manifest, Opened, PlainCommand, PlainScan, PlainTail, Stage,
-};
+use crate::persist::aof::{Commands, Content, Manifest, Opened, PlainCommand, PlainScan, PlainTail, Stage};
 use crate::persist::rdb::{self, Reader};
 use crate::persist::value::{Reading, decode};
 use crate::storage::source::Source;
@@ -111,7 +109,10 @@ fn manifest_in(dir: &Path) -> Result<PathBuf> {
     match &names[..] {
         [name] => Ok(dir.join(name)),
         [] => Err(Problem::Unreadable(format!("{}: there is no manifest in it", dir.display()))),
-        _ => Err(Problem::Unreadable(format!("{}: there are several manifests in it: name one", dir.display()))),
+        _ => Err(Problem::Unreadable(format!(
+            "{}: there are several manifests in it: name one",
+            dir.display()
+        ))),
     }
 }
 
@@ -175,7 +176,11 @@ impl Check<'_> {
                     "  {}: generation {}, {}, {} frames in {} bytes, by {}",
                     found.name(),
                     info.generation,
-                    if info.alone { "alone".into() } else { format!("shard {} of {}", info.shard, info.shards) },
+                    if info.alone {
+                        "alone".into()
+                    } else {
+                        format!("shard {} of {}", info.shard, info.shards)
+                    },
                     one.frames,
                     one.end,
                     info.creator
@@ -236,7 +241,8 @@ impl Check<'_> {
             }
             PlainTail::Truncated { at } => {
                 let gone = found.len - valid;
-                let what = format!("it ends within a command or a transaction (at byte {at}): {gone} bytes go");
+                let what =
+                    format!("it ends within a command or a transaction (at byte {at}): {gone} bytes go");
                 if !is_last {
                     return Err(format!("{}: {what}, but other files follow it", found.path.display()).into());
                 }

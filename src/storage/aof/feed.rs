@@ -221,7 +221,8 @@ struct Filling {
 
 impl Filling {
     fn add(&mut self, bytes: &[u8], at: u64) {
-        let goes_on = self.places.last().is_some_and(|(from, place)| place + (self.bytes.len() - from) as u64 == at);
+        let goes_on =
+            self.places.last().is_some_and(|(from, place)| place + (self.bytes.len() - from) as u64 == at);
         if !goes_on {
             self.places.push((self.bytes.len(), at));
         }

@@ -156,7 +156,11 @@ impl Loading {
         files::make_dir(&place.path())?;
         files::replace(&place.manifest(), &manifest.format())?;
         files::rename(&old, &place.file(&place.filename))?;
-        self.say(format!("{} is the base of the log now: it was moved into {}", old.display(), place.dirname));
+        self.say(format!(
+            "{} is the base of the log now: it was moved into {}",
+            old.display(),
+            place.dirname
+        ));
         Ok(())
     }
 
@@ -165,7 +169,8 @@ impl Loading {
     }
 
     fn say_loaded(&mut self, what: &str, file: Option<&Path>, began: Instant) {
-        let name = file.and_then(Path::file_name).map_or(String::new(), |n| format!(" {}", n.to_string_lossy()));
+        let name =
+            file.and_then(Path::file_name).map_or(String::new(), |n| format!(" {}", n.to_string_lossy()));
         self.say(format!("DB loaded from {what}{name}: {:.3} seconds", began.elapsed().as_secs_f64()));
     }
 
@@ -289,7 +294,8 @@ impl AofDir {
         for name in names {
             let temporary = name.strip_prefix("temp-").is_some_and(|rest| {
                 let ours = survey::is_ours(rest, &place.filename).is_some();
-                ours || rest == Manifest::file_name(&place.filename) || rest == format!("{}.base", place.filename)
+                ours || rest == Manifest::file_name(&place.filename)
+                    || rest == format!("{}.base", place.filename)
             });
             let manifest = self.manifest();
             let members = manifest.base().into_iter().chain(manifest.incr()).chain(manifest.history());
@@ -302,7 +308,9 @@ impl AofDir {
                 files::remove(&path)?;
                 notes.push(Note::say(format!("Removed {name}, which an earlier run left behind unfinished")));
             } else {
-                notes.push(Note::warn(format!("{name} is not named by the manifest of the log: it was left alone")));
+                notes.push(Note::warn(format!(
+                    "{name} is not named by the manifest of the log: it was left alone"
+                )));
             }
         }
         Ok(notes)

@@ -114,7 +114,9 @@ impl Found {
                 Opened::Framed(info.ok_or(format!("{name}: its first frame is damaged; {RESTORE}"))?)
             }
             Content::Unknown => {
-                return Err(format!("{name} was written by a later version of kring, which this one cannot read"));
+                return Err(format!(
+                    "{name} was written by a later version of kring, which this one cannot read"
+                ));
             }
         };
         Ok(Found { path: path.to_path_buf(), len: about.len(), content, opened })

@@ -165,7 +165,10 @@ fn nothing_at_all_is_an_empty_log() {
     let scratch = Scratch::new("empty");
     let first = load(&scratch, 3, false, None);
     let recovered = first.recovered.expect("loaded");
-    assert_eq!((first.given, recovered.generation.number, recovered.generation.files.len()), (Given::default(), 1, 3));
+    assert_eq!(
+        (first.given, recovered.generation.number, recovered.generation.files.len()),
+        (Given::default(), 1, 3)
+    );
     for (shard, file) in recovered.generation.files.iter().enumerate() {
         assert_eq!((file.len, file.framer.sequence()), (BLOCK as u64, 1));
         assert_eq!(usize::from(file.framer.info().shard), shard);
@@ -199,7 +202,11 @@ fn files_of_redis_are_read_in_order() {
     let recovered = outcome.recovered.expect("loaded");
     assert_eq!((recovered.loaded.keys, recovered.base_bytes > 0), (2, true));
     assert!(!scratch.names().contains(&"a.aof.1.incr.aof".into()), "history goes");
-    assert!(scratch.text().starts_with("file a.aof.2.base.rdb seq 2 type b\nfile a.aof.2.incr.aof seq 2 type i\n"));
+    assert!(
+        scratch
+            .text()
+            .starts_with("file a.aof.2.base.rdb seq 2 type b\nfile a.aof.2.incr.aof seq 2 type i\n")
+    );
 }
 
 #[test]
@@ -332,11 +339,16 @@ fn torn_files_are_cut_together() {
                 }
                 let outcome = load(&scratch, 2, true, None);
                 assert!(outcome.recovered.is_ok(), "file {file} at {cut}: {:?}", outcome.recovered);
-                let line = |s: usize| -> String { frames[s][..kept[s]].iter().map(|f| f.text.as_str()).collect() };
+                let line =
+                    |s: usize| -> String { frames[s][..kept[s]].iter().map(|f| f.text.as_str()).collect() };
                 for s in 0..3 {
                     let got = &outcome.given.streams[s];
                     let commands = &got.2[got.2.find("*3").unwrap_or(got.2.len())..];
-                    assert_eq!((got.1, commands), (s % 2, line(s).as_str()), "file {file} cut at {cut}, shard {s}");
+                    assert_eq!(
+                        (got.1, commands),
+                        (s % 2, line(s).as_str()),
+                        "file {file} cut at {cut}, shard {s}"
+                    );
                 }
                 // Whoever comes next finds them whole.
                 let again = load(&scratch, 3, false, None);
@@ -351,31 +363,51 @@ fn torn_files_are_cut_together() {
 fn what_does_not_fit_is_refused_in_one_line() {
     let damage: [(&str, fn(&Scratch, &[String]), &str); 12] = [
         ("missing file", |s, n| std::fs::remove_file(s.path(&n[1])).expect("there"), "the file is missing"),
-        ("no manifest", |s, _| std::fs::remove_file(s.path("a.aof.manifest")).expect("there"), "lies beside it"),
+        (
+            "no manifest",
+            |s, _| std::fs::remove_file(s.path("a.aof.manifest")).expect("there"),
+            "lies beside it",
+        ),
         ("bad manifest", |s, _| s.put("a.aof.manifest", b"file x\n"), "line 1"),
         ("empty manifest", |s, _| s.put("a.aof.manifest", b""), "is empty"),
         ("another log's file", |s, n| s.put(&n[1], &alone_file(99, 9)), "not of it"),
-        ("files exchanged", |s, n| {
-            let bytes = std::fs::read(s.path(&n[0])).expect("there");
-            s.put(&n[1], &bytes);
-        }, "not of it"),
+        (
+            "files exchanged",
+            |s, n| {
+                let bytes = std::fs::read(s.path(&n[0])).expect("there");
+                s.put(&n[1], &bytes);
+            },
+            "not of it",
+        ),
         ("a file emptied", |s, n| s.put(&n[2], b""), "what it held is gone"),
         ("a first frame damaged", |s, n| flip(s, &n[0], 20), "first frame"),
-        ("damage in the middle", |s, n| {
-            let len = s.path(&n[2]).metadata().expect("there").len();
-            flip(s, &n[2], len as usize / 2);
-        }, "damaged"),
+        (
+            "damage in the middle",
+            |s, n| {
+                let len = s.path(&n[2]).metadata().expect("there").len();
+                flip(s, &n[2], len as usize / 2);
+            },
+            "damaged",
+        ),
         ("a later version", |s, n| s.put(&n[0], b"#kring:9 "), "later version"),
-        ("a directory", |s, n| {
-            std::fs::remove_file(s.path(&n[0])).expect("there");
-            std::fs::create_dir(s.path(&n[0])).expect("made");
-        }, "is no file"),
-        ("an older generation", |s, n| {
-            let text = s.text() + "file a.aof.9.incr.aof seq 9 type i\n";
-            s.put("a.aof.manifest", text.as_bytes());
-            s.put("a.aof.9.incr.aof", &alone_file(5, 4));
-            let _ = n;
-        }, "not a later one"),
+        (
+            "a directory",
+            |s, n| {
+                std::fs::remove_file(s.path(&n[0])).expect("there");
+                std::fs::create_dir(s.path(&n[0])).expect("made");
+            },
+            "is no file",
+        ),
+        (
+            "an older generation",
+            |s, n| {
+                let text = s.text() + "file a.aof.9.incr.aof seq 9 type i\n";
+                s.put("a.aof.manifest", text.as_bytes());
+                s.put("a.aof.9.incr.aof", &alone_file(5, 4));
+                let _ = n;
+            },
+            "not a later one",
+        ),
     ];
     for (what, harm, line) in damage {
         let scratch = Scratch::new("refused");
@@ -420,7 +452,8 @@ fn durable(scratch: &Scratch, name: &str, bytes: &[u8]) {
         frames.push((frame.payload.to_vec(), frame.part));
     }
     let info = scan.info().expect("it has one").clone();
-    let framer = framer.insert(Framer::new(info.log_id, info.shard.into(), info.generation, info.shards.into()));
+    let framer =
+        framer.insert(Framer::new(info.log_id, info.shard.into(), info.generation, info.shards.into()));
     framer.begin_file(&mut out);
     for (payload, part) in &frames[1..] {
         framer.set_durable(framer.sequence());
@@ -454,10 +487,13 @@ fn generations_and_bases_follow_each_other() {
     };
     // A turn with an operation on the whole keyspace in it.
     let flush = command(&["FLUSHALL"]);
-    let next = dir.turn(turn(&[Some(4_096), None], Some(&flush), After::Named)).expect("made").expect("files");
+    let next =
+        dir.turn(turn(&[Some(4_096), None], Some(&flush), After::Named)).expect("made").expect("files");
     assert_eq!((next.number, next.files[0].name.as_str()), (3, "a.aof.4.incr.aof"));
     assert_eq!(scratch.path("a.aof.1.incr.aof").metadata().expect("there").len(), 4_096, "filler is cut off");
-    let names = |n: &[u64]| -> String { n.iter().map(|n| format!("file a.aof.{n}.incr.aof seq {n} type i\n")).collect() };
+    let names = |n: &[u64]| -> String {
+        n.iter().map(|n| format!("file a.aof.{n}.incr.aof seq {n} type i\n")).collect()
+    };
     assert_eq!(scratch.text(), names(&[1, 2, 3, 4, 5]));
     // A rewrite: its base takes the place of all before its turn.
     let next = dir.turn(turn(&[Some(4_096); 2], None, After::Named)).expect("made").expect("files");
@@ -486,7 +522,10 @@ fn generations_and_bases_follow_each_other() {
     assert!(outcome.commands()[0].contains("SET\r\n$1\r\nl"), "{:?}", outcome.commands());
     assert!(outcome.commands()[3].ends_with(&flush));
     assert_eq!(outcome.recovered.expect("loaded").generation.number, unnamed.number + 3);
-    assert_eq!(dir.new_base(base(Some(77), false)), Err("the base belongs to no generation of this log".into()));
+    assert_eq!(
+        dir.new_base(base(Some(77), false)),
+        Err("the base belongs to no generation of this log".into())
+    );
 }
 
 #[test]
@@ -503,12 +542,8 @@ fn what_cannot_be_made_changes_nothing() {
     // The manifest cannot be replaced.
     std::fs::create_dir(scratch.path("temp-a.aof.manifest")).expect("made");
     assert!(dir.turn(turn()).is_err());
-    let missing = NewBase {
-        path: scratch.path("none"),
-        as_commands: false,
-        from: Some(1),
-        keeps_history: false,
-    };
+    let missing =
+        NewBase { path: scratch.path("none"), as_commands: false, from: Some(1), keeps_history: false };
     assert!(dir.new_base(missing.clone()).is_err());
     std::fs::remove_dir(scratch.path("temp-a.aof.manifest")).expect("there");
     assert_eq!((scratch.text(), scratch.names()), (text, names));
@@ -535,8 +570,12 @@ fn what_a_crash_leaves_behind_goes_or_is_told() {
     scratch.put("a.aof.7.incr.aof", set("who knows").as_bytes());
     scratch.put("else.txt", b"x");
     let outcome = load(&scratch, 2, true, None);
-    assert_eq!(outcome.warnings(), ["a.aof.7.incr.aof is not named by the manifest of the log: it was left alone"]);
-    let expected = ["a.aof.1.incr.aof", "a.aof.2.incr.aof", "a.aof.3.incr.aof", "a.aof.4.incr.aof", "a.aof.7.incr.aof"];
+    assert_eq!(
+        outcome.warnings(),
+        ["a.aof.7.incr.aof is not named by the manifest of the log: it was left alone"]
+    );
+    let expected =
+        ["a.aof.1.incr.aof", "a.aof.2.incr.aof", "a.aof.3.incr.aof", "a.aof.4.incr.aof", "a.aof.7.incr.aof"];
     assert_eq!(scratch.names(), [&expected[..], &["a.aof.manifest", "else.txt"]].concat());
     // When its name is needed it moves out of the way.
     load(&scratch, 4, true, None).recovered.expect("loaded");
@@ -603,7 +642,8 @@ fn commands_are_shown_in_two_forms() {
     scratch.put("a.aof.2.incr.aof", &alone_file(1, 1));
     let shown = |form| {
         let mut out = Vec::new();
-        let verdict = show(&scratch.0.join("aofdir"), form, &mut |b| out.extend_from_slice(b), &mut Heard::default());
+        let verdict =
+            show(&scratch.0.join("aofdir"), form, &mut |b| out.extend_from_slice(b), &mut Heard::default());
         assert_eq!(verdict, Verdict::Whole);
         String::from_utf8(out).expect("text")
     };

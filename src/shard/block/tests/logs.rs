@@ -80,7 +80,7 @@ fn a_transaction_is_a_unit_with_its_part_in_each_shard() {
         panic!("{parts:?}")
     };
     assert_eq!(one, other);
-    assert_eq!(one.participants[..], [0, 2]);
+    assert_eq!(one.participants.iter().collect::<Vec<_>>(), [0, 2]);
     for line in ["MULTI", "FLUSHALL", &format!("SET {b} 1"), "EXEC"] {
         stage.send(1, line);
     }
