@@ -149,7 +149,7 @@ impl World {
                 let keys = Keys {
                     hand: &mut self.hand,
                     db: self.session.db,
-                    now: if self.replays { Now { wall_us: 0, ..self.now } } else { self.now },
+                    now: if self.replays { self.now.before_all() } else { self.now },
                     policy: Policy {
                         clock: crate::store::access::lru_clock(self.now.secs()),
                         now: self.now,

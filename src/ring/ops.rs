@@ -145,11 +145,11 @@ pub fn watch_bell(fd: RawFd) -> Entry {
 /// `bytes` must outlive the completion. `slot` is the write's place among those under way.
 pub fn write(fd: RawFd, slot: usize, at: u64, bytes: *const u8, len: usize, durable: bool) -> Entry {
     let flags = if durable { libc::RWF_DSYNC } else { 0 };
-    opcode::Write::new(Fd(fd), bytes, len as u32)
-        .offset(at)
-        .rw_flags(flags as _)
-        .build()
-        .user_data(tag(kind::WRITE, slot, 0))
+    opcode::Write::new(Fd(fd), bytes, len as u32).offset(at).rw_flags(flags as _).build().user_data(tag(
+        kind::WRITE,
+        slot,
+        0,
+    ))
 }
 
 /// The data of a file, and what of its metadata finds them again.

@@ -231,7 +231,10 @@ impl Ring {
     /// [`Ring::close_all`], turns lead here, and the ports are free.
     pub fn drained(&mut self) -> bool {
         let idle = self.conns.len() == 0 && self.listeners.iter().all(Listener::is_closed);
-        idle && self.files.is_idle() && self.backlog.is_empty() && self.io.submission().is_empty() && self.early.is_empty()
+        idle && self.files.is_idle()
+            && self.backlog.is_empty()
+            && self.io.submission().is_empty()
+            && self.early.is_empty()
     }
 }
 

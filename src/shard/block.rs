@@ -13,9 +13,9 @@
 
 use super::connections::Waits;
 use super::drive::{Stop, Work, flags_of};
+use super::hold::Hold;
 use super::mail::Chore;
 use super::{Core, Letter};
-use super::hold::Hold;
 use crate::cmd::block::{Block, OnDisk};
 use crate::cmd::registry::Found;
 use crate::cmd::row::{flag, key};

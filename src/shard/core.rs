@@ -12,8 +12,8 @@ use super::log::LogWriter;
 use super::mail::Chore;
 use super::orders::{Nap, Parked};
 use super::policy::Policy;
-use super::rewrite::Rewriter;
 use super::replay::Stream;
+use super::rewrite::Rewriter;
 use super::saves::{SAVER, Saver};
 use super::shared::Shared;
 use super::tallies::Tallies;
@@ -506,7 +506,13 @@ impl Core {
     /// Closes a connection that has nothing left to do here.
     pub(super) fn close_if_done(&mut self, net: &mut dyn World, id: ConnId) {
         let Some(conn) = self.conn(id) else { return };
-        if id.is_stream() || !(conn.closing || conn.eof) || conn.closed || conn.in_dirty || conn.in_ready || conn.owed() > 0 {
+        if id.is_stream()
+            || !(conn.closing || conn.eof)
+            || conn.closed
+            || conn.in_dirty
+            || conn.in_ready
+            || conn.owed() > 0
+        {
             return;
         }
         // Nobody waits for keys on behalf of a client that is gone.

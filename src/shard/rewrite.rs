@@ -191,7 +191,8 @@ impl Core {
         match result {
             Ok(generation) => {
                 self.rewriter.generations += 1;
-                if std::mem::take(&mut self.rewriter.turns) || self.rewriter.purpose() == Some(Purpose::Start) {
+                if std::mem::take(&mut self.rewriter.turns) || self.rewriter.purpose() == Some(Purpose::Start)
+                {
                     if let Some(rewrite) = &mut self.rewriter.under_way {
                         rewrite.from.get_or_insert(generation);
                     }
@@ -245,7 +246,9 @@ impl Core {
 
     /// Where a base is written before it has its name.
     pub(super) fn base_path(&self) -> PathBuf {
-        PathBuf::from(&self.config.dir).join(&self.config.appenddirname).join(format!("temp-{}.base", self.config.appendfilename))
+        PathBuf::from(&self.config.dir)
+            .join(&self.config.appenddirname)
+            .join(format!("temp-{}.base", self.config.appendfilename))
     }
 
     /// The base is listed, with so many bytes in all files, or could not be.

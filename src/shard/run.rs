@@ -3,9 +3,9 @@
 
 use super::mail::Mesh;
 use super::{Core, Delivery, Letter, LogStart, Peer};
-use crate::ring::net::{Chunk, ConnId, Event, FileId, FileWrite, Net, World};
 use crate::persist::aof::Framer;
 use crate::persist::replay::Piece;
+use crate::ring::net::{Chunk, ConnId, Event, FileId, FileWrite, Net, World};
 use crate::ring::{Clock, Error, Pool, Ring, Wait, socket};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Arc;

@@ -514,7 +514,14 @@ impl Core {
 }
 
 /// What a file begins with: its version, who wrote it, libraries, the sizes of its databases.
-fn head(saves: &SaveBoard, form: Form, now_secs: i64, used_bytes: u64, sizes: &[(u64, u64)], base: &str) -> Vec<u8> {
+fn head(
+    saves: &SaveBoard,
+    form: Form,
+    now_secs: i64,
+    used_bytes: u64,
+    sizes: &[(u64, u64)],
+    base: &str,
+) -> Vec<u8> {
     let mut head = Vec::new();
     write::header(&mut head, form.version);
     write::aux(&mut head, "redis-ver", REDIS_VERSION);

@@ -362,9 +362,12 @@ fn note_use(entry: &Ref<'_, Value>, policy: Policy, random: &mut u64) {
     let access = match policy.lfu {
         None if policy.fifo => fifo::used(entry.access()),
         None => policy.clock,
-        Some(lfu) => {
-            access::lfu_used(entry.access(), policy.now.secs(), lfu, crate::base::prng::xorshift(random) as u32)
-        }
+        Some(lfu) => access::lfu_used(
+            entry.access(),
+            policy.now.secs(),
+            lfu,
+            crate::base::prng::xorshift(random) as u32,
+        ),
     };
     entry.set_access(access);
 }

@@ -330,7 +330,9 @@ impl Hand {
             return self.turn_logs(Some(unit));
         }
         let mut participants = ShardSet::EMPTY;
-        self.iter().filter(|store| store.log.effects > 0).for_each(|store| participants.insert(store.shard()));
+        self.iter()
+            .filter(|store| store.log.effects > 0)
+            .for_each(|store| participants.insert(store.shard()));
         let Some(first) = participants.next(0) else { return };
         if participants.len() == 1 {
             return self.store(first).log.seal();

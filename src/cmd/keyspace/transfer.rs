@@ -100,6 +100,9 @@ fn carry(keys: &mut Keys<'_>, key: &[u8], newkey: &[u8], db: Option<usize>) {
     let Some(content) = keys.take(key) else { return };
     // One change in all.
     note_changes(keys, key, 0);
+    if !keys.share_store(key, newkey) {
+        keys.effect(key, &[b"DEL", key]);
+    }
     let mut there = keys.in_db(db.unwrap_or(keys.db));
     there.place(newkey, content);
     there.changed(newkey);

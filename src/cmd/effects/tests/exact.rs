@@ -55,6 +55,40 @@ HRANDFIELD h
   HDEL h b e
 ";
 
+/// Over three shards: keys that begin with a live on the first, b on the second, c on the third. What each is left, shard by shard;
+/// `*` may stand for a payload.
+const PARTS: &[(&str, [&str; 3])] = &[
+    ("MSET a 1 b 2 a2 3 b2 4", ["MSET a 1 a2 3", "MSET b 2 b2 4", ""]),
+    ("MSETNX a3 1 c 2", ["MSETNX a3 1", "", "MSETNX c 2"]),
+    ("DEL a a2 nosuch", ["DEL a a2", "", ""]),
+    ("DEL a3 b b2", ["DEL a3", "DEL b b2", ""]),
+    ("DEL a c", ["", "", "DEL c"]),
+    ("SET a 5 EX 100", ["SET a 5 PXAT 1700000100000", "", ""]),
+    ("RENAME a b", ["DEL a", "RESTORE b 1700000100000 * REPLACE ABSTTL", ""]),
+    ("COPY b c", ["", "", "RESTORE c 1700000100000 * REPLACE ABSTTL"]),
+    ("COPY b b2", ["", "COPY b b2", ""]),
+    ("COPY b c DB 2", ["", "", "RESTORE c 1700000100000 * REPLACE ABSTTL"]),
+    ("BITOP NOT a b", ["RESTORE a 0 * REPLACE ABSTTL", "", ""]),
+    ("BITOP NOT a nosuch", ["DEL a", "", ""]),
+    ("RPUSH l{a} 1 2 3", ["RPUSH l{a} 1 2 3", "", ""]),
+    ("LMOVE l{a} l{b} LEFT RIGHT", ["LPOP l{a}", "RPUSH l{b} 1", ""]),
+    ("BLMOVE l{a} l{c} RIGHT LEFT 0", ["RPOP l{a}", "", "LPUSH l{c} 3"]),
+    ("RPOPLPUSH l{a} l{a}", ["RPOPLPUSH l{a} l{a}", "", ""]),
+    ("BLPOP l{b} l{a} 0", ["", "LPOP l{b}", ""]),
+    ("SORT l{a} STORE l{b}", ["", "RESTORE l{b} 0 * REPLACE ABSTTL", ""]),
+    ("SADD s{a} x y", ["SADD s{a} x y", "", ""]),
+    ("SMOVE s{a} s{b} x", ["SREM s{a} x", "SADD s{b} x", ""]),
+    ("SADD s{a} x", ["SADD s{a} x", "", ""]),
+    ("SMOVE s{a} s{b} x", ["SREM s{a} x", "", ""]),
+    ("SUNIONSTORE s{c} s{a} s{b}", ["", "", "RESTORE s{c} 0 * REPLACE ABSTTL"]),
+    ("SUNIONSTORE t{a} s{a} s{a}", ["SUNIONSTORE t{a} s{a} s{a}", "", ""]),
+    ("GEOADD g{a} 13 38 P", ["GEOADD g{a} 13 38 P", "", ""]),
+    ("GEORADIUS g{a} 13 38 10 km STORE g{b} STORE g{c}", ["", "", "RESTORE g{c} 0 * REPLACE ABSTTL"]),
+    ("PFADD p{a} x", ["PFADD p{a} x", "", ""]),
+    ("PFMERGE p{b} p{a}", ["", "RESTORE p{b} 0 * REPLACE ABSTTL", ""]),
+    ("XADD x{a} 1-1 a 1", ["XADD x{a} 1-1 a 1", "", ""]),
+];
+
 /// Words of a line, with quotes; `@n` is a time.
 fn words(line: &str, now_ms: i64) -> Vec<String> {
     let time = |word: &str| match word.strip_prefix('@') {
@@ -117,4 +151,49 @@ fn effects_are_those_of_the_table() {
 #[test]
 fn effects_on_fields() {
     check(FIELDS);
+}
+
+#[test]
+fn commands_over_several_shards_leave_a_part_in_each() {
+    let mut world = logging(3);
+    let route = world.hand.route();
+    let tag = |shard: usize| {
+        let mut all = (0..).map(|i| format!("t{i}"));
+        all.find(|tag| route.owner(tag.as_bytes()) == shard).expect("there is one")
+    };
+    let tags = [tag(0), tag(1), tag(2)];
+    // `a2` is `a2{t0}`, `l{a}` is `l{t0}`.
+    let tagged = |word: &str, letter: u8| format!("{word}{{{}}}", tags[usize::from(letter - b'a')]);
+    let place = |word: &str| match word.as_bytes() {
+        [first @ b'a'..=b'c'] | [first @ b'a'..=b'c', b'2' | b'3'] => tagged(word, *first),
+        [.., b'{', letter, b'}'] => tagged(&word[..word.len() - 3], *letter),
+        _ => word.to_string(),
+    };
+    let place = |line: &str| line.split(' ').map(place).collect::<Vec<_>>().join(" ");
+    for (line, parts) in PARTS {
+        let reply = world.run(&place(line));
+        let logs = take_logs(&mut world);
+        let written = parts.iter().filter(|part| !part.is_empty()).count();
+        for (log, part) in logs.iter().zip(parts) {
+            let mut got = commands(&log.bytes);
+            got.retain(|command| {
+                !["MULTI", "EXEC", "SELECT"].iter().any(|word| command[0] == word.as_bytes())
+            });
+            let expected: Vec<String> = place(part).split(' ').map(str::to_string).collect();
+            let alike = match &got[..] {
+                [] => part.is_empty(),
+                [one] => matches(&show(one), &expected) || is_restore(one, &expected),
+                _ => false,
+            };
+            let got: Vec<String> = got.iter().map(|command| show(command)).collect();
+            assert!(alike, "{line}: {reply}left {got:?}, not {part}");
+            assert_eq!(log.breaks.len(), usize::from(written > 1 && !part.is_empty()), "{line}");
+        }
+    }
+}
+
+/// The same, where the payload may have blanks.
+fn is_restore(got: &[Vec<u8>], expected: &[String]) -> bool {
+    got.len() == expected.len()
+        && got.iter().zip(expected).all(|(got, word)| word == "*" || got == word.as_bytes())
 }

@@ -91,7 +91,8 @@ fn value(name: &str, random: &mut u64, now_ms: i64) -> Vec<u8> {
         "score" => format!("{}.{}", below(20) - 10, below(4) * 25),
         "f" => format!("f{}", below(7)),
         "m" => match below(3) {
-            0 => below(30).to_string(),
+            // Some of these stand in names of keys.
+            0 => below(8).to_string(),
             _ => format!("m{}", below(12)),
         },
         "g" => format!("g{}", below(2)),

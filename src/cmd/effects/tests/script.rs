@@ -83,9 +83,10 @@ GEORADIUS <z> <lon> <lat> 5000 km {STORE|STOREDIST} <z>
 GEORADIUSBYMEMBER <z> <m> 5000 km {STORE <z>|STOREDIST <z>|STORE <z> STORE <z>|}
 SORT {<l>|<e>|<z>} {|ALPHA|BY nosort|BY s*|GET s* GET # ALPHA|LIMIT 0 3 ALPHA} STORE <l>
 SORT {<l>|<e>|<z>} ALPHA
+6 SORT {<l>|<e>|<z>} ALPHA {BY h*->f0|BY h*->f1|} {|GET h*->f2 GET h*->f3} STORE <l>
 8 HSET <h> <f> <v> <f> <v>
 HMSET <h> <f> <v>
-HSETNX <h> <f> <v>
+6 HSETNX <h> <f> <v>
 HDEL <h> <f> <f>
 4 HINCRBY <h> <f> <int>
 4 HINCRBYFLOAT <h> <f> <float>
@@ -93,7 +94,7 @@ HDEL <h> <f> <f>
 6 HPEXPIRE <h> <pttl> {|NX|XX|GT|LT} FIELDS 2 <f> <f>
 HEXPIREAT <h> <at> FIELDS 1 <f>
 4 HPEXPIREAT <h> <atms> FIELDS 2 <f> <f>
-HPERSIST <h> FIELDS 2 <f> <f>
+6 HPERSIST <h> FIELDS 3 <f> <f> <f>
 4 HGETEX <h> {|EX <ttl>|PX <pttl>|PXAT <atms>|PERSIST} FIELDS 2 <f> <f>
 4 HGETDEL <h> FIELDS 2 <f> <f>
 8 HSETEX <h> {|FNX|FXX} {|EX <ttl>|PX <pttl>|PXAT <atms>|KEEPTTL} FIELDS 2 <f> <v> <f> <v>
