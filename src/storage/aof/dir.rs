@@ -302,7 +302,7 @@ impl AofDir {
     /// Bytes of all files that the manifest names as part of the log, but for those that the shards write: these are filled ahead.
     pub fn bytes(&self) -> u64 {
         let incr = self.manifest.incr();
-        let whole = &incr[..incr.len().saturating_sub(self.shards)];
+        let whole = &incr[..incr.len().saturating_sub(self.current.len())];
         let members = self.manifest.base().into_iter().chain(whole);
         members.filter_map(|m| Some(self.place.file(&m.name).metadata().ok()?.len())).sum()
     }
