@@ -157,6 +157,13 @@ mod tests {
         assert!(!matches(&pattern, &text, false));
     }
 
+    #[test]
+    fn stars_beyond_redis_depth_match_nothing() {
+        let text = vec![b'a'; 1_200];
+        assert!(matches(&b"*?".repeat(1_000), &text, false) && !matches(&b"*?".repeat(1_001), &text, false));
+        assert!(matches(&b"*".repeat(5_000), &text, false), "a run is one");
+    }
+
     /// The definition itself, exponential and plain, for patterns without classes and escapes.
     fn naive(pattern: &[u8], text: &[u8]) -> bool {
         match (pattern, text) {

@@ -135,6 +135,8 @@ pub enum SaveKind {
     Background,
     /// The reply says that it has begun, or will when a rewrite of the log is over.
     Scheduled,
+    /// After FLUSHALL: the reply is OK when it is on the disk, or could not be.
+    Emptied,
 }
 
 /// What DEBUG RELOAD does beside loading.

@@ -64,7 +64,6 @@ pub const MAX_SHARDS: i64 = 512;
 /// Addresses that `bind` takes.
 pub const MAX_BIND: usize = 16;
 
-const PERSISTENCE: &str = "persistence belongs to a later release";
 const REPLICATION: &str = "replication belongs to a later release";
 const CLUSTER: &str = "cluster mode belongs to a later release";
 const TLS: &str = "TLS belongs to a later release";
@@ -372,7 +371,7 @@ knobs! {
         /// Syncs a rewritten log as it grows.
         "aof-rewrite-incremental-fsync" => aof_rewrite_incremental_fsync: bool = true, Any, Live, Inert("bases are written around the page cache");
         /// Keeps old files of the log.
-        "aof-disable-auto-gc" => aof_disable_auto_gc: bool = false, Any, Live, Inert(PERSISTENCE);
+        "aof-disable-auto-gc" => aof_disable_auto_gc: bool = false, Any, Live, Works;
     }
     "Replication" {
         /// The master: host and port.

@@ -8,6 +8,7 @@
 //! | [`rdb_string`] | lengths and strings as RDB writes them |
 //! | [`value`] | a value of any type as RDB writes it; one file a type: `rdb_list`, `rdb_set`, `rdb_zset`, `rdb_hash`, `rdb_stream` |
 //! | [`dump`] | DUMP payloads: one value, its format's version, a checksum |
+//! | [`empty`] | collections without elements, which a load steps over |
 //! | [`rdb`] | whole files: written, and cut into entries |
 //! | [`replay`] | commands of a log, on their way to the shards that run them again |
 //! | [`aof`] | the append-only log: frames, their reading and recovery, the manifest, Redis's own files |
@@ -21,6 +22,7 @@ pub mod aof;
 mod corrupt;
 pub mod crc64;
 pub mod dump;
+pub mod empty;
 pub mod rdb;
 mod rdb_hash;
 mod rdb_list;

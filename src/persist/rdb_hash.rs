@@ -426,22 +426,12 @@ mod tests {
         late.extend_from_slice(b"\x01a\x01x");
         assert!(read(EARLY_TABLE_EX, &late).is_err());
         assert!(read(TABLE_EX, &[&[0xff; 8][..], b"\x01\x00\x01a\x01x"].concat()).is_err());
-        // Out of order, and a number as text: taken, and put right.
-        let hash = read(
-            EARLY_LISTPACK_EX,
-            &packed(&[
-                a,
-                one,
-                Element::Int(0),
-                Element::Str(b"7"),
-                a,
-                Element::Int(9),
-                Element::Str(b"8"),
-                a,
-                Element::Int(5),
-            ]),
-        );
-        let hash = hash.expect("whole");
+        // Out of order, and a number as text: taken from a release candidate, and put right; from a release, refused.
+        let (seven, eight) = (Element::Str(b"7"), Element::Str(b"8"));
+        let jumbled =
+            packed(&[a, one, Element::Int(0), seven, a, Element::Int(9), eight, a, Element::Int(5)]);
+        assert!(read(LISTPACK_EX, &[&[0; 8][..], &jumbled].concat()).is_err());
+        let hash = read(EARLY_LISTPACK_EX, &jumbled).expect("whole");
         assert_eq!(hash.iter().map(|f| f.name.to_vec()).collect::<Vec<_>>(), [b"8", b"7", b"a"]);
         assert!(hash.get(b"7").is_some() && hash.min_expire() == Some(5));
     }

@@ -257,6 +257,7 @@ pub(super) fn load_log(
         route: Route::new(shards.len()),
         databases: u64::from(config.databases),
         load_truncated: config.aof_load_truncated,
+        keeps_history: config.aof_disable_auto_gc,
         deliver,
         built,
         replay: Box::new(replay),

@@ -102,7 +102,7 @@ pub(super) fn log_loaded(
 
 /// What a snapshot told of itself.
 fn tell(loaded: &Loaded, log: &Log) {
-    let Loaded { version, keys, expired, aux, libraries, left_over, direct, .. } = loaded;
+    let Loaded { version, keys, expired, empty, aux, libraries, left_over, direct, .. } = loaded;
     let field = |name: &str| aux.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str());
     let by = field("redis-ver").unwrap_or("unknown");
     log.notice(&format!("Loading RDB produced by version {by} (RDB version {version})"));
@@ -124,5 +124,9 @@ fn tell(loaded: &Loaded, log: &Log) {
             libraries.len()
         ));
     }
-    log.notice(&format!("Done loading RDB, keys loaded: {keys}, keys expired: {expired}."));
+    let done = format!("Done loading RDB, keys loaded: {keys}, keys expired: {expired}");
+    match empty {
+        0 => log.notice(&format!("{done}.")),
+        _ => log.warning(&format!("{done}, empty keys skipped: {empty}.")),
+    }
 }

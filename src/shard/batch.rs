@@ -253,7 +253,7 @@ pub(super) fn place_of(found: Found, args: Args<'_>, route: Route) -> Where {
         }
         Plan::Keys => keys_place(found.row, args, route),
         Plan::All if route.shards() == 1 => Where::Shard(0),
-        Plan::All => Where::All,
+        Plan::All | Plan::AllAtHome => Where::All,
         Plan::By(place) => place(args, route),
     }
 }

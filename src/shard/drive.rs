@@ -414,6 +414,7 @@ impl Core {
     pub(super) fn needs(&self, session: &Session, found: Found, args: Args<'_>) -> Needs {
         match found.row.plan {
             Plan::Session(needs) => needs(session, args, self.shared.route),
+            Plan::AllAtHome => Needs { home: true, ..Needs::at(Where::All) },
             _ => Needs::at(place_of(found, args, self.shared.route)),
         }
     }

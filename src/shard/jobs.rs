@@ -68,7 +68,7 @@ impl Lending<'_> {
         {
             let Some(store) = hand.remove(shard) else { return };
             self.room.tell(self.shared, &store);
-            let wakes = store.log.is_on() && self.publish(&store);
+            let wakes = store.log.has_news() && self.publish(&store);
             if (self.shared.cells[shard].put(store) | wakes) && shard != here {
                 self.net.wake(shard);
             }
@@ -100,7 +100,7 @@ impl Lending<'_> {
         let mut garbage = std::mem::take(&mut self.room.garbage);
         let mut to_wake = std::mem::replace(&mut self.room.to_wake, ShardSet::EMPTY);
         // All positions before any store: who takes one of them may depend on the others.
-        for store in hand.iter().filter(|store| store.log.is_on()) {
+        for store in hand.iter().filter(|store| store.log.has_news()) {
             if self.publish(store) {
                 to_wake.insert(store.shard());
             }

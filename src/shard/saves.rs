@@ -86,6 +86,10 @@ pub(super) struct Saver {
     halt: Option<Halt>,
     last_cut: u64,
     last_try_secs: i64,
+    /// Who has emptied the dataset while a snapshot was under way, and waits for the next.
+    emptied: Vec<Waiter>,
+    /// A snapshot is wanted when the log's rewrite is over.
+    scheduled: bool,
 }
 
 impl Saver {
@@ -110,9 +114,10 @@ impl Core {
                 self.tell(waiter, Err(REWRITING.into()));
             }
             Order::Save(SaveKind::Scheduled) if self.rewriter.is_busy() => {
-                self.shared.saves.want();
+                self.saver.scheduled = true;
                 self.tell(waiter, Ok("Background saving scheduled"));
             }
+            Order::Save(SaveKind::Emptied) => self.save_emptied(net, waiter),
             Order::Save(_) if self.saver.is_busy() => self.tell(waiter, Err(IN_PROGRESS.into())),
             Order::Save(SaveKind::Scheduled) => {
                 self.begin_save(net, Why::Asked(SaveKind::Background), Some(waiter));
@@ -121,6 +126,36 @@ impl Core {
             Order::Shutdown(mode) => self.halt(Cause::Shutdown(mode), Some(waiter)),
             Order::Reload(mode) => self.halt(Cause::Reload(mode), Some(waiter)),
             _ => unreachable!("`give_orders` sends no other"),
+        }
+    }
+
+    /// FLUSHALL: an empty file takes the place of the one that is there, before anybody hears that the keys are gone. A save in
+    /// the background would bring them back: it is given up.
+    fn save_emptied(&mut self, net: &mut dyn World, waiter: Waiter) {
+        if self.saver.halt.is_some() {
+            // What the shards have halted for ends with a file of its own, or with none.
+            return self.tell(waiter, Ok("OK"));
+        }
+        if !self.saver.is_busy() {
+            return self.begin_save(net, Why::Asked(SaveKind::Emptied), Some(waiter));
+        }
+        self.saver.emptied.push(waiter);
+        if let Some(UnderWay { line: Some(line), why: Why::Asked(SaveKind::Background), .. }) =
+            &self.saver.under_way
+        {
+            line.give_up();
+        }
+    }
+
+    /// A save is over: on with those who wait for the next.
+    fn next_emptied(&mut self, net: &mut dyn World) {
+        let mut waiters = std::mem::take(&mut self.saver.emptied);
+        let first = if self.saver.is_busy() { None } else { waiters.pop() };
+        for waiter in waiters {
+            self.tell(waiter, Ok("OK"));
+        }
+        if first.is_some() {
+            self.begin_save(net, Why::Asked(SaveKind::Emptied), first);
         }
     }
 
@@ -165,8 +200,8 @@ impl Core {
         let changes = saves.unsaved();
         let since_secs = now_secs - saves.last_save_secs();
         let reached = |&&(secs, least): &&(u64, u64)| changes >= least && since_secs > secs as i64;
-        if saves.is_wanted() {
-            self.note("The dataset was emptied. Saving...");
+        if std::mem::take(&mut self.saver.scheduled) {
+            self.note("Starting the snapshot that was scheduled");
         } else if let Some((secs, least)) = self.config.save.0.iter().find(reached) {
             self.note(format!("{least} changes in {secs} seconds. Saving..."));
         } else {
@@ -318,7 +353,8 @@ impl Core {
                 self.unwalk_all(done.cut);
             }
             self.base_saved(net, result);
-            return self.go_on_halting(net);
+            self.go_on_halting(net);
+            return self.next_emptied(net);
         }
         self.shared.saves.end_save(self.now.secs(), result.is_ok().then_some(done.changes));
         if result.is_err() {
@@ -333,13 +369,19 @@ impl Core {
         }
         if let Some(waiter) = done.waiter {
             // SAVE's error has no words in Redis either. BGSAVE waits here only when it failed before the cut.
-            let words = if in_background { Ok("Background saving started") } else { Err("ERR".into()) };
+            let words = match done.why {
+                Why::Asked(SaveKind::Background) => Ok("Background saving started"),
+                // In Redis too, FLUSHALL is done when the keys are gone.
+                Why::Asked(SaveKind::Emptied) => Ok("OK"),
+                Why::Asked(SaveKind::Foreground | SaveKind::Scheduled) | Why::Rewrite | Why::Final => Err("ERR".into()),
+            };
             self.tell(waiter, if result.is_ok() { Ok("OK") } else { words });
         }
         match (&self.saver.halt, done.why) {
             (Some(_), Why::Final) => self.after_final_save(net, result),
             _ => self.go_on_halting(net),
         }
+        self.next_emptied(net);
     }
 
     /// What was under way when all shards had halted is over.

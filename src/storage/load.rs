@@ -38,6 +38,8 @@ pub struct Loaded {
     pub bytes: u64,
     pub keys: u64,
     pub expired: u64,
+    /// Collections without elements, which were left out.
+    pub empty: u64,
     pub aux: Vec<(String, String)>,
     /// Sources of libraries of functions.
     pub libraries: Vec<Vec<u8>>,
@@ -184,6 +186,7 @@ impl Dealer {
         self.under_way[built.shard] -= 1;
         self.loaded.keys += built.keys;
         self.loaded.expired += built.expired;
+        self.loaded.empty += built.empty;
         self.spare.push(built.batch);
         built.trouble.map_or(Ok(()), Err)
     }

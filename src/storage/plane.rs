@@ -1,4 +1,5 @@
-//! The line to the storage threads, and the threads: one for short requests, one for snapshots, which may take long.
+//! The line to the storage threads, and the threads: one for short requests, one for snapshots, which may take long, one for the
+//! append-only log, whose directory it owns.
 
 use super::aof::{self, AofDir, Generation, LoadLog, LogPlace, NewBase, Note, Turn};
 use super::load::{self, Load};

@@ -21,9 +21,10 @@ impl Source {
         match DmaFile::open(path).await {
             Ok(file) => {
                 let len = file.file_size().await.map_err(text)?;
+                let end = end.unwrap_or(len).min(len);
                 let reader = DmaStreamReaderBuilder::new(file)
-                    .with_start_pos(from)
-                    .with_end_pos(end.unwrap_or(len).min(len))
+                    .with_start_pos(from.min(end))
+                    .with_end_pos(end)
                     .with_buffer_size(READ)
                     .with_read_ahead(READS_AHEAD);
                 Ok((Source::Direct(reader.build()), len))

@@ -133,6 +133,12 @@ impl Log {
         self.bytes.len()
     }
 
+    /// Whether there may be something that its owner has not heard of.
+    #[inline]
+    pub fn has_news(&self) -> bool {
+        self.on || !self.is_empty()
+    }
+
     /// Memory that it takes.
     pub fn capacity(&self) -> usize {
         self.bytes.capacity() + self.breaks.capacity() * size_of::<Break>()

@@ -20,11 +20,13 @@ mod server;
 
 mod atomic;
 mod blocking;
+mod books;
 mod clients;
 mod differential;
 mod expiry;
 mod lifecycle;
 mod limits;
+mod log_boot;
 mod log_files;
 mod memory;
 mod order;

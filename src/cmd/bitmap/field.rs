@@ -159,8 +159,9 @@ impl Op {
         self.action == Action::Get
     }
 
-    /// Runs on a string that is long enough, replies, and tells whether it changed the string.
-    fn run(&self, text: &mut [u8], out: &mut Out) -> bool {
+    /// Runs on a string that is long enough, replies, and tells whether it has changed the string. One that has `grown` for it
+    /// was changed by whatever writes.
+    fn run(&self, text: &mut [u8], out: &mut Out, grown: bool) -> bool {
         let old = self.field.get(text);
         let (wanted, shows_new) = match self.action {
             Action::Get => {
@@ -178,7 +179,7 @@ impl Op {
         };
         self.field.set(text, new);
         out.int(if shows_new { new } else { old });
-        new != old
+        grown || new != old
     }
 }
 
@@ -228,7 +229,7 @@ fn bitfield(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
     cx.out.array(ops.len());
     let out = &mut *cx.out;
     let changes = patch(&mut cx.keys, name, last + 1, |text| {
-        ops.iter().map(|op| op.run(text, out) as usize).sum::<usize>()
+        ops.iter().map(|op| op.run(text, out, grows) as usize).sum::<usize>()
     });
     if grows || changes > 0 {
         note_changes(&mut cx.keys, name, changes);

@@ -2,7 +2,7 @@
 
 use crate::base::number::parse_i64;
 use crate::cmd::row::{category, flag};
-use crate::cmd::{Command, Cx, Done, Outcome, Plan};
+use crate::cmd::{Command, Cx, Done, Order, Outcome, Plan, SaveKind};
 use crate::resp::{Args, Error};
 use crate::store::log;
 
@@ -44,7 +44,7 @@ pub const COMMANDS: &[Command] = &[
         arity: -1,
         flags: flag::WRITE,
         categories: category::KEYSPACE | category::DANGEROUS,
-        plan: Plan::All,
+        plan: Plan::AllAtHome,
         run: flushall,
         summary: "Removes all keys of all databases.",
         group: "server",
@@ -122,8 +122,8 @@ fn flushall(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
     }
     cx.env.saves.doom();
     if !cx.env.config.save.0.is_empty() {
-        // As in Redis, the file is not to bring back what was removed.
-        cx.env.saves.want();
+        // As in Redis, the file is not to bring back what was removed: the reply comes when there is an empty one.
+        return Ok(Outcome::Everywhere(Order::Save(SaveKind::Emptied)));
     }
     cx.out.ok();
     Ok(Outcome::Done)

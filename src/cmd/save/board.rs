@@ -33,8 +33,6 @@ pub struct SaveBoard {
     changes: Vec<AtomicU64>,
     /// Changes of all shards that the last save has in it.
     saved_changes: AtomicU64,
-    /// A snapshot is wanted whatever save points say.
-    wanted: AtomicBool,
     /// Saves that have begun, and the one of them that is to be given up.
     begun: AtomicU64,
     doomed: AtomicU64,
@@ -79,7 +77,6 @@ impl SaveBoard {
             last_kept_bytes: AtomicU64::new(0),
             changes: (0..shards).map(|_| AtomicU64::new(0)).collect(),
             saved_changes: AtomicU64::new(0),
-            wanted: AtomicBool::new(false),
             begun: AtomicU64::new(0),
             doomed: AtomicU64::new(0),
             skips_checksums: AtomicBool::new(false),
@@ -164,16 +161,6 @@ impl SaveBoard {
     pub fn is_doomed(&self) -> bool {
         let doomed = get(&self.doomed);
         doomed != 0 && doomed == get(&self.begun)
-    }
-
-    /// Asks for a snapshot soon.
-    pub fn want(&self) {
-        self.wanted.store(true, Ordering::Relaxed);
-    }
-
-    /// Whether somebody asked for one since this was last looked at.
-    pub fn is_wanted(&self) -> bool {
-        self.wanted.swap(false, Ordering::Relaxed)
     }
 
     /// A save goes on.

@@ -143,6 +143,7 @@ impl Queue {
         match found.row.plan {
             Plan::Gather(parts) => self.parts |= parts,
             Plan::Home => {}
+            Plan::AllAtHome => self.add_place(place),
             _ => return self.add_place(place),
         }
         self.home = true;

@@ -85,6 +85,8 @@ pub struct Built {
     pub keys: u64,
     /// Entries whose time was over.
     pub expired: u64,
+    /// Collections without elements, which were left out.
+    pub empty: u64,
     /// What is wrong with an entry, if one is: the rest was not built.
     pub trouble: Option<String>,
 }

@@ -188,7 +188,10 @@ impl Check<'_> {
             }
             seen.push(one);
         }
-        let mends = mend::mends(seen);
+        let mends = mend::mends(seen)?;
+        if let Some((found, from)) = mends.last().and_then(|mend| Some((&mend.found, mend.appended?))) {
+            self.commands(found, from, is_last).await?;
+        }
         let losing: Vec<&Mend> = mends.iter().filter(|mend| mend.loses).collect();
         let Some(first) = losing.first() else { return Ok(()) };
         if !is_last {
@@ -226,6 +229,12 @@ impl Check<'_> {
             self.done += found.len;
             return Ok(());
         }
+        self.commands(found, from, is_last).await
+    }
+
+    /// Commands without frames, from a place in a file on.
+    async fn commands(&mut self, found: &Found, from: u64, is_last: bool) -> Result<()> {
+        let name = found.name();
         let mut n = 0u64;
         let (done, total, to) = (&mut self.done, self.total, &mut self.to);
         let mut read = |bytes| {

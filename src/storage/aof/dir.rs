@@ -312,6 +312,10 @@ impl AofDir {
         for member in &waited {
             let (temporary, path) =
                 (self.place.file(&format!("{TEMPORARY}{}", member.name)), self.place.file(&member.name));
+            if !temporary.exists() && path.exists() {
+                // It got its name before, and the manifest could not be written.
+                continue;
+            }
             if next.incr().contains(member) {
                 set_aside(&path)?;
                 files::rename(&temporary, &path)?;

@@ -4,7 +4,7 @@
 //! matter. What is under way is bounded by the file: [`WINDOW`] pieces of about [`PIECE`] bytes, or of one long command.
 
 use super::survey::PAYLOAD_MAX;
-use crate::persist::aof::{Place, PlainScan, PlainTail, Scan, Tail};
+use crate::persist::aof::{Place, PlainScan, PlainTail, Scan, Tail, Tear, Why};
 use crate::persist::replay::{Piece, Replayed, Trouble};
 use crate::storage::source::Source;
 use std::collections::VecDeque;
@@ -42,6 +42,8 @@ pub(super) struct Ended {
     /// Where it would have to be cut to end with a whole command, outside of a transaction.
     pub valid: u64,
     pub tail: PlainTail,
+    /// Where commands without frames begin behind frames: Redis went on with this file.
+    pub appended: Option<u64>,
 }
 
 /// The line to the shards.
@@ -189,9 +191,12 @@ impl Lane {
 
     fn ended(&self) -> Ended {
         match &self.cutter {
-            Cutter::Frames(scan) => Ended { valid: scan.end(), tail: PlainTail::Clean },
+            Cutter::Frames(scan) => {
+                Ended { valid: scan.end(), tail: PlainTail::Clean, appended: scan.tail().and_then(appended) }
+            }
             Cutter::Plain(plain) => {
-                Ended { valid: plain.valid(), tail: plain.tail().unwrap_or(PlainTail::Clean) }
+                let tail = plain.tail().unwrap_or(PlainTail::Clean);
+                Ended { valid: plain.valid(), tail, appended: None }
             }
         }
     }
@@ -263,6 +268,7 @@ impl Cutter {
     fn verdict(&self) -> Result<(), String> {
         match self {
             Cutter::Frames(scan) => match scan.tail() {
+                Some(tail) if appended(tail).is_some() => Ok(()),
                 Some(Tail::Torn(tear) | Tail::Damaged(tear)) => Err(damaged(&tear.to_string())),
                 Some(Tail::Clean) | None => Ok(()),
             },
@@ -302,6 +308,14 @@ impl Cutter {
             }
         }
         false
+    }
+}
+
+/// Where commands without frames begin that Redis appended behind the frames.
+pub(super) fn appended(tail: &Tail) -> Option<u64> {
+    match tail {
+        Tail::Damaged(Tear { at, why: Why::Appended, .. }) => Some(*at),
+        _ => None,
     }
 }
 

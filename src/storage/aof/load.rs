@@ -2,7 +2,7 @@
 //! files; and then a new generation to write on.
 
 use super::dir::{AofDir, Generation, LogPlace, Note};
-use super::feed::{Ended, Feeder, Form, Meal};
+use super::feed::{Ended, Feeder, Form, Meal, damaged};
 use super::files;
 use super::mend::{self, Mend};
 use super::survey::{self, Found, Named, Start, Survey, places};
@@ -29,6 +29,8 @@ pub struct LoadLog {
     pub databases: u64,
     /// `aof-load-truncated`
     pub load_truncated: bool,
+    /// `aof-disable-auto-gc`
+    pub keeps_history: bool,
     /// Gives entries of a snapshot to their shard; they come back when they are built.
     pub deliver: Box<dyn FnMut(usize, Batch) + Send>,
     pub built: Receiver<Built>,
@@ -65,7 +67,7 @@ impl LoadLog {
 
 /// Loads a log and begins its next generation.
 pub(super) fn load(load: LoadLog) -> Result<(Recovered, AofDir)> {
-    let LoadLog { place, snapshot, check, route, databases, load_truncated, .. } = load;
+    let LoadLog { place, snapshot, check, route, databases, load_truncated, keeps_history, .. } = load;
     let executor = LocalExecutorBuilder::default().make().map_err(|e| e.to_string())?;
     let mut loading = Loading {
         check,
@@ -84,7 +86,7 @@ pub(super) fn load(load: LoadLog) -> Result<(Recovered, AofDir)> {
     let (manifest, last_number, sizes) = read?;
     home?;
     let mut dir = AofDir::new(place, manifest, last_number);
-    loading.notes.extend(dir.tidy()?);
+    loading.notes.extend(dir.tidy(keeps_history)?);
     if let Some(snapshot) = snapshot.filter(|_| sizes.from_snapshot) {
         dir.adopt(&snapshot)?;
     }
@@ -190,7 +192,14 @@ impl Loading {
             shard: i % self.shards,
         };
         let meals: Vec<Meal> = found.iter().zip(ends).enumerate().map(meal).collect();
-        self.feed(&meals).await?;
+        let ended = self.feed(&meals).await?;
+        for (i, from) in ended.iter().enumerate().filter_map(|(i, e)| Some((i, e.appended?))) {
+            if i + 1 < found.len() {
+                let what = damaged("in that commands without frames follow its frames");
+                return Err(format!("{}: {what}", found[i].path.display()));
+            }
+            self.commands(&found[i], Form::Plain { from }, is_last).await?;
+        }
         found.iter().for_each(|found| self.say_loaded("incr file", Some(&found.path), began));
         Ok(())
     }
@@ -201,12 +210,14 @@ impl Loading {
         for (shard, found) in found.iter().enumerate() {
             seen.push(mend::see(found, shard, None, &mut |_| {}).await?);
         }
-        let mends = mend::mends(seen);
+        let mends = mend::mends(seen)?;
         if let Some(mend) = mends.iter().find(|mend| mend.loses && !self.load_truncated) {
             return Err(truncated(&mend.found.path, &mend.lost()));
         }
         self.notes.extend(mend::cut(&mends)?);
-        Ok(mends.iter().map(|mend: &Mend| mend.cut.end).collect())
+        // What Redis has appended is met when the frames before it have run.
+        let end = |mend: &Mend| mend.appended.map_or(mend.cut.end, |_| mend.found.len);
+        Ok(mends.iter().map(end).collect())
     }
 
     /// A file without frames, perhaps with a snapshot at its beginning.
@@ -224,14 +235,22 @@ impl Loading {
         };
         let reads_on = !matches!(form, Form::Plain { from } if from == found.len);
         if reads_on {
-            let meal = Meal { path: found.path.clone(), form, shard: 0 };
-            let ended = self.feed(&[meal]).await?;
-            if let Some(Ended { valid, tail: PlainTail::Truncated { at } }) = ended.first() {
-                self.cut_off(found, *valid, *at, is_last)?;
-            }
+            self.commands(found, form, is_last).await?;
         }
         self.say_loaded(what, Some(&found.path), began);
         Ok(())
+    }
+
+    /// The commands of one file, which may be cut off if it is the last.
+    async fn commands(&mut self, found: &Found, form: Form, is_last: bool) -> Result<()> {
+        let meal = Meal { path: found.path.clone(), form, shard: 0 };
+        let ended = self.feed(&[meal]).await?;
+        match ended.first() {
+            Some(Ended { valid, tail: PlainTail::Truncated { at }, .. }) => {
+                self.cut_off(found, *valid, *at, is_last)
+            }
+            _ => Ok(()),
+        }
     }
 
     /// A file of Redis's ends within a command or a transaction.
@@ -286,8 +305,8 @@ fn truncated(path: &Path, what: &str) -> String {
 
 impl AofDir {
     /// Removes what a crash has left behind, as far as it is surely ours.
-    pub(super) fn tidy(&mut self) -> Result<Vec<Note>> {
-        let mut notes = self.remove_history();
+    pub(super) fn tidy(&mut self, keeps_history: bool) -> Result<Vec<Note>> {
+        let mut notes = if keeps_history { Vec::new() } else { self.remove_history() };
         let place = self.place().clone();
         let mut names = survey::list(&place.path())?;
         names.sort();

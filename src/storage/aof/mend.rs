@@ -4,7 +4,7 @@
 //! that was acknowledged to nobody. Whatever else is missing or changed is damage, which no cut mends.
 
 use super::dir::Note;
-use super::feed::damaged;
+use super::feed::{appended, damaged};
 use super::files;
 use super::survey::{Found, PAYLOAD_MAX};
 use crate::persist::aof::{Commands, Cut, Log, Malformed, Scan, Tail, Tear, recover};
@@ -19,6 +19,8 @@ pub struct Seen {
     pub log: Log,
     /// Where its last whole frame ends.
     pub end: u64,
+    /// Where commands without frames begin behind them: Redis went on with this file.
+    pub appended: Option<u64>,
     pub frames: u64,
     /// What stands behind that, if it is no blank.
     pub tear: Option<Tear>,
@@ -31,6 +33,8 @@ pub struct Mend {
     pub cut: Cut,
     /// Whether more goes than blank space.
     pub loses: bool,
+    /// As in [`Seen`]: such a file is not cut.
+    pub appended: Option<u64>,
     pub tear: Option<Tear>,
 }
 
@@ -90,7 +94,9 @@ pub(super) async fn see(
         }
     }
     source.close().await;
+    let appended = scan.tail().and_then(appended);
     let tear = match scan.tail() {
+        _ if appended.is_some() => None,
         Some(Tail::Damaged(tear)) => return Err(format!("{name}: {}", damaged(&tear.to_string()))),
         Some(Tail::Torn(tear)) => Some(tear.clone()),
         Some(Tail::Clean) | None => None,
@@ -98,24 +104,34 @@ pub(super) async fn see(
     if scan.frames() == 0 {
         return Err(format!("{name}: its first frame is damaged; restore it from a backup"));
     }
-    Ok(Seen { found: found.clone(), log, end: scan.end(), frames: scan.frames(), tear })
+    Ok(Seen { found: found.clone(), log, end: scan.end(), frames: scan.frames(), appended, tear })
 }
 
-/// Where the files of a generation are cut.
-pub(super) fn mends(seen: Vec<Seen>) -> Vec<Mend> {
+/// Where the files of a generation are cut. Redis goes on with the last file of whole ones only.
+pub(super) fn mends(seen: Vec<Seen>) -> Result<Vec<Mend>> {
     let logs: Vec<Log> = seen.iter().map(|seen| seen.log.clone()).collect();
     let cuts = recover(&logs);
     let mend = |(seen, cut): (Seen, Cut)| {
         let loses = seen.tear.is_some() || cut.dropped_frames > 0;
-        Mend { found: seen.found, cut, loses, tear: seen.tear }
+        Mend { found: seen.found, cut, loses, appended: seen.appended, tear: seen.tear }
     };
-    seen.into_iter().zip(cuts).map(mend).collect()
+    let mends: Vec<Mend> = seen.into_iter().zip(cuts).map(mend).collect();
+    let went_on = mends.iter().position(|mend| mend.appended.is_some());
+    if let Some(i) = went_on
+        && (i + 1 < mends.len() || mends.iter().any(|mend| mend.loses))
+    {
+        let path = &mends[i].found.path;
+        let what = "commands without frames follow its frames, but the log before them is not whole";
+        return Err(format!("{}: {}", path.display(), damaged(what)));
+    }
+    Ok(mends)
 }
 
 /// Cuts files, durably, and says what goes.
 pub(super) fn cut(mends: &[Mend]) -> Result<Vec<Note>> {
     let mut notes = Vec::new();
-    for mend in mends.iter().filter(|mend| mend.cut.end < mend.found.len) {
+    let cut = |mend: &&Mend| mend.appended.is_none() && mend.cut.end < mend.found.len;
+    for mend in mends.iter().filter(cut) {
         files::cut(&mend.found.path, mend.cut.end)?;
         if mend.loses {
             notes.push(Note::warn(format!("The log was cut where it is whole: {}", mend.lost())));

@@ -82,7 +82,7 @@ fn open(place: LogPlace) -> Result<AofDir, String> {
     let survey = Survey::of(&place.path(), manifest)?;
     let last_number = survey.last_number();
     let mut dir = AofDir::new(place, survey.manifest, last_number);
-    dir.tidy()?;
+    dir.tidy(true)?;
     Ok(dir)
 }
 

@@ -2,6 +2,7 @@
 
 use super::check::{Listener, Problem, Result, Verdict, each_entry, each_plain, run, survey, tell};
 use super::commands::{command, entry_commands};
+use super::feed::appended;
 use super::survey::{Found, PAYLOAD_MAX, places};
 use crate::base::number::parse_i64;
 use crate::persist::aof::{
@@ -125,7 +126,15 @@ impl Show<'_> {
             }
             (self.out)(&text);
         }
-        Ok(())
+        self.went_on(found, &frames).await
+    }
+
+    /// What Redis has appended behind a file's frames.
+    async fn went_on(&mut self, found: &Found, frames: &Frames) -> Result<()> {
+        match frames.scan.tail().and_then(appended) {
+            Some(from) => self.plain(found, from).await,
+            None => Ok(()),
+        }
     }
 
     /// The files of a generation, in the order of time as far as it is known.
@@ -156,8 +165,12 @@ impl Show<'_> {
                     (self.out)(&text);
                     text.clear();
                 }
-                Turn::Done => return Ok(()),
+                Turn::Done => break,
             }
+        }
+        match (found.last(), files.last()) {
+            (Some(found), Some(frames)) => self.went_on(found, frames).await,
+            _ => Ok(()),
         }
     }
 }

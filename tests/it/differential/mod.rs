@@ -7,7 +7,7 @@
 //! hashes    rounds of one family, in every encoding
 //! rounds    random batches; the whole dataset compared at the end of a round
 //! zsets     the same for sorted sets and positions, with payloads
-//! cases     fixed scripts, a file a family (cases/*.txt)
+//! cases     fixed scripts, a file a family (cases/*.txt)      counts   what INFO counts of them
 //! blocking  commands that wait, on several connections
 //! bytes     requests no client library sends: inline, broken, cut off
 //! streams   random commands on streams, whose times do not compare
@@ -24,6 +24,7 @@ mod blocking;
 mod bytes;
 mod cases;
 mod compare;
+mod counts;
 mod dumps;
 mod effects;
 mod grammar;
