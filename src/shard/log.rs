@@ -33,10 +33,11 @@ pub(super) const BATCH: u64 = 256 << 10;
 const DELAY_US: u64 = 20_000;
 /// How often `everysec` syncs.
 const SYNC_US: u64 = 1_000_000;
-/// How far a file is filled ahead of what is written, in what pieces, and when the next ones come.
-const FILL_AHEAD: u64 = 32 << 20;
-const FILL_LEAST: u64 = 16 << 20;
-const FILL_PIECE: usize = 512 << 10;
+/// How far a file is filled ahead of what is written: the more it holds the further, between these bounds. Half of it is left when
+/// the next pieces come.
+const FILL_FIRST: u64 = 512 << 10;
+const FILL_MOST: u64 = 32 << 20;
+const FILL_PIECE: usize = 256 << 10;
 /// Buffers that are kept for reuse.
 const SPARE_PAGES: usize = FLYING;
 /// The largest of them.
@@ -353,7 +354,8 @@ impl Core {
     fn fill_log(&mut self, net: &mut dyn World) {
         let log = &mut self.log;
         let ahead = log.fill.end.saturating_sub(log.at);
-        log.fill.on = ahead < FILL_LEAST || log.fill.on && ahead < FILL_AHEAD;
+        let wanted = log.at.clamp(FILL_FIRST, FILL_MOST);
+        log.fill.on = ahead < wanted / 2 || log.fill.on && ahead < wanted;
         let Some(file) = log.file else { return };
         if !log.fill.on || log.fill.under_way {
             return;
@@ -379,7 +381,7 @@ impl Core {
                 fill.unsynced = true;
             }
             // It only saves time: what is acknowledged will tell whether the disk is full.
-            Err(_) => fill.end = fill.end.max(self.log.at + FILL_AHEAD),
+            Err(_) => fill.end = fill.end.max(self.log.at + FILL_MOST),
         }
         fill.pages = Some(pages);
         if let Some(write) = self.log.parked.take() {

@@ -170,7 +170,8 @@ impl Core {
         if self.rewriter.ends.iter().any(Option::is_none) {
             return;
         }
-        let ends = std::mem::take(&mut self.rewriter.ends).into_iter().flatten().collect();
+        let ends: Vec<Option<u64>> = std::mem::take(&mut self.rewriter.ends).into_iter().flatten().collect();
+        self.shared.saves.log.add_earlier(ends.iter().flatten().sum());
         let whole = self.rewriter.whole.take();
         let mends = matches!(self.rewriter.purpose(), Some(Purpose::Mend | Purpose::Start));
         let next = match (self.rewriter.end, mends) {

@@ -165,10 +165,16 @@ impl LogBoard {
         )
     }
 
-    /// Bytes of all files when the last rewrite ended, or at the start; from then on they are counted against it.
+    /// A rewrite has ended, or the process begun: so many bytes are in files that nobody writes any more. What all have now is what
+    /// they are compared with from then on.
     pub fn set_base_bytes(&self, bytes: u64) {
-        self.base_bytes.store(bytes, Ordering::Relaxed);
         self.earlier_bytes.store(bytes, Ordering::Relaxed);
+        self.base_bytes.store(self.sizes().1, Ordering::Relaxed);
+    }
+
+    /// A generation has ended with so many bytes in its files.
+    pub fn add_earlier(&self, bytes: u64) {
+        self.earlier_bytes.fetch_add(bytes, Ordering::Relaxed);
         self.shards.iter().for_each(|shard| shard.file_bytes.store(0, Ordering::Relaxed));
     }
 

@@ -299,9 +299,11 @@ impl AofDir {
         Ok(notes)
     }
 
-    /// Bytes of all files that the manifest names as part of the log.
+    /// Bytes of all files that the manifest names as part of the log, but for those that the shards write: these are filled ahead.
     pub fn bytes(&self) -> u64 {
-        let members = self.manifest.base().into_iter().chain(self.manifest.incr());
+        let incr = self.manifest.incr();
+        let whole = &incr[..incr.len().saturating_sub(self.current.len())];
+        let members = self.manifest.base().into_iter().chain(whole);
         members.filter_map(|m| Some(self.place.file(&m.name).metadata().ok()?.len())).sum()
     }
 
