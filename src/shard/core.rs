@@ -463,10 +463,10 @@ impl Core {
             Letter::Unwalk { cut } => self.unwalk(net, cut),
             Letter::Halt { on } => self.set_halted(on),
             Letter::Halted => self.halted(net),
-            Letter::LogTurned { shard, end, broken, whole } => self.log_turned(shard, end, broken, whole),
+            Letter::LogTurned { shard, number, end, whole } => self.log_turned(shard, number, end, whole),
             Letter::LogFailed { errno } => self.log_failure(errno),
             Letter::LogClosed => self.log_closed(net),
-            Letter::LogTurnFailed => self.log_turn_failed(),
+            Letter::LogTurnFailed => self.log_turn_failed(net),
             Letter::Served { conn, wait, out, left } => self.served(net, conn, wait, *out, left),
             Letter::Chore(chore) => {
                 self.chores.push(chore);

@@ -79,8 +79,12 @@ pub(super) enum Purpose {
 struct Rewrite {
     purpose: Purpose,
     saved: bool,
+    /// The number of its turn.
+    turn: Option<u64>,
     /// The generation that its turn began.
     from: Option<u64>,
+    /// The files of that generation have failed too.
+    spoiled: bool,
 }
 
 /// Why the log ends.
@@ -97,9 +101,12 @@ pub(super) struct Rewriter {
     /// The turn that shards are coming to: their ends, and what stands alone.
     ends: Vec<Option<Option<u64>>>,
     whole: Option<Arc<[u8]>>,
-    /// A rewrite's turn is the next one.
-    turns: bool,
+    /// The turn that the storage plane is at.
+    asked: Option<u64>,
+    /// The log ends; by which turn, once that is known; and what is to end it when the rewrite under way is over.
     end: Option<End>,
+    end_turn: Option<u64>,
+    end_after: Option<ShutdownMode>,
     /// Generations that have begun since the last rewrite.
     generations: u32,
     last_try_secs: i64,
@@ -110,11 +117,6 @@ impl Rewriter {
     /// Whether a base is being made, or the log ends.
     pub fn is_busy(&self) -> bool {
         self.under_way.is_some() || self.end.is_some()
-    }
-
-    /// Why the base that is being made is made.
-    pub fn purpose(&self) -> Option<Purpose> {
-        self.under_way.as_ref().map(|rewrite| rewrite.purpose)
     }
 }
 
@@ -137,7 +139,8 @@ impl Core {
     }
 
     fn begin_rewrite(&mut self, net: &mut dyn World, purpose: Purpose) {
-        self.rewriter.under_way = Some(Rewrite { purpose, saved: false, from: None });
+        self.rewriter.under_way =
+            Some(Rewrite { purpose, saved: false, turn: None, from: None, spoiled: false });
         self.rewriter.last_try_secs = self.now.secs();
         self.shared.saves.log.begin_rewrite(self.now.secs());
         self.begin_save(net, Why::Rewrite, None);
@@ -148,13 +151,16 @@ impl Core {
         let Some(rewrite) = &self.rewriter.under_way else { return };
         match rewrite.purpose {
             Purpose::Rewrite | Purpose::Mend => {
-                self.rewriter.turns = true;
-                self.hand.turn_logs(None);
+                let turn = self.hand.turn_logs(None);
+                if let Some(rewrite) = &mut self.rewriter.under_way {
+                    rewrite.turn = Some(turn);
+                }
             }
             Purpose::Start => {
                 self.hand.iter_mut().for_each(|store| store.log.switch(true));
                 self.shared.saves.log.set_state(LogState::Starting);
                 let ends = vec![None; self.shared.route.shards()];
+                self.rewriter.asked = None;
                 self.shared.control.turn_log(LogTurn { ends, whole: None, next: Next::Unlisted });
             }
             Purpose::Alone => {}
@@ -162,10 +168,16 @@ impl Core {
     }
 
     /// A shard has come to the end of the generation.
-    pub(super) fn log_turned(&mut self, shard: usize, end: u64, broken: bool, whole: Option<Arc<[u8]>>) {
+    pub(super) fn log_turned(
+        &mut self,
+        shard: usize,
+        number: u64,
+        end: Option<u64>,
+        whole: Option<Arc<[u8]>>,
+    ) {
         let shards = self.shared.route.shards();
         self.rewriter.ends.resize(shards, None);
-        self.rewriter.ends[shard] = Some((!broken).then_some(end));
+        self.rewriter.ends[shard] = Some(end);
         self.rewriter.whole = whole;
         if self.rewriter.ends.iter().any(Option::is_none) {
             return;
@@ -173,42 +185,45 @@ impl Core {
         let ends: Vec<Option<u64>> = std::mem::take(&mut self.rewriter.ends).into_iter().flatten().collect();
         self.shared.saves.log.add_earlier(ends.iter().flatten().sum());
         let whole = self.rewriter.whole.take();
-        let mends = matches!(self.rewriter.purpose(), Some(Purpose::Mend | Purpose::Start));
-        let next = match (self.rewriter.end, mends) {
-            (Some(_), _) if whole.is_none() => Next::End,
-            (_, true) => Next::Unlisted,
-            _ => Next::Listed,
+        let mends = |rewrite: &Rewrite| rewrite.purpose == Purpose::Mend && rewrite.turn == Some(number);
+        let next = if self.rewriter.end_turn == Some(number) {
+            Next::End
+        } else if self.rewriter.under_way.as_ref().is_some_and(mends) {
+            Next::Unlisted
+        } else {
+            Next::Listed
         };
+        self.rewriter.asked = Some(number);
         self.shared.control.turn_log(LogTurn { ends, whole, next });
     }
 
     /// The storage plane has made the next generation (its number), or could not.
     pub fn generation_made(&mut self, net: &mut dyn World, result: Result<u64, String>) {
-        match (&result, self.rewriter.end) {
-            (Ok(_), Some(_)) => return self.log_ended(net, Ok(())),
-            (Err(why), Some(_)) => return self.log_ended(net, Err(why.clone())),
-            _ => {}
+        let asked = self.rewriter.asked.take();
+        if asked.is_some() && asked == self.rewriter.end_turn {
+            return self.log_ended(result.map(drop));
         }
         match result {
             Ok(generation) => {
                 self.rewriter.generations += 1;
-                if std::mem::take(&mut self.rewriter.turns) || self.rewriter.purpose() == Some(Purpose::Start)
+                if let Some(rewrite) = &mut self.rewriter.under_way
+                    && rewrite.turn == asked
+                    && rewrite.purpose != Purpose::Alone
                 {
-                    if let Some(rewrite) = &mut self.rewriter.under_way {
-                        rewrite.from.get_or_insert(generation);
-                    }
+                    rewrite.from = Some(generation);
                     self.base_if_ready();
                 }
             }
             Err(why) => {
                 self.warn(format!("The next files of the append-only log cannot be made: {why}"));
-                self.rewriter.turns = false;
                 if self.shared.saves.log.state() == LogState::On {
                     self.shared.saves.log.set_errno(EIO);
                     self.rewriter.last_errno = EIO;
                 }
-                for shard in 0..self.shared.route.shards() {
-                    self.post(shard, Letter::LogTurnFailed);
+                if asked.is_some() {
+                    for shard in 0..self.shared.route.shards() {
+                        self.post(shard, Letter::LogTurnFailed);
+                    }
                 }
                 self.rewrite_failed(net);
             }
@@ -255,7 +270,7 @@ impl Core {
     /// The base is listed, with so many bytes in all files, or could not be.
     pub fn base_made(&mut self, net: &mut dyn World, result: Result<u64, String>) {
         let Some(rewrite) = &self.rewriter.under_way else { return };
-        let purpose = rewrite.purpose;
+        let (purpose, spoiled) = (rewrite.purpose, rewrite.spoiled);
         match result {
             Ok(bytes) => {
                 self.rewriter.under_way = None;
@@ -266,12 +281,13 @@ impl Core {
                 if purpose != Purpose::Alone {
                     board.set_state(LogState::On);
                 }
-                if purpose == Purpose::Mend && self.rewriter.last_errno != 0 {
+                if purpose == Purpose::Mend && !spoiled && self.rewriter.last_errno != 0 {
                     self.rewriter.last_errno = 0;
                     board.set_errno(0);
                     self.warn("The append-only log can be written again");
                 }
                 self.note("Background AOF rewrite finished successfully");
+                self.end_after_rewrite(net);
             }
             Err(why) => {
                 self.warn(format!("Background append only file rewriting error: {why}"));
@@ -283,16 +299,30 @@ impl Core {
     fn rewrite_failed(&mut self, net: &mut dyn World) {
         let Some(rewrite) = self.rewriter.under_way.take() else { return };
         self.shared.saves.log.end_rewrite(self.now.secs(), false);
-        self.saver_gives_up(net);
+        self.give_up_walk();
         if rewrite.purpose == Purpose::Start {
-            self.drop_log(net);
+            // Without a base the log says nothing.
+            self.shared.saves.log.set_state(LogState::Off);
+            self.want_log_dropped(net);
+        }
+        self.end_after_rewrite(net);
+    }
+
+    /// All stores are in hand: what was logged is nobody's any more.
+    pub(super) fn drop_logs(&mut self) {
+        self.hand.iter_mut().for_each(|store| store.log.switch(false));
+        for shard in 0..self.shared.route.shards() {
+            self.post(shard, Letter::LogClosed);
         }
     }
 
-    /// What was begun is not to be: without a base the log says nothing.
-    fn drop_log(&mut self, net: &mut dyn World) {
-        self.shared.saves.log.set_state(LogState::Off);
-        self.end_log(net, End::Off);
+    /// SHUTDOWN has waited for the rewrite to be over.
+    fn end_after_rewrite(&mut self, net: &mut dyn World) {
+        if let Some(mode) = self.rewriter.end_after.take()
+            && !self.ends_log_first(net, mode)
+        {
+            self.shared.control.shutdown(mode);
+        }
     }
 
     /// A write or a sync failed at some shard.
@@ -304,6 +334,9 @@ impl Core {
             ));
         }
         self.rewriter.last_errno = errno;
+        if let Some(rewrite) = &mut self.rewriter.under_way {
+            rewrite.spoiled = rewrite.from.is_some();
+        }
     }
 
     /// Begins what is due: the log's start or end, a rewrite, the way out of a failure.
@@ -350,7 +383,7 @@ impl Core {
 
     /// All stores are in hand: the log ends here.
     pub(super) fn stop_logs(&mut self) {
-        self.hand.turn_logs(None);
+        self.rewriter.end_turn = Some(self.hand.turn_logs(None));
         self.hand.iter_mut().for_each(|store| store.log.stop());
     }
 
@@ -359,11 +392,16 @@ impl Core {
         if self.shared.saves.log.state() == LogState::Off || self.shared.saves.is_loading() {
             return false;
         }
-        self.end_log(net, End::Shutdown(mode));
+        if self.rewriter.under_way.is_some() {
+            self.rewriter.end_after = Some(mode);
+        } else {
+            self.end_log(net, End::Shutdown(mode));
+        }
         true
     }
 
-    fn log_ended(&mut self, net: &mut dyn World, result: Result<(), String>) {
+    fn log_ended(&mut self, result: Result<(), String>) {
+        self.rewriter.end_turn = None;
         let Some(end) = self.rewriter.end.take() else { return };
         self.shared.saves.log.set_state(LogState::Off);
         self.shared.saves.log.set_errno(0);
@@ -379,6 +417,5 @@ impl Core {
             (End::Shutdown(mode), Err(_)) if !mode.force => self.resume(Err(NOT_SYNCED.into())),
             (End::Shutdown(mode), _) => self.shared.control.shutdown(mode),
         }
-        let _ = net;
     }
 }
