@@ -6,7 +6,7 @@
 use super::net::{Event, FileId, FileWrite};
 use super::ops::{self, Done};
 use super::ring::Ring;
-use crate::base::pages::PAGE;
+use crate::base::direct::PAGE;
 use std::os::fd::{AsRawFd, OwnedFd};
 
 /// Files that are open, and what is under way on them.

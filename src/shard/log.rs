@@ -18,7 +18,7 @@
 
 use super::saves::SAVER;
 use super::{Core, Letter};
-use crate::base::pages::{PAGE, Pages};
+use crate::base::direct::{PAGE, Pages};
 use crate::persist::aof::{Framer, filler, pad};
 use crate::ring::net::{FileId, FileWrite, World};
 use crate::store::log::{Break, Taken};

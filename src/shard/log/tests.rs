@@ -84,7 +84,7 @@ impl Lab {
         core.open(CONN, Peer { addr: "a".into(), laddr: "b".into(), fd: 1, unix: false, local: true });
         let mut store = shared.cells[0].take().expect("it is at home");
         store.log.switch(true);
-        shared.cells[0].put(store);
+        let _ = shared.cells[0].put(store);
         shared.saves.log.set_state(LogState::On);
         let mut lab = Lab { core, disk: Disk::default(), turns, now: NOW };
         lab.open_file(1);

@@ -14,7 +14,7 @@ impl Stage {
         for cell in &self.cores[0].0.shared.cells {
             let mut store = cell.take().expect("nothing is under way");
             f(&mut store);
-            cell.put(store);
+            let _ = cell.put(store);
         }
     }
 
