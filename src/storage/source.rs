@@ -18,8 +18,12 @@ pub(super) enum Source {
 impl Source {
     /// The file from `from` on, to `end` or to where it ends; and how long it is.
     pub async fn open(path: &Path, from: u64, end: Option<u64>) -> Result<(Source, u64), String> {
-        match DmaFile::open(path).await {
-            Ok(file) => {
+        // An empty file is not shown to glommio's direct reads: the first file of a device that it sees tells it whether reads can be
+        // polled for, and there is nothing in this one to find that out by.
+        let is_empty = path.metadata().is_ok_and(|about| about.len() == 0);
+        let direct = if is_empty { None } else { DmaFile::open(path).await.ok() };
+        match direct {
+            Some(file) => {
                 let len = file.file_size().await.map_err(text)?;
                 let end = end.unwrap_or(len).min(len);
                 let reader = DmaStreamReaderBuilder::new(file)
@@ -29,7 +33,7 @@ impl Source {
                     .with_read_ahead(READS_AHEAD);
                 Ok((Source::Direct(reader.build()), len))
             }
-            Err(_) => {
+            None => {
                 let file = BufferedFile::open(path).await.map_err(text)?;
                 let len = file.file_size().await.map_err(text)?;
                 Ok((Source::Buffered { file, at: from, end: end.unwrap_or(len).min(len) }, len))
