@@ -11,5 +11,6 @@ pub mod heap;
 pub mod longdouble;
 pub mod lzf;
 pub mod number;
+pub mod pages;
 pub mod prng;
 pub mod time;

@@ -10,6 +10,12 @@ pub struct Now {
 }
 
 impl Now {
+    /// The same instant with a wall clock that no time to live has reached: how a log is replayed. What its keys are past is for those
+    /// to find who come later.
+    pub fn before_all(self) -> Now {
+        Now { wall_us: i64::MIN, ..self }
+    }
+
     /// Milliseconds since the Unix epoch, as expiry counts them.
     pub fn ms(self) -> i64 {
         self.wall_us / 1_000

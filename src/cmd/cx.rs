@@ -133,6 +133,8 @@ pub enum SaveKind {
     Foreground,
     /// The reply says that it has begun.
     Background,
+    /// The reply says that it has begun, or will when a rewrite of the log is over.
+    Scheduled,
     /// After FLUSHALL: the reply is OK when it is on the disk, or could not be.
     Emptied,
 }
@@ -179,6 +181,8 @@ pub enum Order {
     Unblock { wait: Arc<Wait>, error: bool },
     /// SAVE, BGSAVE: the reply says what became of it.
     Save(SaveKind),
+    /// BGREWRITEAOF: likewise.
+    Rewrite,
     /// DEBUG RELOAD: likewise.
     Reload(ReloadMode),
     /// SHUTDOWN: a reply comes only when it fails.
@@ -188,6 +192,9 @@ pub enum Order {
 impl Order {
     /// Whether who carries it out writes the reply too.
     pub fn replies(&self) -> bool {
-        matches!(self, Order::WriteConfig | Order::Save(_) | Order::Reload(_) | Order::Shutdown(_))
+        matches!(
+            self,
+            Order::WriteConfig | Order::Save(_) | Order::Rewrite | Order::Reload(_) | Order::Shutdown(_)
+        )
     }
 }

@@ -274,7 +274,6 @@ mod tests {
     #[test]
     fn what_a_later_release_promises_is_refused_or_ignored() {
         for line in [
-            "appendonly yes",
             "replicaof localhost 1",
             "slaveof localhost 1",
             "cluster-enabled yes",
@@ -298,7 +297,7 @@ mod tests {
         let quiet =
             "save \"\"\nappendonly no\nmaxmemory 0\nreplicaof no one\nuser default on nopass ~* &* +@all";
         assert_eq!(load(quiet).expect("nothing asked for").warnings, [""; 0]);
-        assert!(load("appendonly yes\nappendonly no").is_ok(), "the last line wins");
+        assert!(load("cluster-enabled yes\ncluster-enabled no").is_ok(), "the last line wins");
     }
 
     #[test]

@@ -64,7 +64,6 @@ pub const MAX_SHARDS: i64 = 512;
 /// Addresses that `bind` takes.
 pub const MAX_BIND: usize = 16;
 
-const PERSISTENCE: &str = "persistence belongs to a later release";
 const REPLICATION: &str = "replication belongs to a later release";
 const CLUSTER: &str = "cluster mode belongs to a later release";
 const TLS: &str = "TLS belongs to a later release";
@@ -348,31 +347,31 @@ knobs! {
     }
     "Append-only file" {
         /// Logs every write.
-        "appendonly" => appendonly: bool = false, Any, Live, Refused;
+        "appendonly" => appendonly: bool = false, Any, Live, Works;
         /// First part of the log's file names.
         "appendfilename" => appendfilename: String = "appendonly.aof".into(),
-            FileName("appendfilename can't be a path, just a filename"), Boot, Inert(PERSISTENCE);
+            FileName("appendfilename can't be a path, just a filename"), Boot, Works;
         /// Directory of the log.
         "appenddirname" => appenddirname: String = "appendonlydir".into(),
-            FileName("appenddirname can't be a path, just a dirname"), Boot, Inert(PERSISTENCE);
+            FileName("appenddirname can't be a path, just a dirname"), Boot, Works;
         /// When the log is synced.
-        "appendfsync" => appendfsync: &'static str = "everysec", OneOf(&["everysec", "always", "no"]), Live, Inert(PERSISTENCE);
+        "appendfsync" => appendfsync: &'static str = "everysec", OneOf(&["everysec", "always", "no"]), Live, Works;
         /// Leaves syncs out during a rewrite.
-        "no-appendfsync-on-rewrite" => no_appendfsync_on_rewrite: bool = false, Any, Live, Inert(PERSISTENCE);
+        "no-appendfsync-on-rewrite" => no_appendfsync_on_rewrite: bool = false, Any, Live, Works;
         /// Percent of growth at which the log is rewritten.
-        "auto-aof-rewrite-percentage" => auto_aof_rewrite_percentage: u32 = 100, Int(0, I32), Live, Inert(PERSISTENCE);
+        "auto-aof-rewrite-percentage" => auto_aof_rewrite_percentage: u32 = 100, Int(0, I32), Live, Works;
         /// Bytes below which the log is not rewritten.
-        "auto-aof-rewrite-min-size" => auto_aof_rewrite_min_size: u64 = 64 * MB, Memory(0, I64), Live, Inert(PERSISTENCE);
+        "auto-aof-rewrite-min-size" => auto_aof_rewrite_min_size: u64 = 64 * MB, Memory(0, I64), Live, Works;
         /// Loads a log whose end is cut off.
-        "aof-load-truncated" => aof_load_truncated: bool = true, Any, Live, Inert(PERSISTENCE);
+        "aof-load-truncated" => aof_load_truncated: bool = true, Any, Live, Works;
         /// Starts the log with a snapshot.
-        "aof-use-rdb-preamble" => aof_use_rdb_preamble: bool = true, Any, Live, Inert(PERSISTENCE);
+        "aof-use-rdb-preamble" => aof_use_rdb_preamble: bool = true, Any, Live, Works;
         /// Writes times into the log.
-        "aof-timestamp-enabled" => aof_timestamp_enabled: bool = false, Any, Live, Inert(PERSISTENCE);
+        "aof-timestamp-enabled" => aof_timestamp_enabled: bool = false, Any, Live, Works;
         /// Syncs a rewritten log as it grows.
-        "aof-rewrite-incremental-fsync" => aof_rewrite_incremental_fsync: bool = true, Any, Live, Inert(PERSISTENCE);
+        "aof-rewrite-incremental-fsync" => aof_rewrite_incremental_fsync: bool = true, Any, Live, Inert("bases are written around the page cache");
         /// Keeps old files of the log.
-        "aof-disable-auto-gc" => aof_disable_auto_gc: bool = false, Any, Live, Inert(PERSISTENCE);
+        "aof-disable-auto-gc" => aof_disable_auto_gc: bool = false, Any, Live, Works;
     }
     "Replication" {
         /// The master: host and port.

@@ -42,6 +42,15 @@ pub fn dump(value: View<'_, Value>, compress: bool) -> Vec<u8> {
     out
 }
 
+/// The payload of a value whose bytes are those of an RDB file.
+pub fn payload(kind: u8, value: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(1 + value.len() + FOOTER);
+    out.push(kind);
+    out.extend_from_slice(value);
+    seal(&mut out, if kind < NEWER_FROM { VERSION } else { VERSION_MAX });
+    out
+}
+
 /// Appends version and checksum.
 fn seal(out: &mut Vec<u8>, version: u16) {
     out.extend_from_slice(&version.to_le_bytes());

@@ -1,6 +1,6 @@
 //! Boot and shutdown: limits, sockets, cores, one thread a shard, and a main thread that waits for the end.
 
-use super::control::{Line, Message, PendingGarbage};
+use super::control::{self, Line, Message, PendingGarbage};
 use super::log::Log;
 use super::{cores, dataset, sockets};
 use crate::base::heap::give_back_free_memory;
@@ -46,6 +46,8 @@ pub enum BootError {
     },
     /// The dataset could not be loaded.
     Load(String),
+    /// The append-only log could not be loaded, or written on.
+    Log(String),
 }
 
 impl fmt::Display for BootError {
@@ -82,6 +84,7 @@ impl fmt::Display for BootError {
                     "cannot load the dataset from {why}; move the file away to start empty, or restore it"
                 )
             }
+            BootError::Log(why) => write!(f, "cannot go on with the append-only log: {why}"),
             BootError::Shard { shard, error } => write!(f, "shard {shard} stopped: {error}"),
         }
     }
@@ -165,8 +168,9 @@ struct Process {
     threads: Vec<JoinHandle<()>>,
     stop: Arc<AtomicBool>,
     unixsocket: String,
-    /// To shard 0.
-    first: (Bell, Sender<Notice>),
+    /// To the shards.
+    lines: Vec<(Bell, Sender<Notice>)>,
+    main: Sender<Message>,
 }
 
 fn spawn(name: &str, f: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, BootError> {
@@ -224,11 +228,19 @@ fn start(
     }
     let storage = Plane::start().map_err(io("cannot start the storage thread"))?;
     let (plane, to_shards) = (storage.clone(), lines.clone());
-    let line = Line { main: main.clone(), garbage, pending, storage, config_file: path, shards: lines };
+    let line = Line {
+        main: main.clone(),
+        garbage,
+        pending,
+        storage,
+        config_file: path,
+        log_place: control::log_place(&config),
+        shards: lines,
+    };
     let seed = prng::seeded(info.started_us as u64 ^ u64::from(info.pid) << 40);
     let shared = Arc::new(Shared::new(info, config.databases as usize, seed, Box::new(line)));
     let snapshot = dataset::file(&config);
-    if snapshot.is_some() {
+    if snapshot.is_some() || config.appendonly {
         // Before any shard runs: no client is to see a dataset that is not there yet.
         shared.saves.begin_load(shared.server.started_us / 1_000_000);
     }
@@ -268,11 +280,13 @@ fn start(
         }
     }
     all_open.wait();
-    if let Some(path) = snapshot {
+    if config.appendonly {
+        control::load_log(&plane, &to_shards, snapshot, &config, shared.saves.clone(), main);
+    } else if let Some(path) = snapshot {
         dataset::load(path, &config, &shared, &plane, &to_shards, main);
     }
-    let first = to_shards[0].clone();
-    Ok(Process { shared, bells, threads, stop, unixsocket: config.unixsocket.clone(), first })
+    let (lines, main) = (to_shards, main.clone());
+    Ok(Process { shared, bells, threads, stop, unixsocket: config.unixsocket.clone(), lines, main })
 }
 
 /// A shard's thread: pin, open the ring here (it belongs to this thread), wait for the others, run.
@@ -327,8 +341,9 @@ fn wait_for_end(process: &Process, inbox: &Receiver<Message>, log: &Log) -> Resu
                     log.warning("Received a second SIGINT: exiting now");
                     std::process::exit(1);
                 }
-                let _ = process.first.1.send(Notice::Terminate { interrupt });
-                process.first.0.ring();
+                let (bell, letterbox) = &process.lines[0];
+                let _ = letterbox.send(Notice::Terminate { interrupt });
+                bell.ring();
             }
             Ok(Message::Shutdown) => {
                 log.warning("kring is now ready to exit, bye bye...");
@@ -343,6 +358,15 @@ fn wait_for_end(process: &Process, inbox: &Receiver<Message>, log: &Log) -> Resu
                     "Cannot load the dataset from {why}. Terminating server after rdb file reading failure."
                 ));
                 return Err(BootError::Load(why));
+            }
+            Ok(Message::LogLoaded(Ok(recovered))) => {
+                dataset::log_loaded(recovered, &process.shared, &process.lines, &process.main, log);
+                log.notice(READY);
+            }
+            Ok(Message::LogLoaded(Err(why))) => {
+                let error = BootError::Log(why);
+                log.warning(&error.to_string());
+                return Err(error);
             }
             Ok(Message::Note { text, warns: true }) => log.warning(&text),
             Ok(Message::Note { text, warns: false }) => log.notice(&text),

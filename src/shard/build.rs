@@ -55,7 +55,7 @@ impl Core {
                 trouble: None,
             };
             for entry in batch.iter() {
-                match self.build_one(&entry, replace) {
+                match self.build_one(&entry, replace, batch.keeps_past) {
                     Ok(Came::There) => built.keys += 1,
                     Ok(Came::Expired) => built.expired += 1,
                     Ok(Came::Empty) => built.empty += 1,
@@ -74,8 +74,8 @@ impl Core {
     }
 
     /// Builds one entry, whose store is in hand.
-    fn build_one(&mut self, entry: &Entry<'_>, replace: bool) -> Result<Came, String> {
-        if entry.expire_at.is_some_and(|at| at < self.now.ms()) {
+    fn build_one(&mut self, entry: &Entry<'_>, replace: bool, keeps_past: bool) -> Result<Came, String> {
+        if !keeps_past && entry.expire_at.is_some_and(|at| at < self.now.ms()) {
             return Ok(Came::Expired);
         }
         let key = || String::from_utf8_lossy(&entry.key).into_owned();
@@ -97,7 +97,7 @@ impl Core {
         let mut keys = Keys {
             hand: &mut self.hand,
             db: entry.db as usize,
-            now: self.now,
+            now: if keeps_past { self.now.before_all() } else { self.now },
             policy: self.access,
             touch: false,
             ahead: None,

@@ -4,6 +4,7 @@
 //! there is something to hold).
 
 use super::block::{Blocked, Early};
+use super::hold::Holds;
 use crate::cmd::{Report, Session};
 use crate::resp::{Out, Parser, Span};
 use crate::ring::net::{Chunk, ConnId};
@@ -122,6 +123,9 @@ pub(super) struct Conn {
     /// Chunks that wait behind the one under way.
     pub chunks: VecDeque<Chunk>,
     pub chunk_bytes: usize,
+    /// Which of them wait for the disk. None on most servers.
+    pub holds: Option<Box<Holds>>,
+    pub is_held: bool,
     /// Bytes of the chunk under way; 0: none.
     pub sending: usize,
     pub waits: Waits,
@@ -156,6 +160,8 @@ impl Conn {
             out: Out::default(),
             chunks: VecDeque::new(),
             chunk_bytes: 0,
+            holds: None,
+            is_held: false,
             sending: 0,
             waits: Waits::Nothing,
             reports: None,
@@ -169,6 +175,33 @@ impl Conn {
             in_ready: false,
             in_dirty: false,
             soft_since_us: 0,
+        }
+    }
+
+    /// The next chunk to send, if there is one.
+    pub fn next_chunk(&mut self) -> Option<Chunk> {
+        if self.chunks.is_empty() {
+            if self.out.is_empty() {
+                return None;
+            }
+            if self.out.is_plain() {
+                return Some(Chunk::Owned(self.out.take(Vec::new()).1));
+            }
+            self.shelve_replies();
+        }
+        let chunk = self.chunks.pop_front()?;
+        self.chunk_bytes -= chunk.as_slice().len();
+        self.holds.iter_mut().for_each(|holds| holds.sent += 1);
+        Some(chunk)
+    }
+
+    /// Makes chunks of the replies gathered.
+    pub fn shelve_replies(&mut self) {
+        let (parts, tail) = self.out.take(Vec::new());
+        let parts = parts.into_iter().flat_map(|(text, value)| [Chunk::Owned(text), Chunk::Shared(value)]);
+        for chunk in parts.chain([Chunk::Owned(tail)]).filter(|chunk| !chunk.as_slice().is_empty()) {
+            self.chunk_bytes += chunk.as_slice().len();
+            self.chunks.push_back(chunk);
         }
     }
 
@@ -203,7 +236,7 @@ mod tests {
 
     #[test]
     fn an_idle_connection_is_small() {
-        assert!(size_of::<Conn>() <= 320, "{}", size_of::<Conn>());
+        assert!(size_of::<Conn>() <= 328, "{}", size_of::<Conn>());
         assert!(size_of::<Session>() <= 320, "{}", size_of::<Session>());
     }
 

@@ -7,16 +7,21 @@ use super::cron::Cron;
 use super::evict::Room;
 use super::gate::Gate;
 use super::heads::Heads;
+use super::hold::Hold;
+use super::log::LogWriter;
 use super::mail::Chore;
 use super::orders::{Nap, Parked};
 use super::policy::Policy;
-use super::saves::Saver;
+use super::replay::Stream;
+use super::rewrite::Rewriter;
+use super::saves::{SAVER, Saver};
 use super::shared::Shared;
 use super::tallies::Tallies;
 use super::walk::Walk;
 use super::{Job, Letter};
 use crate::base::prng;
 use crate::base::time::Now;
+use crate::cmd::save::LogState;
 use crate::cmd::{Order, PauseMode, Session};
 use crate::config::Config;
 use crate::ring::net::{Chunk, ConnId, World};
@@ -89,12 +94,22 @@ pub struct Core {
     pub(super) gate: Gate,
     /// Entries of a snapshot to build.
     pub(super) deliveries: VecDeque<Delivery>,
+    /// Files of a log that are replayed.
+    pub(super) streams: Vec<Stream>,
     /// A snapshot's walk under way.
     pub(super) walk: Option<Walk>,
     /// Commands are held back while the server is shut down or reloaded.
     pub(super) is_halted: bool,
+    /// The log of this shard, and what replies of the batch under way wait for in all of them.
+    pub(super) log: LogWriter,
+    pub(super) hold: Hold,
+    /// Connections with replies that wait for the disk.
+    pub(super) held: Vec<ConnId>,
+    /// Connections that wait for the log to be on the disk (WAITAOF), and how far.
+    pub(super) for_disk: Vec<(ConnId, Hold)>,
     /// Used by one shard only.
     pub(super) saver: Saver,
+    pub(super) rewriter: Rewriter,
     /// CONFIG RESETSTAT came: the store's counters start anew.
     pub(super) reset_tally: bool,
     pub(super) random: u64,
@@ -139,9 +154,15 @@ impl Core {
             active_expire: true,
             gate: Gate::default(),
             deliveries: VecDeque::new(),
+            streams: Vec::new(),
             walk: None,
             is_halted: false,
+            log: LogWriter::default(),
+            hold: Hold::default(),
+            held: Vec::new(),
+            for_disk: Vec::new(),
             saver: Saver::default(),
+            rewriter: Rewriter::default(),
             reset_tally: false,
             random: prng::seeded(now.wall_us as u64 ^ (id as u64) << 32),
             last_placed: route.shards() - 1,
@@ -161,6 +182,13 @@ impl Core {
         self.room.now = now;
         self.access.frozen = self.pause.is_some();
         self.access.clock = crate::store::access::lru_clock(now.secs());
+        if self.id == SAVER {
+            let log = &self.shared.saves.log;
+            log.set_strict(
+                self.config.appendfsync == "always" && log.state() == LogState::On && log.errno() == 0,
+            );
+        }
+        self.access.now = now;
         self.look_at_gate();
         self.tallies.counters.turns += 1;
     }
@@ -200,6 +228,9 @@ impl Core {
 
     /// The connection of an id, unless it is gone.
     pub(super) fn conn(&mut self, id: ConnId) -> Option<&mut Conn> {
+        if id.is_stream() {
+            return self.stream_conn(id);
+        }
         self.conns.get_mut(id.index())?.as_deref_mut().filter(|c| c.id == id)
     }
 
@@ -288,6 +319,7 @@ impl Core {
         }
         self.serve_waiting(net);
         self.build(net);
+        self.replay(net);
         for _ in 0..self.ready.len().min(READY_PER_TURN) {
             let Some(id) = self.ready.pop_front() else { break };
             let Some(conn) = self.conn(id) else { continue };
@@ -299,6 +331,7 @@ impl Core {
             self.close_if_done(net, id);
         }
         self.tick(net);
+        self.write_log(net);
     }
 
     /// Whether there is work that no event announces.
@@ -311,6 +344,8 @@ impl Core {
             || self.cron.is_busy()
             || self.room.is_busy()
             || !self.deliveries.is_empty()
+            || self.log.is_busy()
+            || self.has_replay()
             || self.walk.as_ref().is_some_and(|walk| walk.next_us <= self.now.mono_us)
     }
 
@@ -319,6 +354,7 @@ impl Core {
         !self.is_busy()
             && !self.wants_store()
             && self.parked.is_empty()
+            && self.streams.is_empty()
             && self.walk.is_none()
             && !self.saver.is_busy()
             && self.hand.held() == 0
@@ -412,6 +448,10 @@ impl Core {
             Letter::Unwalk { cut } => self.unwalk(net, cut),
             Letter::Halt { on } => self.set_halted(on),
             Letter::Halted => self.halted(net),
+            Letter::LogTurned { shard, end, broken, whole } => self.log_turned(shard, end, broken, whole),
+            Letter::LogFailed { errno } => self.log_failure(errno),
+            Letter::LogClosed => self.log_closed(net),
+            Letter::LogTurnFailed => self.log_turn_failed(),
             Letter::Served { conn, wait, out, left } => self.served(net, conn, wait, *out, left),
             Letter::Chore(chore) => {
                 self.chores.push(chore);
@@ -466,7 +506,13 @@ impl Core {
     /// Closes a connection that has nothing left to do here.
     pub(super) fn close_if_done(&mut self, net: &mut dyn World, id: ConnId) {
         let Some(conn) = self.conn(id) else { return };
-        if !(conn.closing || conn.eof) || conn.closed || conn.in_dirty || conn.in_ready || conn.owed() > 0 {
+        if id.is_stream()
+            || !(conn.closing || conn.eof)
+            || conn.closed
+            || conn.in_dirty
+            || conn.in_ready
+            || conn.owed() > 0
+        {
             return;
         }
         // Nobody waits for keys on behalf of a client that is gone.
@@ -482,6 +528,9 @@ impl Core {
 
     /// Bounds what a connection has sent and not run.
     pub(super) fn check_input(&mut self, net: &mut dyn World, id: ConnId) {
+        if id.is_stream() {
+            return;
+        }
         let query_limit = self.config.client_query_buffer_limit as usize;
         let backlog = self.config.input_backlog as usize;
         let Some(conn) = self.conn(id) else { return };

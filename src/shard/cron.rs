@@ -75,6 +75,7 @@ impl Core {
             self.shared.control.purge();
         }
         self.look_at_save_points(net);
+        self.look_after_log(net);
         self.look_after_connections(net);
     }
 
@@ -85,6 +86,7 @@ impl Core {
             let left_us = (until_ms.saturating_sub(self.now.ms()).max(0) as u64).saturating_mul(1_000);
             next = next.min(self.now.mono_us.saturating_add(left_us));
         }
+        next = next.min(self.log.next_us());
         if let Some(walk) = &self.walk {
             next = next.min(walk.next_us);
         }

@@ -200,7 +200,7 @@ impl Core {
 
     /// Goes on evicting between the turns. No store is in hand.
     pub(super) fn keep_room(&mut self, net: &mut dyn World) {
-        if self.room.limit == 0 || self.pause.is_some() {
+        if self.room.limit == 0 || self.pause.is_some() || self.gate.is_loading() {
             return;
         }
         if self.shared.ledger.used() <= self.room.limit {

@@ -16,7 +16,7 @@ impl Core {
     /// Counts what a client takes now.
     #[inline]
     pub(super) fn count_client(&mut self, id: ConnId) {
-        if !self.room.counts_clients() {
+        if !self.room.counts_clients() || id.is_stream() {
             return;
         }
         let Some(conn) = self.conn(id) else { return };

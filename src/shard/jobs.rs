@@ -10,13 +10,15 @@
 use super::connections::Waits;
 use super::drive::{Stop, Work};
 use super::evict::Room;
+use super::hold::Hold;
+use super::log::BATCH;
 use super::mail::Chore;
 use super::saves::WHOLE;
 use super::{Core, Job, Letter, Shared};
 use crate::metrics::Counters;
 use crate::resp::Parser;
 use crate::ring::net::World;
-use crate::store::{Garbage, Hand, ShardSet};
+use crate::store::{Garbage, Hand, ShardSet, Store};
 
 /// With so many bytes on their way to be freed, shards free values themselves.
 const GARBAGE_BYTES: u64 = 32 << 20;
@@ -27,6 +29,7 @@ pub(super) struct Lending<'a> {
     pub net: &'a mut dyn World,
     pub counters: &'a mut Counters,
     pub room: &'a mut Room,
+    pub hold: &'a mut Hold,
 }
 
 impl Lending<'_> {
@@ -65,7 +68,8 @@ impl Lending<'_> {
         {
             let Some(store) = hand.remove(shard) else { return };
             self.room.tell(self.shared, &store);
-            if self.shared.cells[shard].put(store) && shard != here {
+            let wakes = store.log.has_news() && self.publish(&store);
+            if (self.shared.cells[shard].put(store) | wakes) && shard != here {
                 self.net.wake(shard);
             }
             return;
@@ -75,9 +79,33 @@ impl Lending<'_> {
         }
     }
 
+    /// Tells how far a store has logged, and notes what replies that saw it wait for. Whether its owner has to hear of it now.
+    fn publish(&mut self, store: &Store) -> bool {
+        let board = &self.shared.saves.log;
+        let (line, position) = (board.of(store.shard()), store.log.position());
+        let before = line.logged();
+        if position > before {
+            line.set_logged(position);
+        }
+        if board.is_strict() {
+            self.hold.add_seen(store, board);
+            return position > before;
+        }
+        // Nothing waited before, and so the owner does not count the time; or there is enough for a write.
+        let waits = store.log.len() as u64;
+        position > before && (waits == position - before || waits >= BATCH)
+    }
+
     fn put_back_all(&mut self, hand: &mut Hand, here: usize) {
         let mut garbage = std::mem::take(&mut self.room.garbage);
         let mut to_wake = std::mem::replace(&mut self.room.to_wake, ShardSet::EMPTY);
+        // All positions before any store: who takes one of them may depend on the others.
+        for store in hand.iter().filter(|store| store.log.has_news()) {
+            if self.publish(store) {
+                to_wake.insert(store.shard());
+            }
+        }
+        to_wake.remove(&ShardSet::one(here));
         while let Some(shard) = hand.first() {
             let Some(mut store) = hand.remove(shard) else { break };
             if let Some(mut more) = store.take_garbage() {
@@ -103,8 +131,13 @@ impl Lending<'_> {
 impl Core {
     /// Takes a store into the hand: at once, or within a short spin.
     pub(super) fn take(&mut self, net: &mut dyn World, shard: usize) -> bool {
-        let mut lending =
-            Lending { shared: &self.shared, net, counters: &mut self.tallies.counters, room: &mut self.room };
+        let mut lending = Lending {
+            shared: &self.shared,
+            net,
+            counters: &mut self.tallies.counters,
+            room: &mut self.room,
+            hold: &mut self.hold,
+        };
         lending.take(&mut self.hand, shard, self.policy.take_spin_ns)
     }
 
@@ -121,8 +154,13 @@ impl Core {
 
     /// Puts every store in hand back.
     pub(super) fn put_back(&mut self, net: &mut dyn World) {
-        let mut lending =
-            Lending { shared: &self.shared, net, counters: &mut self.tallies.counters, room: &mut self.room };
+        let mut lending = Lending {
+            shared: &self.shared,
+            net,
+            counters: &mut self.tallies.counters,
+            room: &mut self.room,
+            hold: &mut self.hold,
+        };
         lending.put_back(&mut self.hand, self.id);
     }
 
@@ -220,11 +258,17 @@ impl Core {
             room: usize::MAX,
             reports: None,
         };
+        self.hold = Hold::default();
         let stop = self.drive(net, &mut work);
         let at = work.at;
         self.put_back(net);
+        job.hold.merge(&std::mem::take(&mut self.hold));
         job.input = input;
         job.input.drain(..at);
+        if let Some(replay) = &mut job.session.replay {
+            replay.base += at;
+            job.out.clear();
+        }
         if let Stop::Mail(need) = stop {
             job.need = need;
             return self.dispatch(job);
@@ -250,6 +294,10 @@ impl Core {
             job.blocked.iter().for_each(|blocked| self.give_up(blocked));
             return self.put_back(net);
         };
+        if let Some(replay) = &mut job.session.replay {
+            // What is at hand begins at the beginning of the piece again.
+            replay.base = 0;
+        }
         conn.session = Some(job.session);
         conn.shown = None;
         conn.waits = Waits::Nothing;
@@ -261,6 +309,8 @@ impl Core {
         conn.input.take_if(|input| input.len() == 0);
         let (_, buf) = job.out.take(Vec::new());
         self.recycle(buf);
+        self.hold = job.hold;
+        self.hold_replies(id);
         if let Some(blocked) = job.blocked {
             self.mark_dirty(id);
             return self.begin_wait(net, id, blocked);

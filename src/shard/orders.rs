@@ -139,7 +139,7 @@ impl Core {
             self.shared.control.write_config(self.id, ticket, self.config.clone());
             return;
         }
-        if let Order::Save(_) | Order::Reload(_) | Order::Shutdown(_) = order {
+        if let Order::Save(_) | Order::Rewrite | Order::Reload(_) | Order::Shutdown(_) = order {
             return self.post(SAVER, Letter::Save { from: self.id, ticket, order });
         }
         self.post(SEQUENCER, Letter::Sequence { from: self.id, ticket, order });
@@ -278,7 +278,7 @@ impl Core {
             Order::Purge => self.shared.control.purge(),
             Order::Unblock { wait, error } => self.unblock(net, wait, *error),
             // The shard that looks after snapshots carries these out.
-            Order::Save(_) | Order::Reload(_) | Order::Shutdown(_) => {}
+            Order::Save(_) | Order::Rewrite | Order::Reload(_) | Order::Shutdown(_) => {}
         }
     }
 

@@ -1,6 +1,7 @@
 //! What all shards see: the cells of the stores, the way to them, facts of the process, and a few counters.
 
 use super::ledger::Ledger;
+use super::rewrite::{LogTurn, NewBase};
 use crate::base::cell::Cell;
 use crate::base::time::Now;
 use crate::cmd::cx::MemoryNow;
@@ -33,6 +34,11 @@ pub trait Control: Send + Sync {
     /// Read a snapshot: batches come to the shards as [`super::Core::deliver`], the answer to shard 0 as
     /// [`super::Core::reloaded`].
     fn load(&self, request: LoadRequest);
+    /// A control plane without files has no log. Bring the append-only log's generation to its end and make the next one: each shard hears of its file, shard 0 as
+    /// [`super::Core::generation_made`].
+    fn turn_log(&self, _turn: LogTurn) {}
+    /// List a new base of the append-only log; the answer comes to shard 0 as [`super::Core::base_made`].
+    fn new_base(&self, _base: NewBase) {}
     /// A line for the log, a warning or not.
     fn note(&self, text: String, warns: bool);
 }

@@ -38,6 +38,7 @@ pub(super) fn access_policy(config: &Config, now: Now) -> Policy {
         fifo: config.maxmemory_policy.is_fifo(),
         frozen: false,
         clock: access::lru_clock(now.secs()),
+        now,
     }
 }
 

@@ -191,6 +191,7 @@ impl Core {
             | Order::Log(_)
             | Order::Purge
             | Order::Save(_)
+            | Order::Rewrite
             | Order::Reload(_)
             | Order::Unblock { .. }
             | Order::Shutdown(_) => {}

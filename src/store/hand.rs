@@ -1,6 +1,7 @@
 //! The stores that a command holds, and the way from a key to its owner.
 
 use super::Store;
+use super::log::Whole;
 use crate::base::crc16::{HASH_SLOTS, hash_slot};
 
 /// How many shards there can be at most.
@@ -35,7 +36,7 @@ impl Route {
 }
 
 /// A set of shards.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub struct ShardSet {
     bits: [u64; SHARDS_MAX / 64],
 }
@@ -128,13 +129,15 @@ pub struct Hand {
     held: usize,
     /// The store to look in first: the only one, when there is one.
     last: usize,
+    /// What concerns the whole keyspace, of the unit that is open in the logs.
+    pub(super) whole: Option<Whole>,
 }
 
 impl Hand {
     /// An empty hand.
     pub fn new(route: Route) -> Hand {
         let stores = (0..route.shards()).map(|_| None).collect();
-        Hand { route, stores, held: 0, last: 0 }
+        Hand { route, stores, held: 0, last: 0, whole: None }
     }
 
     /// The way from keys to shards.

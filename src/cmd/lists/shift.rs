@@ -87,7 +87,26 @@ pub(super) fn shift(
         note_changes(&mut cx.keys, source, 0);
     }
     cx.keys.changed(destination);
+    tell(cx, source, destination, (from, to), &held);
     Ok(Some(held))
+}
+
+/// Says for the log what was moved: each side its part, if they are of two stores. A command that does not wait is logged as it came
+/// if they are of one.
+fn tell(cx: &mut Cx<'_>, source: &[u8], destination: &[u8], (from, to): (End, End), held: &Held) {
+    let side = |end: End, front: &'static str, back: &'static str| {
+        if end == End::Front { front.as_bytes() } else { back.as_bytes() }
+    };
+    if !cx.keys.share_store(source, destination) {
+        cx.keys.effect(source, &[side(from, "LPOP", "RPOP"), source]);
+        let push = side(to, "LPUSH", "RPUSH");
+        held.element().with(|element| cx.keys.effect(destination, &[push, destination, element]));
+    } else if cx.row.name == "brpoplpush" {
+        cx.keys.effect(source, &[b"RPOPLPUSH", source, destination]);
+    } else if cx.row.is(flag::BLOCKING) {
+        let (from, to) = (side(from, "LEFT", "RIGHT"), side(to, "LEFT", "RIGHT"));
+        cx.keys.effect(source, &[b"LMOVE", source, destination, from, to]);
+    }
 }
 
 #[cfg(test)]

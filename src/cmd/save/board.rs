@@ -1,11 +1,15 @@
 //! What the process knows of its snapshots, for INFO and for those who decide about the next. Each number is written by one
 //! thread and read by all; none is needed to be exact at an instant.
 
+use super::LogBoard;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
 /// See the module's text.
 pub struct SaveBoard {
+    /// Of the append-only log.
+    pub log: LogBoard,
+
     loading: AtomicBool,
     load_began_secs: AtomicI64,
     load_total: AtomicU64,
@@ -54,6 +58,7 @@ impl SaveBoard {
     /// A process of so many shards that starts now.
     pub fn new(shards: usize, now_secs: i64) -> SaveBoard {
         SaveBoard {
+            log: LogBoard::new(shards),
             loading: AtomicBool::new(false),
             load_began_secs: AtomicI64::new(0),
             load_total: AtomicU64::new(0),

@@ -8,6 +8,8 @@ use std::borrow::Cow;
 pub struct Batch {
     bytes: Vec<u8>,
     entries: Vec<Place>,
+    /// Keys past their time are kept: commands of a log follow that may know them.
+    pub keeps_past: bool,
 }
 
 /// An entry whose key and value lie in the block, one after the other.

@@ -13,6 +13,7 @@
 //! streams   random commands on streams, whose times do not compare
 //! dumps     DUMP here, RESTORE there      introspection  COMMAND, INFO, CONFIG
 //! lists     rounds of a family of its own, in every encoding, with dumps both ways      sort   SORT over them
+//! effects   what Redis writes into its append-only file
 //! sets, hyperloglogs   a family each: random requests, every value compared after each batch
 //! known     differences that are meant
 //! ```
@@ -25,6 +26,7 @@ mod cases;
 mod compare;
 mod counts;
 mod dumps;
+mod effects;
 mod grammar;
 mod hashes;
 mod hyperloglogs;
