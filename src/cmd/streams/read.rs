@@ -308,7 +308,7 @@ fn xreadgroup(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
         drop(stream);
         told.tell(cx, before, after);
         served += usize::from(serves);
-        // Since 7.2.5, to be given again what was given is no change.
+        // In 7.4, to be given again what was given is no change.
         let changes = u64::from(serves && matches!(which, Which::New)) + u64::from(found.is_none());
         reply::changed_by(cx, name, changes);
     }
