@@ -124,7 +124,8 @@ impl Stage {
         let mut shared = Shared::new(info, 4, 7, Box::new(Nothing));
         let families: Vec<&[Command]> = FAMILIES.iter().copied().chain([TESTS]).collect();
         shared.registry = Registry::new(&families);
-        let (shared, config) = (Arc::new(shared), Arc::new(Config::default()));
+        let config = Config { save: crate::config::SavePoints(vec![]), ..Config::default() };
+        let (shared, config) = (Arc::new(shared), Arc::new(config));
         let now = Now { wall_us: 1_700_000_000_000_000, mono_us: 1_000_000 };
         let core = |id| (Core::new(id, shared.clone(), config.clone(), now), Wire::default());
         Stage { cores: (0..shards).map(core).collect(), now }

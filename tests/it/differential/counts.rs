@@ -7,9 +7,9 @@ use super::pair::Pair;
 const FIELDS: &[&str] = &["rdb_changes_since_last_save", "keyspace_hits", "keyspace_misses"];
 /// Families whose commands are about connections or the server.
 const FAMILIES_LEFT_OUT: &[&str] = &["connection", "server", "command", "transactions"];
-/// BITCOUNT and BITPOS look at their arguments first, XSETID refuses more than 7.0 does, and XREAD looks only once for a stream that
-/// can have nothing behind the highest id.
-const COMMANDS_LEFT_OUT: &[&str] = &["bitcount", "bitpos", "xsetid", "xread"];
+/// BITCOUNT and BITPOS look at their arguments first, XSETID refuses more than 7.0 does, XREAD looks only once for a stream that
+/// can have nothing behind the highest id, and XREADGROUP counts no change when it gives again what it gave (7.4).
+const COMMANDS_LEFT_OUT: &[&str] = &["bitcount", "bitpos", "xsetid", "xread", "xreadgroup"];
 
 /// The fields of one server.
 fn counted(info: &[u8]) -> Vec<i64> {
