@@ -33,7 +33,7 @@ fn cells(rounds: u64) {
     time("take eight stores in order and put them back:", rounds, || {
         hand.extend(cells.iter().map(|cell| cell.take().expect("nobody else takes")));
         cells.iter().zip(hand.drain(..)).for_each(|(cell, store)| {
-            let _nobody = cell.put(black_box(store));
+            let _ = cell.put(black_box(store));
         });
     });
 }

@@ -23,6 +23,7 @@ import sys
 import tempfile
 import time
 
+import durable
 import families
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -45,8 +46,9 @@ class Server:
         self.name, self.port = name, port
         self.log = tempfile.TemporaryFile()
         self.dir = tempfile.TemporaryDirectory(prefix="kring-compare-")
+        self.command = ["taskset", "-c", cpus, *command]
         self.process = subprocess.Popen(
-            ["taskset", "-c", cpus, *command], stdout=self.log, stderr=self.log, stdin=subprocess.DEVNULL,
+            self.command, stdout=self.log, stderr=self.log, stdin=subprocess.DEVNULL,
             cwd=self.dir.name)
         self.pid = self.process.pid
         try:
@@ -55,14 +57,36 @@ class Server:
             self.stop()
             raise
 
-    def wait_ready(self):
-        until = time.monotonic() + READY_S
+    def restart(self, kill):
+        """Ends the process and starts it again with what it has left in its directory."""
+        self.process.kill() if kill else self.process.terminate()
+        self.process.wait(LOAD_S)
+        self.began = time.monotonic()
+        self.process = subprocess.Popen(self.command, stdout=self.log, stderr=self.log, stdin=subprocess.DEVNULL,
+                                        cwd=self.dir.name)
+        self.pid = self.process.pid
+
+    def loaded_in(self):
+        """Seconds from the start to the first PONG."""
+        self.wait_ready(LOAD_S, 0.005)
+        return time.monotonic() - self.began
+
+    def ask(self, *words):
+        """One command's reply, a bulk string or a line."""
+        with socket.create_connection(("127.0.0.1", self.port), LOAD_S) as sock:
+            sock.sendall(b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%s\r\n" % (len(w), w.encode()) for w in words))
+            replies = sock.makefile("rb")
+            line = replies.readline().decode()
+            return replies.read(int(line[1:])).decode() if line[:1] == "$" else line[1:].strip()
+
+    def wait_ready(self, limit=READY_S, pause=0.05):
+        until = time.monotonic() + limit
         while time.monotonic() < until and self.process.poll() is None:
             with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1) as sock:
                 sock.sendall(b"*1\r\n$4\r\nPING\r\n")
                 if sock.recv(64)[:1] == b"+":
                     return
-            time.sleep(0.05)
+            time.sleep(pause)
         self.log.seek(0)
         said = self.log.read().decode(errors="replace").strip().splitlines()[-3:]
         raise Failed(f"{self.name} does not answer on port {self.port}: {' | '.join(said) or 'it said nothing'}")
@@ -102,7 +126,7 @@ class Lab:
         self.args = args
         self.running = []
 
-    def start(self, kind, cpus, shards=1):
+    def start(self, kind, cpus, shards=1, extra=()):
         """Starts a server of a kind: kring, redis, valkey or constant."""
         port, args = free_port(), self.args
         binary = {"kring": args.kring_bin, "redis": args.redis_bin, "valkey": args.valkey_bin}.get(kind)
@@ -113,6 +137,7 @@ class Lab:
                        "--data-size", size]
         elif kind == "kring" and "kring" in os.path.basename(binary):
             command += ["--shards", str(shards), "--cpu-list", cpus]
+        command += extra
         server = Server(kind, command, cpus, port)
         self.running.append(server)
         return server
@@ -486,8 +511,19 @@ def multi(lab, paper):
     families.multi(lab, paper, lab.args.only, ratio, CPU)
 
 
+def durability(scenario):
+    """A scenario of durable.py."""
+    def run(lab, paper):
+        paper.say(f"\n### {scenario.__doc__}\n")
+        scenario(lab, paper, value, median)
+    run.__doc__ = scenario.__doc__
+    return run
+
+
 SCENARIOS = {"p1": p1, "p32": p32, "open": open_loop, "shards": shards, "latency1": latency1, "memory": memory,
-             "idle": idle, "constant": constant, "exec-beside": exec_beside, "queue": queue, "multi": multi, "types": types}
+             "idle": idle, "constant": constant, "exec-beside": exec_beside, "queue": queue, "multi": multi, "types": types,
+             "always": durability(durable.always), "everysec": durability(durable.everysec),
+             "snapshot": durability(durable.snapshot), "load": durability(durable.load)}
 
 
 def parse():

@@ -66,6 +66,8 @@
 //! | line | those who wait for one key: first come, first served |
 //! | order | something that all shards carry out, in one sequence: CONFIG SET, CLIENT KILL |
 //! | report | what a shard tells a command that asks all of them: INFO, CLIENT LIST |
+//! | frame | one commit in a shard's log: a header that checks it, then commands |
+//! | generation | a log's files, one a shard, between two rewrites or operations on the whole keyspace |
 //! | turn | one pass of a shard's loop: one system call, then all that it brought |
 //! | knob | a setting of the configuration |
 //!
@@ -88,7 +90,7 @@ pub mod ring;
 /// Layer 2. A shard's data as one value, and the keyspace that a command sees of it.
 pub mod store;
 
-/// Layer 3. DUMP payloads and what they are made of: bytes only, no files.
+/// Layer 3. What data looks like outside of a store, DUMP, RDB and the log: bytes only, no files.
 pub mod persist;
 
 /// Layer 4. The commands: one row and one function each, a file or folder per family.

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 use kring::config::{Start, from_args};
+use kring::storage::aof::Form;
 use std::process::ExitCode;
 
 #[global_allocator]
@@ -13,6 +14,9 @@ fn main() -> ExitCode {
     let loaded = match from_args(&args, &mut std::io::stdin()) {
         Ok(Start::Run(loaded)) => *loaded,
         Ok(Start::CheckRdb(path)) => return kring::server::check_rdb(&path),
+        Ok(Start::CheckAof { path, fix }) => return kring::server::check_aof(&path, fix),
+        Ok(Start::AofToResp(path)) => return kring::server::show_aof(&path, Form::Resp),
+        Ok(Start::AofToText(path)) => return kring::server::show_aof(&path, Form::Text),
         Ok(Start::Print(text)) => {
             print!("{text}");
             return ExitCode::SUCCESS;

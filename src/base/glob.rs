@@ -7,6 +7,9 @@
 //! pattern's end stands for itself; in a class `\` makes the next byte literal; the empty text matches the empty pattern only,
 //! not `*` (KEYS and SCAN take a plain `*` for no pattern at all).
 
+/// The most stars, runs of them counted once, that may come into play: Redis goes no deeper, and then finds no match.
+const STARS_MAX: usize = 1_000;
+
 /// Whether all of `text` matches `pattern`; `nocase` ignores the case of ASCII letters.
 pub fn matches(pattern: &[u8], text: &[u8], nocase: bool) -> bool {
     if text.is_empty() {
@@ -15,11 +18,16 @@ pub fn matches(pattern: &[u8], text: &[u8], nocase: bool) -> bool {
     let (mut p, mut t) = (0, 0);
     // Where to go on after the latest star, and the first byte of text that it does not yet cover.
     let mut star: Option<(usize, usize)> = None;
+    let mut stars = 0;
     loop {
         if let Some(b'*') = pattern.get(p) {
-            p += 1;
+            p += pattern[p..].iter().take_while(|b| **b == b'*').count();
             if p == pattern.len() {
                 return true;
+            }
+            stars += 1;
+            if stars > STARS_MAX {
+                return false;
             }
             star = Some((p, t));
             continue;
@@ -147,6 +155,13 @@ mod tests {
         pattern.push(b'b');
         // A matcher that tries every split would not end; this one makes a million steps.
         assert!(!matches(&pattern, &text, false));
+    }
+
+    #[test]
+    fn stars_beyond_redis_depth_match_nothing() {
+        let text = vec![b'a'; 1_200];
+        assert!(matches(&b"*?".repeat(1_000), &text, false) && !matches(&b"*?".repeat(1_001), &text, false));
+        assert!(matches(&b"*".repeat(5_000), &text, false), "a run is one");
     }
 
     /// The definition itself, exponential and plain, for patterns without classes and escapes.

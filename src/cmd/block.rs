@@ -33,6 +33,17 @@ pub struct Block {
     pub at_once: fn(&mut Out),
     /// Its reply when the time is over.
     pub timed_out: fn(&mut Out),
+    /// It waits for all that was logged to be on the disk.
+    pub on_disk: Option<OnDisk>,
+}
+
+/// What happens when the log is on the disk.
+#[derive(Clone, Copy)]
+pub struct OnDisk {
+    /// The reply from then on.
+    pub reply: fn(&mut Out),
+    /// Whether the wait is over.
+    pub ends: bool,
 }
 
 impl Block {
@@ -45,6 +56,7 @@ impl Block {
             args: None,
             at_once: Out::null_array,
             timed_out: Out::null_array,
+            on_disk: None,
         }
     }
 

@@ -58,7 +58,6 @@ pub struct MemoryNow {
     pub exceeding_ms: u64,
     /// Removed, and not freed yet.
     pub garbage_objects: u64,
-    pub garbage_bytes: u64,
 }
 
 /// A command at work.
@@ -134,6 +133,10 @@ pub enum SaveKind {
     Foreground,
     /// The reply says that it has begun.
     Background,
+    /// The reply says that it has begun, or will when a rewrite of the log is over.
+    Scheduled,
+    /// After FLUSHALL: the reply is OK when it is on the disk, or could not be.
+    Emptied,
 }
 
 /// What DEBUG RELOAD does beside loading.
@@ -154,8 +157,8 @@ pub enum Order {
     WriteConfig,
     /// CONFIG RESETSTAT.
     ResetStats,
-    /// SLOWLOG RESET.
-    ResetSlowlog,
+    /// SLOWLOG RESET, of entries with lower numbers than this, which the shard that gives the order fills in.
+    ResetSlowlog { before: u64 },
     /// LATENCY RESET of these events; empty: all.
     ResetLatency(Vec<String>),
     /// CLIENT KILL: these ids. The caller's own reply goes out first.
@@ -168,6 +171,8 @@ pub enum Order {
     Sleep(u64),
     /// DEBUG SET-ACTIVE-EXPIRE.
     ActiveExpire(bool),
+    /// DEBUG LOG: a line for the log.
+    Log(String),
     /// DEBUG CHANGE-REPL-ID.
     ReplId(String),
     /// MEMORY PURGE: give free memory back to the kernel.
@@ -176,6 +181,8 @@ pub enum Order {
     Unblock { wait: Arc<Wait>, error: bool },
     /// SAVE, BGSAVE: the reply says what became of it.
     Save(SaveKind),
+    /// BGREWRITEAOF: likewise.
+    Rewrite,
     /// DEBUG RELOAD: likewise.
     Reload(ReloadMode),
     /// SHUTDOWN: a reply comes only when it fails.
@@ -185,6 +192,9 @@ pub enum Order {
 impl Order {
     /// Whether who carries it out writes the reply too.
     pub fn replies(&self) -> bool {
-        matches!(self, Order::WriteConfig | Order::Save(_) | Order::Reload(_) | Order::Shutdown(_))
+        matches!(
+            self,
+            Order::WriteConfig | Order::Save(_) | Order::Rewrite | Order::Reload(_) | Order::Shutdown(_)
+        )
     }
 }

@@ -9,6 +9,7 @@
 
 pub mod block;
 pub mod cx;
+pub mod effects;
 pub mod registry;
 pub mod report;
 pub mod row;
@@ -42,7 +43,7 @@ pub use cx::{Cx, Done, Env, Order, Outcome, PauseMode, ReloadMode, SaveKind, Ser
 pub use registry::Registry;
 pub use report::{ClientInfo, Report, Sections, SlowEntry};
 pub use row::{Command, KeySpec, Needs, Plan, Where};
-pub use session::Session;
+pub use session::{Replaying, Session};
 
 /// Every family's rows. A new family is added here.
 pub const FAMILIES: &[&[Command]] = &[

@@ -322,6 +322,8 @@ pub enum Plan {
     Keys,
     /// All stores.
     All,
+    /// All stores, at home: it may return an [`super::Order`] besides.
+    AllAtHome,
     /// As the arguments say.
     By(fn(Args<'_>, Route) -> Where),
     /// As what its session holds says, asked when its turn comes.

@@ -1,6 +1,7 @@
 //! What a client has said about itself. It travels with the client's commands, so that any shard can run them.
 
 use super::transaction::Transaction;
+use crate::persist::replay::Trouble;
 use crate::resp::{Error, Proto};
 use std::sync::Arc;
 
@@ -26,6 +27,17 @@ pub fn shown_word(text: &[u8]) -> Option<Arc<str>> {
 pub fn client_name(text: &[u8]) -> Result<Arc<str>, Error> {
     const BAD: &str = "ERR Client names cannot contain spaces, newlines or special characters.";
     shown_word(text).ok_or(Error::text_of(BAD))
+}
+
+/// What the session of a log that is replayed knows beside the rest.
+#[derive(Clone, Debug, Default)]
+pub struct Replaying {
+    /// Where the requests at hand begin in their piece of the log.
+    pub base: usize,
+    /// MULTI came, and EXEC did not yet. Nobody looks on, so what is between them runs at once.
+    pub in_multi: bool,
+    /// The first command that failed: none runs behind it.
+    pub trouble: Option<Trouble>,
 }
 
 /// A client's own state.
@@ -64,6 +76,8 @@ pub struct Session {
     pub commands: u64,
     /// MULTI or WATCH came.
     pub transaction: Option<Box<Transaction>>,
+    /// It is no client, but a log that is replayed.
+    pub replay: Option<Box<Replaying>>,
 }
 
 impl Session {
@@ -93,6 +107,7 @@ impl Session {
             net_out: 0,
             commands: 0,
             transaction: None,
+            replay: None,
         }
     }
 
@@ -100,6 +115,27 @@ impl Session {
     #[inline]
     pub fn is_queueing(&self) -> bool {
         self.transaction.as_ref().is_some_and(|t| t.queueing)
+    }
+
+    /// Whether it replays a log.
+    #[inline]
+    pub fn is_replay(&self) -> bool {
+        self.replay.is_some()
+    }
+
+    /// Whether it replays a log that cannot go on.
+    #[inline]
+    pub fn is_stuck(&self) -> bool {
+        self.replay.as_ref().is_some_and(|replay| replay.trouble.is_some())
+    }
+
+    /// A command of a log failed; `at` counts from where the requests at hand begin.
+    #[cold]
+    pub fn note_trouble(&mut self, at: usize, command: &[u8], error: &[u8]) {
+        let Some(replay) = &mut self.replay else { return };
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let at = replay.base + at;
+        replay.trouble.get_or_insert_with(|| Trouble { at, command: text(command), error: text(error) });
     }
 
     /// Back to how it was when it connected (RESET); identity and counters stay. It watches nothing any more.

@@ -2,7 +2,7 @@
 
 use super::cx::MemoryNow;
 use super::registry::Missing;
-use super::{Cx, Env, FAMILIES, Outcome, Plan, Registry, Report, ServerInfo, Session};
+use super::{Cx, Env, FAMILIES, Outcome, Plan, Registry, Report, ServerInfo, Session, effects};
 use crate::base::time::Now;
 use crate::config::Config;
 use crate::ds::Ref;
@@ -23,6 +23,10 @@ pub struct World {
     pub policy: Policy,
     /// What the last command left to do.
     pub outcome: Option<Outcome>,
+    /// Commands are one unit in the logs until it is closed; else each is one.
+    pub in_unit: bool,
+    /// Time stands still for keys and fields: none is past its time.
+    pub replays: bool,
     random: u64,
 }
 
@@ -44,8 +48,10 @@ impl World {
             now,
             saves: super::save::SaveBoard::new(shards, now.secs()),
             reports: (0..shards).map(|shard| Report { shard, ..Report::default() }).collect(),
-            policy: Policy { lfu: None, fifo: false, clock: 0 },
+            policy: Policy { lfu: None, fifo: false, frozen: false, clock: 0, now },
             outcome: None,
+            in_unit: false,
+            replays: false,
             random: 1,
         }
     }
@@ -143,8 +149,12 @@ impl World {
                 let keys = Keys {
                     hand: &mut self.hand,
                     db: self.session.db,
-                    now: self.now,
-                    policy: Policy { clock: crate::store::access::lru_clock(self.now.secs()), ..self.policy },
+                    now: if self.replays { self.now.before_all() } else { self.now },
+                    policy: Policy {
+                        clock: crate::store::access::lru_clock(self.now.secs()),
+                        now: self.now,
+                        ..self.policy
+                    },
                     touch: true,
                     ahead: None,
                     random: &mut self.random,
@@ -161,9 +171,12 @@ impl World {
                     reports,
                     row: found.row,
                 };
-                match (found.row.run)(&mut cx, args) {
+                match effects::run(&mut cx, args) {
                     Ok(outcome) => self.outcome = Some(outcome),
                     Err(error) => out.error(&error),
+                }
+                if !self.in_unit && self.hand.logs() {
+                    self.hand.seal_logs();
                 }
             }
         }

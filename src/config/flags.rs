@@ -25,6 +25,12 @@ pub enum Start {
     Print(String),
     /// Check a snapshot and end.
     CheckRdb(PathBuf),
+    /// Check a log (a file, a manifest or a directory), cut off what is torn if it shall be mended, and end.
+    CheckAof { path: PathBuf, fix: bool },
+    /// Print the commands of a log and end.
+    AofToResp(PathBuf),
+    /// The same, as lines for people.
+    AofToText(PathBuf),
 }
 
 /// Reads the configuration that `args` (without the program's name) ask for.
@@ -37,6 +43,24 @@ pub fn from_args(args: &[String], stdin: &mut dyn Read) -> Result<Start, FatalCo
                 return Err(FatalConfig("--check-rdb takes one file\n".into()));
             };
             return Ok(Start::CheckRdb(PathBuf::from(file)));
+        }
+        Some("--check-aof") => {
+            let (path, fix) = match args {
+                [_, path] if path != "--fix" => (path, false),
+                [_, fix, path] | [_, path, fix] if fix == "--fix" => (path, true),
+                _ => {
+                    let usage = "--check-aof takes [--fix] and one file, manifest or directory\n";
+                    return Err(FatalConfig(usage.into()));
+                }
+            };
+            return Ok(Start::CheckAof { path: PathBuf::from(path), fix });
+        }
+        Some(flag @ ("--aof-to-resp" | "--aof-to-text")) => {
+            let [_, path] = args else {
+                return Err(FatalConfig(format!("{flag} takes one file, manifest or directory\n")));
+            };
+            let path = PathBuf::from(path);
+            return Ok(if flag == "--aof-to-resp" { Start::AofToResp(path) } else { Start::AofToText(path) });
         }
         _ => {}
     }
@@ -112,6 +136,24 @@ pub fn help() -> String {
                 .long("check-rdb")
                 .value_name("FILE")
                 .help("Checks a snapshot and ends: exit code 0 if it is whole, 1 if not, 2 if it cannot be read"),
+        )
+        .arg(
+            Arg::new("check-aof").long("check-aof").value_name("[--fix] FILE|MANIFEST|DIR").num_args(1..).help(
+                "Checks a log and ends: exit code 0 if it is whole, 1 if not, 2 if it cannot be read; --fix cuts off the \
+                 writes at its end that were under way when the process died",
+            ),
+        )
+        .arg(
+            Arg::new("aof-to-resp")
+                .long("aof-to-resp")
+                .value_name("FILE|MANIFEST|DIR")
+                .help("Prints the commands of a log as a client would send them, and ends; exit codes as above"),
+        )
+        .arg(
+            Arg::new("aof-to-text")
+                .long("aof-to-text")
+                .value_name("FILE|MANIFEST|DIR")
+                .help("Prints the commands of a log as lines for people, and ends"),
         )
         .arg(Arg::new("help").short('h').long("help").action(ArgAction::SetTrue).help("Prints this"))
         .arg(Arg::new("version").short('v').long("version").action(ArgAction::SetTrue).help("Prints the version"));

@@ -99,6 +99,13 @@ pub struct Knob {
     pub several_words: bool,
 }
 
+impl Knob {
+    /// Whether CONFIG GET shows it only to who knows its name.
+    pub fn is_hidden(&self) -> bool {
+        self.section == "For tests"
+    }
+}
+
 impl std::fmt::Debug for Knob {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Knob").field("name", &self.name).finish_non_exhaustive()

@@ -91,6 +91,15 @@ impl Config {
         Ok(changed)
     }
 
+    /// Whether a knob that Redis has live, or not at all, has this value already: who sets all that CONFIG GET gives may go on.
+    fn stays(&self, knob: &'static Knob, value: &str) -> bool {
+        const LIVE_IN_REDIS: &[&str] = &["bind", "port"];
+        let mut next = self.clone();
+        (LIVE_IN_REDIS.contains(&knob.name) || knob.section == "kring")
+            && assign(knob, &mut next, value).is_ok()
+            && (knob.same)(self, &next)
+    }
+
     /// The row of each pair, or the first reason why a name may not be set.
     fn choose(&self, pairs: &[(&str, &str)], local: bool) -> Result<Vec<&'static Knob>, SetError> {
         let protected_allowed = match self.enable_protected_configs {
@@ -103,9 +112,9 @@ impl Config {
             find(name).map(|(knob, _)| knob).ok_or_else(|| SetError::Unknown { name: (*name).into() })
         };
         let chosen = pairs.iter().map(known).collect::<Result<Vec<_>, _>>()?;
-        for (place, (knob, (name, _))) in chosen.iter().zip(pairs).enumerate() {
+        for (place, (knob, (name, value))) in chosen.iter().zip(pairs).enumerate() {
             let refusal = match knob.when {
-                When::Boot => Some("can't set immutable config"),
+                When::Boot if !self.stays(knob, value) => Some("can't set immutable config"),
                 When::Protected if !protected_allowed => Some("can't set protected config"),
                 _ if pairs[..place].iter().any(|(other, _)| other.eq_ignore_ascii_case(name)) => {
                     Some("duplicate parameter")
@@ -128,7 +137,12 @@ fn spellings(pattern: &str) -> Vec<(&'static Knob, &'static str)> {
     let names =
         |knob: &'static Knob| [Some(knob.name), knob.alias].into_iter().flatten().map(move |n| (knob, n));
     let matches = |name: &str| glob::matches(pattern.as_bytes(), name.as_bytes(), true);
-    knobs().iter().flat_map(names).filter(|(_, name)| matches(name)).collect()
+    knobs()
+        .iter()
+        .filter(|knob| !knob.is_hidden())
+        .flat_map(names)
+        .filter(|(_, name)| matches(name))
+        .collect()
 }
 
 /// Replaces a knob's value with what one text spells.

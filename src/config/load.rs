@@ -256,6 +256,7 @@ mod tests {
             ("unixsocketperm 7777", "argument must be between 0 and 777 inclusive"),
             ("save 0 1", "Invalid save parameters"),
             ("save \"\" \"\"", "Invalid save parameters"),
+            ("save 1", "Invalid save parameters"),
             ("oom-score-adj-values 1 2", "wrong number of arguments"),
             ("notify-keyspace-events Q", "Invalid event class character. Use 'Ag$lshzxeKEtmdn'."),
             ("proc-title-template {foo}", "template format is invalid or contains unknown variables"),
@@ -273,7 +274,6 @@ mod tests {
     #[test]
     fn what_a_later_release_promises_is_refused_or_ignored() {
         for line in [
-            "appendonly yes",
             "replicaof localhost 1",
             "slaveof localhost 1",
             "cluster-enabled yes",
@@ -297,7 +297,7 @@ mod tests {
         let quiet =
             "save \"\"\nappendonly no\nmaxmemory 0\nreplicaof no one\nuser default on nopass ~* &* +@all";
         assert_eq!(load(quiet).expect("nothing asked for").warnings, [""; 0]);
-        assert!(load("appendonly yes\nappendonly no").is_ok(), "the last line wins");
+        assert!(load("cluster-enabled yes\ncluster-enabled no").is_ok(), "the last line wins");
     }
 
     #[test]

@@ -41,7 +41,7 @@ pub use load::{FatalConfig, Loaded};
 pub use rewrite::rewrite;
 pub use special::{
     ClientLimit, CpuList, EnableCommand, LogLevel, Master, MaxmemoryPolicy, MemoryOrPercent, OomScores,
-    OutputLimits, Percentiles, SavePoints,
+    OutputLimits, Percentiles, SavePoints, delay_us,
 };
 pub use table::{Config, MAX_BIND, MAX_SHARDS};
 pub use tables::markdown_table;

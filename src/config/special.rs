@@ -93,6 +93,12 @@ impl MaxmemoryPolicy {
         matches!(self, MaxmemoryPolicy::VolatileLfu | MaxmemoryPolicy::AllkeysLfu)
     }
 
+    /// Whether Redis gives every key a value of its own, for the sake of its uses.
+    pub fn tracks_use(self) -> bool {
+        use MaxmemoryPolicy::{AllkeysLru, VolatileLru};
+        self.is_lfu() || matches!(self, AllkeysLru | VolatileLru)
+    }
+
     /// Whether keys stand in the queues of S3-FIFO.
     pub fn is_fifo(self) -> bool {
         matches!(self, MaxmemoryPolicy::VolatileS3fifo | MaxmemoryPolicy::AllkeysS3fifo)
@@ -166,7 +172,7 @@ impl Value for OutputLimits {
 
     /// Classes that are not named keep their bounds.
     fn assign(&mut self, words: &[String], _: &Rule) -> Result<(), String> {
-        if words.is_empty() || !words.len().is_multiple_of(4) {
+        if !words.len().is_multiple_of(4) {
             return Err("Wrong number of arguments in buffer limit configuration.".into());
         }
         let mut limits = *self;
@@ -217,6 +223,11 @@ impl Value for OutputLimits {
     }
 }
 
+/// What a knob that slows a test down makes of each key, in microseconds: so many, or one for every so many keys.
+pub fn delay_us(knob: i32) -> f64 {
+    if knob < 0 { 1.0 / -f64::from(knob) } else { f64::from(knob) }
+}
+
 /// `save`: seconds and changes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SavePoints(pub Vec<(u64, u64)>);
@@ -225,14 +236,14 @@ impl Value for SavePoints {
     const ACCUMULATES: bool = true;
     const SEVERAL_WORDS: bool = true;
 
-    /// Adds the points; a single empty word clears them.
+    /// Adds the points; no word, or a single empty one, clears them.
     fn assign(&mut self, words: &[String], _: &Rule) -> Result<(), String> {
         const ERROR: &str = "Invalid save parameters";
-        if matches!(words, [word] if word.is_empty()) {
+        if words.iter().all(|word| word.is_empty()) && words.len() < 2 {
             self.0.clear();
             return Ok(());
         }
-        if words.is_empty() || !words.len().is_multiple_of(2) {
+        if !words.len().is_multiple_of(2) {
             return Err(ERROR.into());
         }
         let point = |pair: &[String]| {
@@ -493,8 +504,11 @@ mod tests {
                 "{line}"
             );
         }
-        save.assign(&words(""), &Rule::Any).expect("valid");
-        assert_eq!(save.show(&Rule::Any), "");
+        for nothing in [&words("")[..], &[]] {
+            save.assign(&words("1 1"), &Rule::Any).expect("valid");
+            save.assign(nothing, &Rule::Any).expect("valid");
+            assert_eq!(save.show(&Rule::Any), "");
+        }
     }
 
     #[test]

@@ -64,7 +64,6 @@ pub const MAX_SHARDS: i64 = 512;
 /// Addresses that `bind` takes.
 pub const MAX_BIND: usize = 16;
 
-const PERSISTENCE: &str = "persistence belongs to a later release";
 const REPLICATION: &str = "replication belongs to a later release";
 const CLUSTER: &str = "cluster mode belongs to a later release";
 const TLS: &str = "TLS belongs to a later release";
@@ -172,7 +171,7 @@ knobs! {
         /// File for the process id; a daemon without one uses /var/run/redis.pid.
         "pidfile" => pidfile: String = String::new(), Any, Boot, Works;
         /// Least level that is logged.
-        "loglevel" => loglevel: LogLevel = LogLevel::Notice, Any, Boot, Works;
+        "loglevel" => loglevel: LogLevel = LogLevel::Notice, Any, Live, Works;
         /// File for the log; empty for the standard output.
         "logfile" => logfile: String = String::new(), Any, Boot, Works;
         /// Directory for files; the server works there.
@@ -348,31 +347,31 @@ knobs! {
     }
     "Append-only file" {
         /// Logs every write.
-        "appendonly" => appendonly: bool = false, Any, Live, Refused;
+        "appendonly" => appendonly: bool = false, Any, Live, Works;
         /// First part of the log's file names.
         "appendfilename" => appendfilename: String = "appendonly.aof".into(),
-            FileName("appendfilename can't be a path, just a filename"), Boot, Inert(PERSISTENCE);
+            FileName("appendfilename can't be a path, just a filename"), Boot, Works;
         /// Directory of the log.
         "appenddirname" => appenddirname: String = "appendonlydir".into(),
-            FileName("appenddirname can't be a path, just a dirname"), Boot, Inert(PERSISTENCE);
+            FileName("appenddirname can't be a path, just a dirname"), Boot, Works;
         /// When the log is synced.
-        "appendfsync" => appendfsync: &'static str = "everysec", OneOf(&["everysec", "always", "no"]), Live, Inert(PERSISTENCE);
+        "appendfsync" => appendfsync: &'static str = "everysec", OneOf(&["everysec", "always", "no"]), Live, Works;
         /// Leaves syncs out during a rewrite.
-        "no-appendfsync-on-rewrite" => no_appendfsync_on_rewrite: bool = false, Any, Live, Inert(PERSISTENCE);
+        "no-appendfsync-on-rewrite" => no_appendfsync_on_rewrite: bool = false, Any, Live, Works;
         /// Percent of growth at which the log is rewritten.
-        "auto-aof-rewrite-percentage" => auto_aof_rewrite_percentage: u32 = 100, Int(0, I32), Live, Inert(PERSISTENCE);
+        "auto-aof-rewrite-percentage" => auto_aof_rewrite_percentage: u32 = 100, Int(0, I32), Live, Works;
         /// Bytes below which the log is not rewritten.
-        "auto-aof-rewrite-min-size" => auto_aof_rewrite_min_size: u64 = 64 * MB, Memory(0, I64), Live, Inert(PERSISTENCE);
+        "auto-aof-rewrite-min-size" => auto_aof_rewrite_min_size: u64 = 64 * MB, Memory(0, I64), Live, Works;
         /// Loads a log whose end is cut off.
-        "aof-load-truncated" => aof_load_truncated: bool = true, Any, Live, Inert(PERSISTENCE);
+        "aof-load-truncated" => aof_load_truncated: bool = true, Any, Live, Works;
         /// Starts the log with a snapshot.
-        "aof-use-rdb-preamble" => aof_use_rdb_preamble: bool = true, Any, Live, Inert(PERSISTENCE);
+        "aof-use-rdb-preamble" => aof_use_rdb_preamble: bool = true, Any, Live, Works;
         /// Writes times into the log.
-        "aof-timestamp-enabled" => aof_timestamp_enabled: bool = false, Any, Live, Inert(PERSISTENCE);
+        "aof-timestamp-enabled" => aof_timestamp_enabled: bool = false, Any, Live, Works;
         /// Syncs a rewritten log as it grows.
-        "aof-rewrite-incremental-fsync" => aof_rewrite_incremental_fsync: bool = true, Any, Live, Inert(PERSISTENCE);
+        "aof-rewrite-incremental-fsync" => aof_rewrite_incremental_fsync: bool = true, Any, Live, Inert("bases are written around the page cache");
         /// Keeps old files of the log.
-        "aof-disable-auto-gc" => aof_disable_auto_gc: bool = false, Any, Live, Inert(PERSISTENCE);
+        "aof-disable-auto-gc" => aof_disable_auto_gc: bool = false, Any, Live, Works;
     }
     "Replication" {
         /// The master: host and port.
@@ -514,5 +513,20 @@ knobs! {
         "tls-session-cache-size" => tls_session_cache_size: u32 = 20480, Int(0, I32), Live, Inert(TLS);
         /// Seconds that a session is kept.
         "tls-session-cache-timeout" => tls_session_cache_timeout: u32 = 300, Int(0, I32), Live, Inert(TLS);
+    }
+    "For tests" {
+        /// Microseconds that the writer of a snapshot waits for each key; -n waits for one in n keys.
+        "rdb-key-save-delay" => rdb_key_save_delay: i32 = 0, Int(-I32 - 1, I32), Live, Works;
+        /// Microseconds that loading a snapshot waits for each key; -n waits for one in n keys.
+        "key-load-delay" => key_load_delay: i32 = 0, Int(-I32 - 1, I32), Live, Works;
+        /// Bytes after which a load looks after clients.
+        "loading-process-events-interval-bytes" => loading_process_events_interval_bytes: u64 = 2 * MB, Int(1024, I32), Live,
+            Inert("shards serve clients while a snapshot is loaded");
+        /// Milliseconds after which a command that still runs is logged.
+        "watchdog-period" => watchdog_period: u32 = 0, Int(0, I32), Live, Inert("kring has no watchdog");
+        /// Ends the process by exit, not by a signal, after a panic.
+        "use-exit-on-panic" => use_exit_on_panic: bool = false, Any, Live, Inert("kring aborts");
+        /// Keeps what Lua scripts should no longer use.
+        "lua-enable-deprecated-api" => lua_enable_deprecated_api: bool = false, Any, Boot, Inert(SCRIPTS);
     }
 }

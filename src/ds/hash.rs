@@ -253,14 +253,14 @@ impl Hash {
         }
     }
 
-    /// Removes fields that expire at or before `now_ms`, looking at about `budget` of them at most. How many were looked
-    /// at, and how many were removed.
-    pub fn expire_slice(&mut self, now_ms: i64, budget: usize) -> (usize, usize) {
+    /// Removes fields that expire at or before `now_ms` and names each to `f`, looking at about `budget` of them at most. How many
+    /// were looked at, and how many were removed.
+    pub fn expire_slice(&mut self, now_ms: i64, budget: usize, f: &mut dyn FnMut(&[u8])) -> (usize, usize) {
         match self {
             Hash::Pack(_) => (0, 0),
             Hash::Other(other) => match &mut **other {
-                Other::PackEx(pack) => packed::expire(pack, now_ms, budget),
-                Other::Table(fields) => fields.expire(now_ms, budget),
+                Other::PackEx(pack) => packed::expire(pack, now_ms, budget, f),
+                Other::Table(fields) => fields.expire(now_ms, budget, f),
             },
         }
     }

@@ -72,7 +72,7 @@ fn decode_node(input: &mut &[u8], builder: &mut Builder) -> Result<(), Corrupt> 
     let form = decode_len(input)?;
     let bytes = decode_string(input)?.into_bytes();
     match form {
-        PLAIN => builder.push_plain(bytes),
+        PLAIN if !bytes.is_empty() => builder.push_plain(bytes),
         PACK => builder.push_pack(Listpack::from_bytes(bytes).ok_or(Corrupt)?),
         _ => return Err(Corrupt),
     }

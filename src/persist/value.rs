@@ -9,7 +9,7 @@ use crate::ds::{Owned, View};
 use crate::store::{Value, string_of};
 
 /// RDB's number for a string.
-const STRING: u8 = 0;
+pub(super) const STRING: u8 = 0;
 
 /// What reading a value depends on.
 #[derive(Clone, Copy)]

@@ -138,6 +138,11 @@ impl Out {
         (std::mem::take(&mut self.parts), std::mem::replace(&mut self.buf, spare))
     }
 
+    /// Whether all that waits is in the reply buffer.
+    pub fn is_plain(&self) -> bool {
+        self.parts.is_empty()
+    }
+
     /// The reply buffer's capacity, for INFO and for its recycling.
     pub fn capacity(&self) -> usize {
         self.buf.capacity()

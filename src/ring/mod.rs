@@ -17,7 +17,7 @@
 //! - What ends a multishot is the missing `F_MORE`, whatever the result says.
 //!
 //! Reading order: [`net`] (the seam), [`ops`] (what goes in), `ring` (the turn), then one file an operation:
-//! `accept`, `recv`, `send`, `close`, `wake`; beside them `conns` and `buffers` hold the state, and `options`,
+//! `accept`, `recv`, `send`, `close`, `wake`, `files`; beside them `conns` and `buffers` hold the state, and `options`,
 //! `probe`, `clock`, `socket` serve the boot.
 
 mod accept;
@@ -25,6 +25,7 @@ mod buffers;
 mod clock;
 mod close;
 mod conns;
+mod files;
 pub mod net;
 mod ops;
 mod options;
@@ -41,7 +42,7 @@ mod tests;
 
 pub use buffers::Pool;
 pub use clock::Clock;
-pub use net::{BufId, Chunk, ConnId, Event, Net, World};
+pub use net::{BufId, Chunk, ConnId, Event, FileId, FileWrite, Net, World};
 pub use options::{Error, Options};
 pub use ring::{Ring, Wait, open};
 pub use wake::Bell;

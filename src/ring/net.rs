@@ -3,6 +3,7 @@
 //! The core never sees a file descriptor, a ring or a clock. The real `Net` is [`super::Ring`]; the simulation
 //! has one of its own, which delays, reorders and drops at a seed's will.
 
+use crate::base::direct::Pages;
 use bytes::Bytes;
 use std::os::fd::OwnedFd;
 
@@ -37,6 +38,26 @@ impl Chunk {
     }
 }
 
+/// A log file of one shard, by its number at the driver.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct FileId(pub u32);
+
+/// A write to a log file. The driver owns the pages until [`Event::Written`] gives them back.
+#[derive(Debug)]
+pub struct FileWrite {
+    pub file: FileId,
+    /// Where its first byte goes.
+    pub at: u64,
+    pub pages: Pages,
+    /// Whether it is complete only when it is on the disk for good.
+    pub durable: bool,
+    /// What the core knows it by.
+    pub serial: u64,
+}
+
+/// A driver that opens no files is not asked to write any.
+const NO_FILES: &str = "nobody has opened a log file here";
+
 /// What the core asks of its driver. No call blocks, none fails: a failure comes back as an [`Event`].
 pub trait Net {
     /// Sends all of `chunk` (short sends are the driver's business). At most one chunk per connection is under way.
@@ -49,6 +70,18 @@ pub trait Net {
     fn close(&mut self, conn: ConnId);
     /// Wakes another shard that may sleep in its ring.
     fn wake(&mut self, shard: usize);
+    /// Writes whole pages to a log file. Several writes may be under way, and end in any order.
+    fn write_file(&mut self, write: FileWrite) {
+        unreachable!("{NO_FILES}: {write:?}")
+    }
+    /// Brings all that was written to a log file before to the disk.
+    fn sync_file(&mut self, file: FileId) {
+        unreachable!("{NO_FILES}: {file:?}")
+    }
+    /// Is done with a log file, which has nothing under way.
+    fn close_file(&mut self, file: FileId) {
+        unreachable!("{NO_FILES}: {file:?}")
+    }
 }
 
 /// All that a shard's core needs of its driver: sockets, and the little it may know of time passing.
@@ -78,6 +111,10 @@ pub enum Event {
     Sent { conn: ConnId, chunk: Chunk, result: Result<(), i32> },
     /// All operations of a closed connection have ended and its id is free.
     Closed { conn: ConnId },
+    /// A write to a log file is complete, or failed with an errno.
+    Written { write: FileWrite, result: Result<(), i32> },
+    /// What was written to a log file before the sync was asked for is on the disk, or may not be.
+    Synced { file: FileId, result: Result<(), i32> },
     /// Another shard rang.
     Woken,
 }

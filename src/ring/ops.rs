@@ -22,6 +22,8 @@ pub mod kind {
     /// Posted by another ring, by its `MSG_RING`.
     pub const WOKEN: u8 = 4;
     pub const BELL: u8 = 5;
+    pub const WRITE: u8 = 6;
+    pub const SYNC: u8 = 7;
 }
 
 /// The group of the one provided-buffer ring.
@@ -138,6 +140,22 @@ pub fn wake(ring_fd: RawFd) -> Entry {
 /// A completion whenever the eventfd behind `fd` is written. Edge-triggered, so it needs no read.
 pub fn watch_bell(fd: RawFd) -> Entry {
     opcode::PollAdd::new(Fd(fd), libc::POLLIN as u32).multi(true).build().user_data(tag(kind::BELL, 0, 0))
+}
+
+/// `bytes` must outlive the completion. `slot` is the write's place among those under way.
+pub fn write(fd: RawFd, slot: usize, at: u64, bytes: *const u8, len: usize, durable: bool) -> Entry {
+    let flags = if durable { libc::RWF_DSYNC } else { 0 };
+    opcode::Write::new(Fd(fd), bytes, len as u32).offset(at).rw_flags(flags as _).build().user_data(tag(
+        kind::WRITE,
+        slot,
+        0,
+    ))
+}
+
+/// The data of a file, and what of its metadata finds them again.
+pub fn sync(fd: RawFd, file: u32) -> Entry {
+    let flags = io_uring::types::FsyncFlags::DATASYNC;
+    opcode::Fsync::new(Fd(fd)).flags(flags).build().user_data(tag(kind::SYNC, file as usize, 0))
 }
 
 fn quiet(entry: Entry) -> Entry {

@@ -8,7 +8,8 @@
 use super::accept::Listener;
 use super::buffers::{Buffers, Pool};
 use super::conns::Conns;
-use super::net::{Chunk, ConnId, Event, Net};
+use super::files::Files;
+use super::net::{Chunk, ConnId, Event, FileId, FileWrite, Net};
 use super::ops::{Done, kind};
 use super::options::{Error, Options};
 use super::wake::{Bell, Peer};
@@ -54,6 +55,7 @@ pub struct Ring {
     /// Plain sends queued since the last turn.
     pub(super) queued_sends: u32,
     pub(super) buffers: Rc<Buffers>,
+    pub(super) files: Files,
 }
 
 /// Opens a ring for the calling thread. The pool is apart so that received bytes can be borrowed while the ring
@@ -86,6 +88,7 @@ pub fn open(options: &Options) -> Result<(Ring, Pool), Error> {
         zero_copy_from: options.zero_copy_from,
         queued_sends: 0,
         buffers: Rc::clone(&buffers),
+        files: Files::default(),
     };
     Ok((ring, Pool::new(buffers)))
 }
@@ -163,6 +166,8 @@ impl Ring {
                     self.on_bell(done);
                     None
                 }
+                kind::WRITE => self.on_write(done),
+                kind::SYNC => Some(self.on_sync(done)),
                 // What nobody waits for failed: a wake-up of a ring that is gone, a cancel that came too late.
                 _ => None,
             };
@@ -196,8 +201,9 @@ impl Ring {
 
     #[inline]
     fn try_push(&mut self, entry: &squeue::Entry) -> bool {
-        // SAFETY: entries come from `ops`. Those that point to memory are `send`s of a `Conn`'s chunk, whose heap block
-        // neither moves nor is freed before the completion: `on_send` and `Drop` see to it.
+        // SAFETY: entries come from `ops`. Those that point to memory are `send`s of a `Conn`'s chunk and `write`s of the
+        // pages in `Files`, whose heap blocks neither move nor are freed before the completion: `on_send`, `on_write` and
+        // `Drop` see to it.
         unsafe { self.io.submission().push(entry) }.is_ok()
     }
 
@@ -225,7 +231,10 @@ impl Ring {
     /// [`Ring::close_all`], turns lead here, and the ports are free.
     pub fn drained(&mut self) -> bool {
         let idle = self.conns.len() == 0 && self.listeners.iter().all(Listener::is_closed);
-        idle && self.backlog.is_empty() && self.io.submission().is_empty() && self.early.is_empty()
+        idle && self.files.is_idle()
+            && self.backlog.is_empty()
+            && self.io.submission().is_empty()
+            && self.early.is_empty()
     }
 }
 
@@ -249,6 +258,18 @@ impl Net for Ring {
     fn wake(&mut self, shard: usize) {
         self.wake_peer(shard);
     }
+
+    fn write_file(&mut self, write: FileWrite) {
+        self.start_write(write);
+    }
+
+    fn sync_file(&mut self, file: FileId) {
+        self.start_sync(file);
+    }
+
+    fn close_file(&mut self, file: FileId) {
+        self.forget_file(file);
+    }
 }
 
 impl Drop for Ring {
@@ -271,6 +292,10 @@ impl Drop for Ring {
             // The kernel may yet read these chunks, so they are never freed. (Buffers it no longer fills: that
             // happens inside our enter only, and there will be none.)
             std::mem::forget(self.conns.take_chunks());
+        }
+        if !self.files.is_idle() {
+            // Likewise for pages that the kernel may yet write.
+            std::mem::forget(std::mem::take(&mut self.files));
         }
     }
 }

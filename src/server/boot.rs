@@ -1,6 +1,6 @@
 //! Boot and shutdown: limits, sockets, cores, one thread a shard, and a main thread that waits for the end.
 
-use super::control::{Line, Message, PendingGarbage};
+use super::control::{self, Line, Message, PendingGarbage};
 use super::log::Log;
 use super::{cores, dataset, sockets};
 use crate::base::heap::give_back_free_memory;
@@ -47,6 +47,8 @@ pub enum BootError {
     },
     /// The dataset could not be loaded.
     Load(String),
+    /// The append-only log could not be loaded, or written on.
+    Log(String),
 }
 
 impl fmt::Display for BootError {
@@ -83,6 +85,7 @@ impl fmt::Display for BootError {
                     "cannot load the dataset from {why}; move the file away to start empty, or restore it"
                 )
             }
+            BootError::Log(why) => write!(f, "cannot go on with the append-only log: {why}"),
             BootError::Shard { shard, error } => write!(f, "shard {shard} stopped: {error}"),
         }
     }
@@ -118,7 +121,7 @@ pub fn serve(loaded: Loaded) -> Result<(), BootError> {
         ));
         config.maxclients = granted.clients as u32;
     }
-    let pidfile = Pidfile::create(&config)?;
+    let pidfile = Pidfile::create(&config, &log);
     let signals = SigSet::from_iter([Signal::SIGTERM, Signal::SIGINT]);
     signals
         .thread_block()
@@ -126,7 +129,7 @@ pub fn serve(loaded: Loaded) -> Result<(), BootError> {
 
     let info = server_info(&cores, path.as_deref(), granted.clients);
     log.notice(&format!(
-        "kring {KRING_VERSION} (speaks Redis {REDIS_VERSION}), pid {}, {shards} shard{} on cores {}",
+        "kring {KRING_VERSION} (speaks Redis {REDIS_VERSION}), PID: {}, {shards} shard{} on cores {}",
         info.pid,
         if shards == 1 { "" } else { "s" },
         cores.iter().map(|c| c.map_or("any".into(), |c| c.to_string())).collect::<Vec<_>>().join(",")
@@ -139,6 +142,8 @@ pub fn serve(loaded: Loaded) -> Result<(), BootError> {
             && waiter.send(Message::Signal(signal)).is_ok()
         {}
     })?;
+    // Test suites and tools wait for these lines of Redis's.
+    log.notice("Server initialized");
     if !process.shared.saves.is_loading() {
         log.notice(READY);
     }
@@ -164,8 +169,9 @@ struct Process {
     threads: Vec<JoinHandle<()>>,
     stop: Arc<AtomicBool>,
     unixsocket: String,
-    /// To shard 0.
-    first: (Bell, Sender<Notice>),
+    /// To the shards.
+    lines: Vec<(Bell, Sender<Notice>)>,
+    main: Sender<Message>,
 }
 
 fn spawn(name: &str, f: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, BootError> {
@@ -224,11 +230,19 @@ fn start(
     }
     let storage = Plane::start().map_err(io("cannot start the storage thread"))?;
     let (plane, to_shards) = (storage.clone(), lines.clone());
-    let line = Line { main: main.clone(), garbage, pending, storage, config_file: path, shards: lines };
+    let line = Line {
+        main: main.clone(),
+        garbage,
+        pending,
+        storage,
+        config_file: path,
+        log_place: control::log_place(&config),
+        shards: lines,
+    };
     let seed = prng::seeded(info.started_us as u64 ^ u64::from(info.pid) << 40);
     let shared = Arc::new(Shared::new(info, config.databases as usize, seed, Box::new(line)));
     let snapshot = dataset::file(&config);
-    if snapshot.is_some() {
+    if snapshot.is_some() || config.appendonly {
         // Before any shard runs: no client is to see a dataset that is not there yet.
         shared.saves.begin_load(shared.server.started_us / 1_000_000);
     }
@@ -268,11 +282,13 @@ fn start(
         }
     }
     all_open.wait();
-    if let Some(path) = snapshot {
+    if config.appendonly {
+        control::load_log(&plane, &to_shards, snapshot, &config, shared.saves.clone(), main);
+    } else if let Some(path) = snapshot {
         dataset::load(path, &config, &shared, &plane, &to_shards, main);
     }
-    let first = to_shards[0].clone();
-    Ok(Process { shared, bells, threads, stop, unixsocket: config.unixsocket.clone(), first })
+    let (lines, main) = (to_shards, main.clone());
+    Ok(Process { shared, bells, threads, stop, unixsocket: config.unixsocket.clone(), lines, main })
 }
 
 /// A shard's thread: pin, open the ring here (it belongs to this thread), wait for the others, run.
@@ -321,7 +337,9 @@ fn wait_for_end(process: &Process, inbox: &Receiver<Message>, log: &Log) -> Resu
     loop {
         look_at_memory(&process.shared);
         dataset::show_progress(&process.shared);
-        match inbox.recv_timeout(LOOK) {
+        let message = inbox.recv_timeout(LOOK);
+        log.keep_level(&process.shared.log_level);
+        match message {
             Ok(Message::Signal(signal)) => {
                 log.warning(&format!("Received {signal}, scheduling shutdown"));
                 let interrupt = signal == Signal::SIGINT;
@@ -329,11 +347,12 @@ fn wait_for_end(process: &Process, inbox: &Receiver<Message>, log: &Log) -> Resu
                     log.warning("Received a second SIGINT: exiting now");
                     std::process::exit(1);
                 }
-                let _ = process.first.1.send(Notice::Terminate { interrupt });
-                process.first.0.ring();
+                let (bell, letterbox) = &process.lines[0];
+                let _ = letterbox.send(Notice::Terminate { interrupt });
+                bell.ring();
             }
             Ok(Message::Shutdown) => {
-                log.warning("Ready to exit");
+                log.warning("kring is now ready to exit, bye bye...");
                 return Ok(());
             }
             Ok(Message::Loaded(Ok(loaded))) => {
@@ -341,8 +360,19 @@ fn wait_for_end(process: &Process, inbox: &Receiver<Message>, log: &Log) -> Resu
                 log.notice(READY);
             }
             Ok(Message::Loaded(Err(why))) => {
-                log.warning(&format!("Cannot load the dataset from {why}"));
+                log.warning(&format!(
+                    "Cannot load the dataset from {why}. Terminating server after rdb file reading failure."
+                ));
                 return Err(BootError::Load(why));
+            }
+            Ok(Message::LogLoaded(Ok(recovered))) => {
+                dataset::log_loaded(recovered, &process.shared, &process.lines, &process.main, log);
+                log.notice(READY);
+            }
+            Ok(Message::LogLoaded(Err(why))) => {
+                let error = BootError::Log(why);
+                log.warning(&error.to_string());
+                return Err(error);
             }
             Ok(Message::Note { text, warns: true }) => log.warning(&text),
             Ok(Message::Note { text, warns: false }) => log.notice(&text),
@@ -369,8 +399,7 @@ fn look_at_memory(shared: &Shared) {
         board.cpu_user_us.store(us(usage.user_time()), Ordering::Relaxed);
         board.cpu_sys_us.store(us(usage.system_time()), Ordering::Relaxed);
     }
-    let used = shared.ledger.used() + shared.control.pending().bytes;
-    board.used_peak.fetch_max(used, Ordering::Relaxed);
+    board.used_peak.fetch_max(shared.ledger.used(), Ordering::Relaxed);
     let pages = std::fs::read_to_string("/proc/self/statm").ok();
     let pages = pages.and_then(|t| t.split(' ').nth(1)?.parse::<u64>().ok()).unwrap_or(0);
     let rss = pages * 4_096;
@@ -410,15 +439,20 @@ fn server_info(cores: &[Option<usize>], path: Option<&std::path::Path>, clients:
 struct Pidfile(Option<String>);
 
 impl Pidfile {
-    fn create(config: &Config) -> Result<Pidfile, BootError> {
+    /// As in Redis, a file that cannot be written keeps nobody from serving.
+    fn create(config: &Config, log: &Log) -> Pidfile {
         let path = match (config.pidfile.as_str(), config.daemonize) {
-            ("", false) => return Ok(Pidfile(None)),
+            ("", false) => return Pidfile(None),
             ("", true) => "/var/run/redis.pid",
             (path, _) => path,
         };
-        std::fs::write(path, format!("{}\n", std::process::id()))
-            .map_err(io(format!("cannot write pidfile {path}")))?;
-        Ok(Pidfile(Some(path.to_string())))
+        match std::fs::write(path, format!("{}\n", std::process::id())) {
+            Ok(()) => Pidfile(Some(path.to_string())),
+            Err(error) => {
+                log.warning(&format!("Failed to write PID file {path}: {error}"));
+                Pidfile(None)
+            }
+        }
     }
 }
 

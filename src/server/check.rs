@@ -7,6 +7,7 @@
 //! | 2 | the file cannot be opened or read |
 
 use crate::config::Config;
+use crate::persist::empty::is_empty;
 use crate::persist::rdb::{Broken, Entry, Item, Reader};
 use crate::persist::value::{Reading, decode};
 use std::collections::BTreeMap;
@@ -119,7 +120,7 @@ fn look(item: Item<'_>, now_ms: i64, counts: &mut BTreeMap<u64, Count>) -> Resul
 fn check_value(entry: &Entry<'_>) -> Result<(), Failure> {
     let mut rest = entry.value;
     let built = decode(entry.kind, &mut rest, &Reading { config: &Config::default(), seed: 0 });
-    if built.is_ok() && rest.is_empty() {
+    if built.is_ok() && rest.is_empty() || is_empty(entry.kind, entry.value) {
         return Ok(());
     }
     let key = String::from_utf8_lossy(&entry.key).into_owned();

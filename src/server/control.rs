@@ -2,15 +2,19 @@
 //! storage plane.
 
 use crate::cmd::ShutdownMode;
+use crate::cmd::save::SaveBoard;
 use crate::config::{Config, rewrite};
-use crate::persist::rdb::Batch;
+use crate::persist::rdb::{Batch, Built};
+use crate::persist::replay::Piece;
 use crate::ring::Bell;
-use crate::shard::{Control, Delivery, LoadRequest, Notice, Pending, SaveRequest};
+use crate::shard::{Control, Delivery, LoadRequest, LogTurn, NewBase, Next, Notice, Pending, SaveRequest};
+use crate::storage::aof::{self, After, Generation, LoadLog, LogPlace, Recovered, Turn};
 use crate::storage::{Load, Loaded, Save, Saved};
 use crate::store::{Garbage, Route};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::mpsc::{Sender, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 
 /// What the main thread is told.
 pub(super) enum Message {
@@ -20,6 +24,8 @@ pub(super) enum Message {
     Signal(nix::sys::signal::Signal),
     /// The dataset is loaded, or cannot be.
     Loaded(Result<Loaded, String>),
+    /// The dataset is loaded from the append-only log, or cannot be.
+    LogLoaded(Result<Recovered, String>),
     /// A line for the log, a warning or not.
     Note { text: String, warns: bool },
     /// A line for the log, unless it has been there.
@@ -50,6 +56,8 @@ pub(super) struct Line {
     pub pending: Arc<PendingGarbage>,
     pub storage: crate::storage::Plane,
     pub config_file: Option<std::path::PathBuf>,
+    /// Where the append-only log is.
+    pub log_place: LogPlace,
     /// A bell and a letterbox per shard.
     pub shards: Vec<(Bell, Sender<Notice>)>,
 }
@@ -91,7 +99,7 @@ impl Control for Line {
     }
 
     fn save(&self, request: SaveRequest) {
-        let SaveRequest { path, head, sum, compress, inbox, saves } = request;
+        let SaveRequest { path, head, sum, compress, delay_us, inbox, saves } = request;
         let (bell, letterbox) = self.shards[0].clone();
         let main = self.main.clone();
         let name = path.display().to_string();
@@ -106,7 +114,7 @@ impl Control for Line {
         };
         let progress = move |entries, _bytes| saves.note_save(entries);
         let (progress, answer) = (Box::new(progress), Box::new(answer));
-        self.storage.save(Save { path, head, sum, compress, inbox, progress, answer });
+        self.storage.save(Save { path, head, sum, compress, delay_us, inbox, progress, answer });
     }
 
     fn load(&self, request: LoadRequest) {
@@ -120,9 +128,68 @@ impl Control for Line {
         load(&self.storage, &self.shards, request, Box::new(answer));
     }
 
+    fn turn_log(&self, turn: LogTurn) {
+        let LogTurn { ends, whole, next } = turn;
+        let after = match next {
+            Next::Listed => After::Named,
+            Next::Unlisted => After::Unnamed,
+            Next::End => After::Nothing,
+        };
+        let (shards, main) = (self.shards.clone(), self.main.clone());
+        let answer = move |made: Result<Option<Generation>, String>| {
+            let number = made
+                .map(|generation| generation.map_or(0, |generation| hand_out(generation, &shards, &main)));
+            let (bell, letterbox) = &shards[0];
+            let _ = letterbox.send(Notice::GenerationMade(number));
+            bell.ring();
+        };
+        self.storage.turn_log(self.log_place.clone(), Turn { ends, whole, after }, Box::new(answer));
+    }
+
+    fn new_base(&self, base: NewBase) {
+        let NewBase { path, from, as_commands, keeps_history } = base;
+        let (bell, letterbox) = self.shards[0].clone();
+        let main = self.main.clone();
+        let answer = move |made: Result<(u64, Vec<aof::Note>), String>| {
+            let bytes = made.map(|(bytes, notes)| {
+                notes.into_iter().for_each(|aof::Note { text, warns }| {
+                    let _ = main.send(Message::Note { text, warns });
+                });
+                bytes
+            });
+            let _ = letterbox.send(Notice::BaseMade(bytes));
+            bell.ring();
+        };
+        let base = aof::NewBase { path, as_commands, from, keeps_history };
+        self.storage.new_base(self.log_place.clone(), base, Box::new(answer));
+    }
+
     fn note(&self, text: String, warns: bool) {
         let _ = self.main.send(Message::Note { text, warns });
     }
+}
+
+/// Gives every shard its file of a generation; returns when all have taken them, with the generation's number.
+pub(super) fn hand_out(
+    generation: Generation,
+    shards: &[(Bell, Sender<Notice>)],
+    main: &Sender<Message>,
+) -> u64 {
+    let Generation { number, files, direct, .. } = generation;
+    if !direct {
+        let text = "The append-only log is written through the page cache: its file system refuses O_DIRECT";
+        let _ = main.send(Message::Once(text.into()));
+    }
+    let (taken, all) = channel();
+    for ((bell, letterbox), log) in shards.iter().zip(files) {
+        let (file, framer, len) = (log.file, Box::new(log.framer), log.len);
+        let _ = letterbox.send(Notice::LogOpened { file, framer, len, direct, taken: taken.clone() });
+        bell.ring();
+    }
+    drop(taken);
+    // The line is closed when all have it, or have ended.
+    while all.recv().is_ok() {}
+    number
 }
 
 /// Has the storage plane read a snapshot and give it to the shards.
@@ -132,8 +199,18 @@ pub(super) fn load(
     request: LoadRequest,
     answer: Box<dyn FnOnce(Result<Loaded, String>) + Send>,
 ) {
-    let LoadRequest { path, check, databases, replace, saves } = request;
+    let LoadRequest { path, check, databases, delay_us, replace, saves } = request;
     let route = Route::new(shards.len());
+    let (deliver, built) = deliver_to(shards, replace);
+    let progress = Box::new(move |done, total| saves.note_load(done, total));
+    storage.load(Load { path, check, route, databases, delay_us, deliver, built, progress, answer });
+}
+
+/// What gives a shard its batch.
+type Deliver = Box<dyn FnMut(usize, Batch) + Send>;
+
+/// What gives batches to shards, and where they come back.
+fn deliver_to(shards: &[(Bell, Sender<Notice>)], replace: bool) -> (Deliver, Receiver<Built>) {
     let (back, built) = channel();
     let shards = shards.to_vec();
     let deliver = move |shard: usize, batch: Batch| {
@@ -141,7 +218,50 @@ pub(super) fn load(
         let _ = letterbox.send(Notice::Deliver(Delivery { batch, replace, back: back.clone() }));
         bell.ring();
     };
-    let progress = move |done, total| saves.note_load(done, total);
-    let (deliver, progress) = (Box::new(deliver), Box::new(progress));
-    storage.load(Load { path, check, route, databases, deliver, built, progress, answer });
+    (Box::new(deliver), built)
+}
+
+/// Where the log of a configuration is.
+pub(super) fn log_place(config: &Config) -> LogPlace {
+    LogPlace {
+        dir: PathBuf::from(&config.dir),
+        dirname: config.appenddirname.clone(),
+        filename: config.appendfilename.clone(),
+    }
+}
+
+/// Has the storage plane load the append-only log; the main thread hears how it ended.
+pub(super) fn load_log(
+    storage: &crate::storage::Plane,
+    shards: &[(Bell, Sender<Notice>)],
+    snapshot: Option<PathBuf>,
+    config: &Config,
+    saves: Arc<SaveBoard>,
+    main: &Sender<Message>,
+) {
+    let (deliver, built) = deliver_to(shards, false);
+    let letterboxes = shards.to_vec();
+    let replay = move |shard: usize, piece: Piece| {
+        let (bell, letterbox) = &letterboxes[shard];
+        let _ = letterbox.send(Notice::Replay(piece));
+        bell.ring();
+    };
+    let main = main.clone();
+    let answer = move |done: Result<Recovered, String>| {
+        let _ = main.send(Message::LogLoaded(done));
+    };
+    storage.load_log(LoadLog {
+        place: log_place(config),
+        snapshot,
+        check: config.rdbchecksum,
+        route: Route::new(shards.len()),
+        databases: u64::from(config.databases),
+        load_truncated: config.aof_load_truncated,
+        keeps_history: config.aof_disable_auto_gc,
+        deliver,
+        built,
+        replay: Box::new(replay),
+        progress: Box::new(move |done, total| saves.note_load(done, total)),
+        answer: Box::new(answer),
+    });
 }

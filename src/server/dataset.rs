@@ -2,9 +2,11 @@
 
 use super::control::{self, Message};
 use super::log::Log;
-use crate::config::Config;
+use crate::cmd::save::LogState;
+use crate::config::{Config, delay_us};
 use crate::ring::Bell;
 use crate::shard::{LoadRequest, Notice, Shared};
+use crate::storage::aof::{Note, Recovered};
 use crate::storage::{Loaded, Plane};
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
@@ -33,6 +35,7 @@ pub(super) fn load(
         path,
         check: config.rdbchecksum,
         databases: u64::from(config.databases),
+        delay_us: delay_us(config.key_load_delay),
         replace: false,
         saves: shared.saves.clone(),
     };
@@ -56,7 +59,50 @@ pub(super) fn show_progress(shared: &Shared) {
 
 /// The dataset is there: clients may come.
 pub(super) fn loaded(loaded: Loaded, shared: &Shared, log: &Log, began: Instant) {
-    let Loaded { version, keys, expired, aux, libraries, left_over, direct, .. } = loaded;
+    tell(&loaded, log);
+    log.notice(&format!("DB loaded from disk: {:.3} seconds", began.elapsed().as_secs_f64()));
+    let Loaded { keys, expired, libraries, .. } = loaded;
+    shared.saves.end_load(keys, expired, libraries);
+}
+
+/// The dataset is there from its log, which goes on: clients may come once every shard has its file.
+pub(super) fn log_loaded(
+    recovered: Recovered,
+    shared: &Shared,
+    shards: &[(Bell, Sender<Notice>)],
+    main: &Sender<Message>,
+    log: &Log,
+) {
+    let Recovered { loaded, bytes, generation, notes, .. } = recovered;
+    if loaded != Loaded::default() {
+        tell(&loaded, log);
+    }
+    for Note { text, warns } in notes {
+        if warns { log.warning(&text) } else { log.notice(&text) }
+    }
+    control::hand_out(generation, shards, main);
+    for (shard, cell) in shared.cells.iter().enumerate() {
+        let store = loop {
+            // What was replayed has run: at most its owner has it, for a slice of its own work.
+            match cell.take() {
+                Some(store) => break store,
+                None => std::thread::yield_now(),
+            }
+        };
+        let mut store = store;
+        store.log.switch(true);
+        if !cell.put(store).is_quiet() {
+            shards[shard].0.ring();
+        }
+    }
+    shared.saves.log.set_base_bytes(bytes);
+    shared.saves.log.set_state(LogState::On);
+    shared.saves.end_load(loaded.keys, loaded.expired, loaded.libraries);
+}
+
+/// What a snapshot told of itself.
+fn tell(loaded: &Loaded, log: &Log) {
+    let Loaded { version, keys, expired, empty, aux, libraries, left_over, direct, .. } = loaded;
     let field = |name: &str| aux.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str());
     let by = field("redis-ver").unwrap_or("unknown");
     log.notice(&format!("Loading RDB produced by version {by} (RDB version {version})"));
@@ -69,7 +115,7 @@ pub(super) fn loaded(loaded: Loaded, shared: &Shared, log: &Log, began: Instant)
     if !direct {
         log.notice("The snapshot was read through the page cache: its file system refuses O_DIRECT");
     }
-    if left_over > 0 {
+    if *left_over > 0 {
         log.warning(&format!("{left_over} bytes behind the end of the snapshot were left alone"));
     }
     if !libraries.is_empty() {
@@ -78,7 +124,9 @@ pub(super) fn loaded(loaded: Loaded, shared: &Shared, log: &Log, began: Instant)
             libraries.len()
         ));
     }
-    log.notice(&format!("Done loading RDB, keys loaded: {keys}, keys expired: {expired}."));
-    log.notice(&format!("DB loaded from disk: {:.3} seconds", began.elapsed().as_secs_f64()));
-    shared.saves.end_load(keys, expired, libraries);
+    let done = format!("Done loading RDB, keys loaded: {keys}, keys expired: {expired}");
+    match empty {
+        0 => log.notice(&format!("{done}.")),
+        _ => log.warning(&format!("{done}, empty keys skipped: {empty}.")),
+    }
 }

@@ -5,11 +5,13 @@ use nix::sys::time::TimeValLike;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU8, Ordering};
 
 /// Where lines go. Only the control plane writes: no shard waits for a log.
 pub(super) struct Log {
     to: Mutex<Option<File>>,
-    level: LogLevel,
+    /// The least rank of lines that are written ([`LogLevel::rank`]).
+    rank: AtomicU8,
 }
 
 impl Log {
@@ -19,7 +21,15 @@ impl Log {
             "" => None,
             path => Some(OpenOptions::new().create(true).append(true).open(path)?),
         };
-        Ok(Log { to: Mutex::new(to), level })
+        Ok(Log { to: Mutex::new(to), rank: AtomicU8::new(level.rank()) })
+    }
+
+    /// Follows CONFIG SET loglevel: the rank that a shard has left there, if any has.
+    pub fn keep_level(&self, asked: &AtomicU8) {
+        let rank = asked.load(Ordering::Relaxed);
+        if rank != u8::MAX {
+            self.rank.store(rank, Ordering::Relaxed);
+        }
     }
 
     /// Worth knowing in production.
@@ -33,7 +43,7 @@ impl Log {
     }
 
     fn line(&self, level: LogLevel, mark: char, text: &str) {
-        if level.rank() < self.level.rank() {
+        if level.rank() < self.rank.load(Ordering::Relaxed) {
             return;
         }
         let line = format!("{}:M {} {mark} {text}\n", std::process::id(), timestamp());

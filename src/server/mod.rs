@@ -4,6 +4,7 @@
 
 mod boot;
 mod check;
+mod check_aof;
 mod control;
 mod cores;
 mod dataset;
@@ -12,3 +13,4 @@ mod sockets;
 
 pub use boot::{BootError, serve};
 pub use check::check_rdb;
+pub use check_aof::{check_aof, show_aof};

@@ -26,6 +26,14 @@ pub(super) struct Parsed {
     pub hash: u64,
 }
 
+impl Parsed {
+    /// The command as RESP, if it came so.
+    #[inline]
+    pub fn raw<'a>(&self, input: &'a [u8]) -> Option<&'a [u8]> {
+        if self.inline { None } else { input.get(self.start..self.end) }
+    }
+}
+
 /// Where a command has to run, in short: most need one store or none.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Place {
@@ -237,7 +245,7 @@ pub(super) fn place_of(found: Found, args: Args<'_>, route: Route) -> Where {
         }
         Plan::Keys => keys_place(found.row, args, route),
         Plan::All if route.shards() == 1 => Where::Shard(0),
-        Plan::All => Where::All,
+        Plan::All | Plan::AllAtHome => Where::All,
         Plan::By(place) => place(args, route),
     }
 }

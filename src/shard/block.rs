@@ -13,9 +13,10 @@
 
 use super::connections::Waits;
 use super::drive::{Stop, Work, flags_of};
+use super::hold::Hold;
 use super::mail::Chore;
 use super::{Core, Letter};
-use crate::cmd::block::Block;
+use crate::cmd::block::{Block, OnDisk};
 use crate::cmd::registry::Found;
 use crate::cmd::row::{flag, key};
 use crate::cmd::session::ReplyMode;
@@ -35,6 +36,8 @@ pub struct Blocked {
     /// CLIENT REPLY: the client wants no reply to this command.
     silent: bool,
     timed_out: fn(&mut Out),
+    /// Also over, or with another reply, when the log is on the disk.
+    on_disk: Option<OnDisk>,
 }
 
 /// What was served while the job that began to wait was still on its way home.
@@ -78,7 +81,8 @@ impl Core {
         let deadline_us =
             block.timeout_ms.map(|ms| self.now.mono_us.saturating_add(ms.saturating_mul(1_000)));
         let silent = matches!(session.reply, ReplyMode::Off | ReplyMode::Skipping);
-        Stop::Block(Box::new(Blocked { wait, deadline_us, silent, timed_out: block.timed_out }))
+        let (timed_out, on_disk) = (block.timed_out, block.on_disk);
+        Stop::Block(Box::new(Blocked { wait, deadline_us, silent, timed_out, on_disk }))
     }
 
     /// A connection waits, at its home.
@@ -89,8 +93,15 @@ impl Core {
         if let Some(at) = blocked.deadline_us {
             self.deadlines.insert((at, id));
         }
+        let for_disk = blocked.on_disk.is_some();
         if let Some(conn) = self.conn(id) {
             conn.blocked = Some(blocked);
+        }
+        if for_disk {
+            // Its stores are back: all that it wrote has been told.
+            let mut hold = Hold::default();
+            hold.add_all(&self.shared.saves.log);
+            self.for_disk.push((id, hold));
         }
         match early {
             Some(early) => self.served(net, id, early.wait, early.out, ShardSet::EMPTY),
@@ -112,6 +123,7 @@ impl Core {
             conn.out.take_errors();
         }
         conn.waits = Waits::Nothing;
+        self.hold_for_all(id);
         self.unparked(net, id);
     }
 
@@ -161,6 +173,26 @@ impl Core {
             self.leave_lines(&wait, &wait.shards);
             self.tallies.ran(wait.command, 0, 1);
             self.end_wait(net, id, timed_out);
+        }
+    }
+
+    /// Ends the waits of those whose writes are on the disk.
+    pub(super) fn end_disk_waits(&mut self, net: &mut dyn World) {
+        let shared = self.shared.clone();
+        for (id, mut hold) in std::mem::take(&mut self.for_disk) {
+            let Some(blocked) = self.conn(id).and_then(|conn| conn.blocked.as_deref_mut()) else { continue };
+            let Some(on_disk) = blocked.on_disk else { continue };
+            if !hold.is_met(&shared.saves.log) {
+                self.for_disk.push((id, hold));
+                continue;
+            }
+            blocked.timed_out = on_disk.reply;
+            let wait = blocked.wait.clone();
+            if on_disk.ends && wait.claim() {
+                wait.end();
+                self.tallies.ran(wait.command, 0, 1);
+                self.end_wait(net, id, on_disk.reply);
+            }
         }
     }
 
@@ -276,6 +308,7 @@ impl Core {
         let found = Found { id: wait.command, row: self.shared.registry.row(wait.command) };
         let (args, mark, began) = (wait.saved.args(), work.out.mark(), net.ticks_ns());
         let outcome = self.call(&mut work, found, 0, args);
+        self.end_unit();
         let served = !matches!(outcome, Outcome::Block(_));
         if served {
             self.account(&mut work, found, args, mark, net.ticks_ns().saturating_sub(began));

@@ -2,6 +2,7 @@
 
 use super::Core;
 use crate::ds::Owned;
+use crate::persist::empty::is_empty;
 use crate::persist::rdb::{Batch, Built, Entry};
 use crate::persist::value::{Reading, decode};
 use crate::ring::net::World;
@@ -23,6 +24,15 @@ pub struct Delivery {
     pub back: Sender<Built>,
 }
 
+/// What became of an entry.
+enum Came {
+    There,
+    /// Its time was over.
+    Expired,
+    /// It has no elements.
+    Empty,
+}
+
 impl Core {
     /// A batch has come. It is built in this shard's own time.
     pub fn deliver(&mut self, delivery: Delivery) {
@@ -36,12 +46,19 @@ impl Core {
                 return;
             }
             let Some(Delivery { mut batch, replace, back }) = self.deliveries.pop_front() else { break };
-            let mut built =
-                Built { shard: self.id, batch: Batch::default(), keys: 0, expired: 0, trouble: None };
+            let mut built = Built {
+                shard: self.id,
+                batch: Batch::default(),
+                keys: 0,
+                expired: 0,
+                empty: 0,
+                trouble: None,
+            };
             for entry in batch.iter() {
-                match self.build_one(&entry, replace) {
-                    Ok(true) => built.keys += 1,
-                    Ok(false) => built.expired += 1,
+                match self.build_one(&entry, replace, batch.keeps_past) {
+                    Ok(Came::There) => built.keys += 1,
+                    Ok(Came::Expired) => built.expired += 1,
+                    Ok(Came::Empty) => built.empty += 1,
                     Err(why) => {
                         built.trouble = Some(why);
                         break;
@@ -56,10 +73,10 @@ impl Core {
         }
     }
 
-    /// Builds one entry, whose store is in hand; false when its time is over.
-    fn build_one(&mut self, entry: &Entry<'_>, replace: bool) -> Result<bool, String> {
-        if entry.expire_at.is_some_and(|at| at < self.now.ms()) {
-            return Ok(false);
+    /// Builds one entry, whose store is in hand.
+    fn build_one(&mut self, entry: &Entry<'_>, replace: bool, keeps_past: bool) -> Result<Came, String> {
+        if !keeps_past && entry.expire_at.is_some_and(|at| at < self.now.ms()) {
+            return Ok(Came::Expired);
         }
         let key = || String::from_utf8_lossy(&entry.key).into_owned();
         let reading = Reading { config: &self.config, seed: self.hand.peek(self.id).seed() };
@@ -67,6 +84,10 @@ impl Core {
         let value = decode(entry.kind, &mut rest, &reading);
         let value: Owned<Value> = match value {
             Ok(value) if rest.is_empty() => value,
+            _ if is_empty(entry.kind, entry.value) => {
+                self.shared.control.note(format!("skipping empty key: {}", key()), true);
+                return Ok(Came::Empty);
+            }
             _ => {
                 let (kind, at) = (entry.kind, entry.offset);
                 return Err(format!("the value of key '{}' is damaged (type {kind}, at byte {at})", key()));
@@ -76,7 +97,7 @@ impl Core {
         let mut keys = Keys {
             hand: &mut self.hand,
             db: entry.db as usize,
-            now: self.now,
+            now: if keeps_past { self.now.before_all() } else { self.now },
             policy: self.access,
             touch: false,
             ahead: None,
@@ -84,7 +105,7 @@ impl Core {
         };
         let content = Taken { value, expire_at: entry.expire_at, access, mark: 0 };
         if keys.add(&entry.key, content, replace) {
-            return Ok(true);
+            return Ok(Came::There);
         }
         Err(format!("key '{}' of database {} comes twice (at byte {})", key(), entry.db, entry.offset))
     }

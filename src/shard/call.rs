@@ -12,7 +12,7 @@ use crate::cmd::cx::MemoryNow;
 use crate::cmd::registry::Found;
 use crate::cmd::row::flag;
 use crate::cmd::session::ReplyMode;
-use crate::cmd::{Cx, Env, Outcome, Plan};
+use crate::cmd::{Cx, Env, Outcome, Plan, effects};
 use crate::resp::{Args, Mark};
 use crate::ring::net::World;
 use crate::store::Keys;
@@ -51,13 +51,14 @@ impl Kinds {
 impl Core {
     /// Whether commands of this client may run as a run: nothing has to be looked at before or after each.
     pub(super) fn may_run_brief(&self, work: &Work<'_>) -> bool {
-        self.pause.is_none()
-            && !self.is_halted
-            && self.gate.is_open()
-            && work.session.reply == ReplyMode::On
-            && self.tallies.watch_ns >= SHARED_WATCH_NS
-            && !work.session.is_queueing()
-            && self.admits(work.session)
+        work.session.is_replay()
+            || self.pause.is_none()
+                && !self.is_halted
+                && self.gate.is_open()
+                && work.session.reply == ReplyMode::On
+                && self.tallies.watch_ns >= SHARED_WATCH_NS
+                && !work.session.is_queueing()
+                && self.admits(work.session)
     }
 
     /// Runs brief commands from `from` on, as long as their stores are in hand: how many ran, and what stopped the last. The first
@@ -80,13 +81,13 @@ impl Core {
             memory: MemoryNow::default(),
             shard: self.id,
         };
-        let db = work.session.db;
+        let (db, replays) = (work.session.db, work.session.is_replay());
         let Some(first) = batch.commands.get(from).and_then(|c| c.found.ok()) else { return (0, None) };
         let mut cx = Cx {
             keys: Keys {
                 hand: &mut self.hand,
                 db,
-                now: self.now,
+                now: if replays { self.now.before_all() } else { self.now },
                 policy: self.access,
                 touch: !work.session.no_touch,
                 ahead: None,
@@ -98,7 +99,7 @@ impl Core {
             reports: &[],
             row: first.row,
         };
-        let limit = self.room.limit;
+        let limit = if replays { 0 } else { self.room.limit };
         let (mut kinds, mut ran, mut stop, mut last) = (Kinds::default(), 0, None, first.id);
         for command in &batch.commands[from..] {
             let Parsed { found: Ok(found), key: 1.., place: Place::Shard(s), .. } = command else { break };
@@ -133,7 +134,15 @@ impl Core {
             cx.row = found.row;
             last = found.id;
             let mark = cx.out.mark();
+            let logs = found.row.flags & effects::CHANGES != 0 && cx.keys.hand.peek(s).log.is_on();
+            if logs {
+                cx.keys.hand.store(s).begin_log();
+            }
             let outcome = (found.row.run)(&mut cx, args);
+            if logs {
+                let request = (args, command.raw(work.input));
+                effects::tell_brief(&mut cx.keys, s, found.row, request, outcome.is_ok());
+            }
             ran += 1;
             match outcome {
                 Ok(Outcome::Done) => {}
@@ -141,6 +150,11 @@ impl Core {
                 Err(error) => cx.out.error(&error),
             }
             if cx.out.take_errors() > 0 {
+                if replays {
+                    let error = cx.out.error_since(mark).unwrap_or(b"ERR").to_vec();
+                    cx.session.note_trouble(command.start, args.at(0), &error);
+                    break;
+                }
                 self.tallies.failed(Some(found.id), cx.out.error_since(mark).unwrap_or(b"ERR"));
             }
             if stop.is_some() || cx.keys.hand.peek(s).is_observed() && cx.keys.hand.has_ready() {
@@ -153,6 +167,9 @@ impl Core {
         let done = net.ticks_ns();
         let ns = done.saturating_sub(*ticks);
         *ticks = done;
+        if replays {
+            return (ran, stop);
+        }
         for &(id, n) in &kinds.kinds[..kinds.len] {
             self.tallies.ran(id, ns / (ran as u64).max(1), n);
         }
@@ -175,7 +192,7 @@ impl Core {
         }
     }
 
-    /// Runs one command, whose stores are in hand.
+    /// Runs one command, whose stores are in hand. Its effects are in their logs then, as part of a unit that is open.
     pub(super) fn call(&mut self, work: &mut Work<'_>, found: Found, hash: u64, args: Args<'_>) -> Outcome {
         let shared = &*self.shared;
         let reports = match found.row.plan {
@@ -200,7 +217,7 @@ impl Core {
             keys: Keys {
                 hand: &mut self.hand,
                 db: work.session.db,
-                now: self.now,
+                now: if work.session.is_replay() { self.now.before_all() } else { self.now },
                 policy: self.access,
                 touch: !work.session.no_touch,
                 ahead,
@@ -212,7 +229,7 @@ impl Core {
             reports: reports.unwrap_or_default(),
             row: found.row,
         };
-        match (found.row.run)(&mut cx, args) {
+        match effects::run(&mut cx, args) {
             Ok(outcome) => outcome,
             Err(error) => {
                 work.out.error(&error);
@@ -221,9 +238,24 @@ impl Core {
         }
     }
 
+    /// What ran since the last unit takes effect as one.
+    #[inline]
+    pub(super) fn end_unit(&mut self) {
+        if self.hand.logs() {
+            self.hand.seal_logs();
+        }
+    }
+
     /// Keeps the books of one command.
     pub(super) fn account(&mut self, work: &mut Work<'_>, found: Found, args: Args<'_>, mark: Mark, ns: u64) {
         work.session.commands += 1;
+        if work.session.is_replay() {
+            if work.out.take_errors() > 0 {
+                let error = work.out.error_since(mark).unwrap_or(b"ERR").to_vec();
+                work.session.note_trouble(work.at, args.at(0), &error);
+            }
+            return;
+        }
         self.tallies.ran(found.id, ns, 1);
         if work.out.take_errors() > 0 {
             self.tallies.failed(Some(found.id), work.out.error_since(mark).unwrap_or(b"ERR"));

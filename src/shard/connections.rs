@@ -4,6 +4,7 @@
 //! there is something to hold).
 
 use super::block::{Blocked, Early};
+use super::hold::Holds;
 use crate::cmd::{Report, Session};
 use crate::resp::{Out, Parser, Span};
 use crate::ring::net::{Chunk, ConnId};
@@ -37,6 +38,13 @@ pub(super) enum Waits {
     Reader,
     /// Keys, or time to pass.
     Block,
+}
+
+impl Waits {
+    /// Whether INFO and CLIENT LIST call it blocked.
+    pub fn is_blocked(self) -> bool {
+        matches!(self, Waits::Block | Waits::Pause)
+    }
 }
 
 /// Requests that have arrived and not run.
@@ -117,6 +125,9 @@ pub(super) struct Conn {
     /// Chunks that wait behind the one under way.
     pub chunks: VecDeque<Chunk>,
     pub chunk_bytes: usize,
+    /// Which of them wait for the disk. None on most servers.
+    pub holds: Option<Box<Holds>>,
+    pub is_held: bool,
     /// Bytes of the chunk under way; 0: none.
     pub sending: usize,
     pub waits: Waits,
@@ -153,6 +164,8 @@ impl Conn {
             out: Out::default(),
             chunks: VecDeque::new(),
             chunk_bytes: 0,
+            holds: None,
+            is_held: false,
             sending: 0,
             waits: Waits::Nothing,
             reports: None,
@@ -170,6 +183,33 @@ impl Conn {
         }
     }
 
+    /// The next chunk to send, if there is one.
+    pub fn next_chunk(&mut self) -> Option<Chunk> {
+        if self.chunks.is_empty() {
+            if self.out.is_empty() {
+                return None;
+            }
+            if self.out.is_plain() {
+                return Some(Chunk::Owned(self.out.take(Vec::new()).1));
+            }
+            self.shelve_replies();
+        }
+        let chunk = self.chunks.pop_front()?;
+        self.chunk_bytes -= chunk.as_slice().len();
+        self.holds.iter_mut().for_each(|holds| holds.sent += 1);
+        Some(chunk)
+    }
+
+    /// Makes chunks of the replies gathered.
+    pub fn shelve_replies(&mut self) {
+        let (parts, tail) = self.out.take(Vec::new());
+        let parts = parts.into_iter().flat_map(|(text, value)| [Chunk::Owned(text), Chunk::Shared(value)]);
+        for chunk in parts.chain([Chunk::Owned(tail)]).filter(|chunk| !chunk.as_slice().is_empty()) {
+            self.chunk_bytes += chunk.as_slice().len();
+            self.chunks.push_back(chunk);
+        }
+    }
+
     /// Reply bytes that the peer has not taken.
     pub fn owed(&self) -> usize {
         self.out.len() + self.chunk_bytes + self.sending
@@ -180,11 +220,13 @@ impl Conn {
         self.input.as_ref().map_or(0, |i| i.len())
     }
 
-    /// Bytes that it takes: itself, its requests, its replies.
+    /// Bytes that it takes: itself, its requests, its replies, what it has queued and watches.
     pub fn memory(&self) -> usize {
+        let session = self.session.as_ref().or(self.shown.as_ref());
+        let transaction = session.and_then(|s| s.transaction.as_ref()).map_or(0, |t| t.memory);
         let input = self.input.as_ref().map_or(0, |i| size_of::<Input>() + i.buf.capacity());
         let output = self.out.capacity().max(self.out.len()) + self.chunk_bytes + self.sending;
-        size_of::<Conn>() + size_of::<Session>() + input + output
+        size_of::<Conn>() + size_of::<Session>() + input + output + transaction
     }
 
     /// Whether its requests may run now.
@@ -199,7 +241,7 @@ mod tests {
 
     #[test]
     fn an_idle_connection_is_small() {
-        assert!(size_of::<Conn>() <= 320, "{}", size_of::<Conn>());
+        assert!(size_of::<Conn>() <= 328, "{}", size_of::<Conn>());
         assert!(size_of::<Session>() <= 320, "{}", size_of::<Session>());
     }
 

@@ -7,16 +7,21 @@ use super::cron::Cron;
 use super::evict::Room;
 use super::gate::Gate;
 use super::heads::Heads;
+use super::hold::Hold;
+use super::log::LogWriter;
 use super::mail::Chore;
 use super::orders::{Nap, Parked};
 use super::policy::Policy;
-use super::saves::Saver;
+use super::replay::Stream;
+use super::rewrite::Rewriter;
+use super::saves::{SAVER, Saver};
 use super::shared::Shared;
 use super::tallies::Tallies;
 use super::walk::Walk;
 use super::{Job, Letter};
 use crate::base::prng;
 use crate::base::time::Now;
+use crate::cmd::save::LogState;
 use crate::cmd::{Order, PauseMode, Session};
 use crate::config::Config;
 use crate::ring::net::{Chunk, ConnId, World};
@@ -95,12 +100,22 @@ pub struct Core {
     pub(super) gate: Gate,
     /// Entries of a snapshot to build.
     pub(super) deliveries: VecDeque<Delivery>,
+    /// Files of a log that are replayed.
+    pub(super) streams: Vec<Stream>,
     /// A snapshot's walk under way.
     pub(super) walk: Option<Walk>,
     /// Commands are held back while the server is shut down or reloaded.
     pub(super) is_halted: bool,
+    /// The log of this shard, and what replies of the batch under way wait for in all of them.
+    pub(super) log: LogWriter,
+    pub(super) hold: Hold,
+    /// Connections with replies that wait for the disk.
+    pub(super) held: Vec<ConnId>,
+    /// Connections that wait for the log to be on the disk (WAITAOF), and how far.
+    pub(super) for_disk: Vec<(ConnId, Hold)>,
     /// Used by one shard only.
     pub(super) saver: Saver,
+    pub(super) rewriter: Rewriter,
     /// CONFIG RESETSTAT came: the store's counters start anew.
     pub(super) reset_tally: bool,
     pub(super) random: u64,
@@ -148,9 +163,15 @@ impl Core {
             active_expire: true,
             gate: Gate::default(),
             deliveries: VecDeque::new(),
+            streams: Vec::new(),
             walk: None,
             is_halted: false,
+            log: LogWriter::default(),
+            hold: Hold::default(),
+            held: Vec::new(),
+            for_disk: Vec::new(),
             saver: Saver::default(),
+            rewriter: Rewriter::default(),
             reset_tally: false,
             random: prng::seeded(now.wall_us as u64 ^ (id as u64) << 32),
             last_placed: route.shards() - 1,
@@ -168,7 +189,15 @@ impl Core {
     pub fn begin_turn(&mut self, now: Now) {
         self.now = now;
         self.room.now = now;
+        self.access.frozen = self.pause.is_some();
         self.access.clock = crate::store::access::lru_clock(now.secs());
+        if self.id == SAVER {
+            let log = &self.shared.saves.log;
+            log.set_strict(
+                self.config.appendfsync == "always" && log.state() == LogState::On && log.errno() == 0,
+            );
+        }
+        self.access.now = now;
         self.look_at_gate();
         self.tallies.counters.turns += 1;
     }
@@ -208,6 +237,9 @@ impl Core {
 
     /// The connection of an id, unless it is gone.
     pub(super) fn conn(&mut self, id: ConnId) -> Option<&mut Conn> {
+        if id.is_stream() {
+            return self.stream_conn(id);
+        }
         self.conns.get_mut(id.index())?.as_deref_mut().filter(|c| c.id == id)
     }
 
@@ -231,7 +263,11 @@ impl Core {
         let runs = conn.may_run() && complete;
         self.count_client(id);
         if runs {
-            self.run_input(net, id);
+            // A request that is too long does not run because it has come to its end.
+            self.check_input(net, id);
+            if self.conn(id).is_some_and(|conn| conn.may_run()) {
+                self.run_input(net, id);
+            }
         }
         self.check_input(net, id);
     }
@@ -293,6 +329,7 @@ impl Core {
         }
         self.serve_waiting(net);
         self.build(net);
+        self.replay(net);
         for _ in 0..self.ready.len().min(READY_PER_TURN) {
             let Some(id) = self.ready.pop_front() else { break };
             let Some(conn) = self.conn(id) else { continue };
@@ -304,6 +341,7 @@ impl Core {
             self.close_if_done(net, id);
         }
         self.tick(net);
+        self.write_log(net);
     }
 
     /// Whether there is work that no event announces.
@@ -316,6 +354,8 @@ impl Core {
             || self.cron.is_busy()
             || self.room.is_busy()
             || !self.deliveries.is_empty()
+            || self.log.is_busy()
+            || self.has_replay()
             || self.walk.as_ref().is_some_and(|walk| walk.next_us <= self.now.mono_us)
     }
 
@@ -324,6 +364,7 @@ impl Core {
         !self.is_busy()
             && !self.wants_store()
             && self.parked.is_empty()
+            && self.streams.is_empty()
             && self.put_off.is_empty()
             && self.walk.is_none()
             && !self.saver.is_busy()
@@ -422,6 +463,10 @@ impl Core {
             Letter::Unwalk { cut } => self.unwalk(net, cut),
             Letter::Halt { on } => self.set_halted(on),
             Letter::Halted => self.halted(net),
+            Letter::LogTurned { shard, end, broken, whole } => self.log_turned(shard, end, broken, whole),
+            Letter::LogFailed { errno } => self.log_failure(errno),
+            Letter::LogClosed => self.log_closed(net),
+            Letter::LogTurnFailed => self.log_turn_failed(),
             Letter::Served { conn, wait, out, left } => self.served(net, conn, wait, *out, left),
             Letter::Chore(chore) => {
                 self.chores.push(chore);
@@ -476,7 +521,13 @@ impl Core {
     /// Closes a connection that has nothing left to do here.
     pub(super) fn close_if_done(&mut self, net: &mut dyn World, id: ConnId) {
         let Some(conn) = self.conn(id) else { return };
-        if !(conn.closing || conn.eof) || conn.closed || conn.in_dirty || conn.in_ready || conn.owed() > 0 {
+        if id.is_stream()
+            || !(conn.closing || conn.eof)
+            || conn.closed
+            || conn.in_dirty
+            || conn.in_ready
+            || conn.owed() > 0
+        {
             return;
         }
         // Nobody waits for keys on behalf of a client that is gone.
@@ -492,6 +543,9 @@ impl Core {
 
     /// Bounds what a connection has sent and not run.
     pub(super) fn check_input(&mut self, net: &mut dyn World, id: ConnId) {
+        if id.is_stream() {
+            return;
+        }
         let query_limit = self.config.client_query_buffer_limit as usize;
         let backlog = self.config.input_backlog as usize;
         let Some(conn) = self.conn(id) else { return };

@@ -75,6 +75,7 @@ impl Core {
             self.shared.control.purge();
         }
         self.look_at_save_points(net);
+        self.look_after_log(net);
         self.look_after_connections(net);
     }
 
@@ -85,6 +86,7 @@ impl Core {
             let left_us = (until_ms.saturating_sub(self.now.ms()).max(0) as u64).saturating_mul(1_000);
             next = next.min(self.now.mono_us.saturating_add(left_us));
         }
+        next = next.min(self.log.next_us());
         if let Some(walk) = &self.walk {
             next = next.min(walk.next_us);
         }
@@ -96,7 +98,7 @@ impl Core {
 
     fn end_pause(&mut self) {
         if self.pause.is_some_and(|(until_ms, _)| until_ms <= self.now.ms()) {
-            self.pause = None;
+            (self.pause, self.access.frozen) = (None, false);
         }
         if self.pause.is_none() && !self.is_halted && !self.paused.is_empty() {
             for id in std::mem::take(&mut self.paused) {

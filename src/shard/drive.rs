@@ -3,7 +3,8 @@
 use super::batch::{Batch, End, Parsed, Place, Reading, Rules, place_of};
 use super::block::Blocked;
 use super::connections::Waits;
-use super::orders::Step;
+use super::hold::Hold;
+use super::orders::{Bill, Step};
 use super::{Core, Job};
 use crate::cmd::registry::{Found, Missing};
 use crate::cmd::row::flag;
@@ -57,8 +58,8 @@ pub(super) enum Stop {
     Fetch(ShardSet),
     /// The next command needs reports of all shards.
     Gather(u32),
-    /// The last command gave an order; its reply waits until it is carried out.
-    Order(Order),
+    /// The last command gave an order; its reply waits until it is carried out, and so do its books.
+    Order(Order, Option<Box<Bill>>),
     /// The last command gave several; they are carried out one after the other.
     Orders(VecDeque<Step>),
     /// The last command waits for keys, or for time to pass.
@@ -72,7 +73,7 @@ pub(super) enum Stop {
 impl Stop {
     /// Whether the command that stopped a batch has run.
     fn is_behind(stop: &Option<Stop>) -> bool {
-        matches!(stop, None | Some(Stop::Order(_) | Stop::Orders(_) | Stop::Block(_) | Stop::Close))
+        matches!(stop, None | Some(Stop::Order(..) | Stop::Orders(_) | Stop::Block(_) | Stop::Close))
     }
 
     /// What an outcome stops for; `None`: go on.
@@ -80,9 +81,27 @@ impl Stop {
         match outcome {
             Outcome::Done => None,
             Outcome::Close => Some(Stop::Close),
-            Outcome::Everywhere(order) => Some(Stop::Order(order)),
+            Outcome::Everywhere(order) => Some(Stop::Order(order, None)),
             Outcome::Exec | Outcome::Block(_) => unreachable!("no brief command does so; `one` knows"),
         }
+    }
+}
+
+impl Work<'_> {
+    /// Whether this command of a log, MULTI or EXEC, needs not run: nobody looks on between them.
+    fn passes_over(&mut self, found: Found) -> bool {
+        let at = self.at;
+        let name = found.row.name;
+        let Some(replay) = &mut self.session.replay else { return false };
+        let wanted = match name {
+            "multi" => false,
+            "exec" => true,
+            _ => return false,
+        };
+        if std::mem::replace(&mut replay.in_multi, !wanted) != wanted {
+            self.session.note_trouble(at, name.as_bytes(), b"it is not expected here");
+        }
+        true
     }
 }
 
@@ -161,7 +180,8 @@ impl Core {
         }
         // A job may have left replies here and changed the protocol elsewhere.
         out.set_proto(session.proto);
-        let room = self.room(owed).saturating_add(out.len());
+        // Of a log's commands no reply leaves.
+        let room = if session.is_replay() { usize::MAX } else { self.room(owed).saturating_add(out.len()) };
         let mut work = Work {
             session: &mut session,
             out: &mut out,
@@ -174,9 +194,13 @@ impl Core {
             room,
             reports,
         };
+        self.hold = Hold::default();
         let stop = if owed > 0 && room <= work.out.len() { Stop::Full } else { self.drive(net, &mut work) };
         let (at, parser) = (work.at, work.parser);
         let reports = work.reports.take();
+        if work.session.is_replay() {
+            work.out.clear();
+        }
         self.put_back(net);
         let conn = self.conn(id)?;
         conn.put_off = if let Stop::Away(_) = stop { conn.put_off + 1 } else { 0 };
@@ -190,6 +214,7 @@ impl Core {
             let (_, buf) = conn.out.take(Vec::new());
             self.recycle(buf);
         } else {
+            self.hold_replies(id);
             self.mark_dirty(id);
         }
         Some((stop, at, parser))
@@ -213,7 +238,7 @@ impl Core {
                 self.close_if_done(net, id);
             }
             Stop::Gather(parts) => self.gather(id, parts),
-            Stop::Order(order) => self.give_order(id, order),
+            Stop::Order(order, bill) => self.give_order(id, order, bill),
             Stop::Orders(steps) => self.give_orders(id, steps),
             Stop::Block(blocked) => self.begin_wait(net, id, blocked),
             Stop::Mail(need) => self.mail_batch(id, need),
@@ -236,7 +261,10 @@ impl Core {
         let spare = self.spare.pop().unwrap_or_default();
         let home = self.id;
         let Some(conn) = self.conn(id) else { return };
-        let Some(session) = conn.session.take() else { return };
+        let Some(mut session) = conn.session.take() else { return };
+        if let Some(replay) = &mut session.replay {
+            replay.base = input.at;
+        }
         let at = input.at + len;
         input.restart(at);
         // Kept also when it is empty: what the job cannot run comes back to its place.
@@ -276,7 +304,7 @@ impl Core {
             let mut batch = std::mem::take(&mut self.batch);
             let rules = Rules {
                 limits: Limits {
-                    bulk_max: self.config.proto_max_bulk_len as i64,
+                    bulk_max: self.bulk_max(work.session),
                     authenticated: self.admits(work.session),
                 },
                 depth: if work.reports.is_some() { 1 } else { self.policy.depth },
@@ -309,6 +337,10 @@ impl Core {
                         work.out.error_bytes(&error.text());
                     }
                     work.out.take_errors();
+                    if work.session.is_replay() {
+                        work.session.note_trouble(self.batch.rest, b"", &error.text());
+                        return Stop::Close;
+                    }
                     self.tallies.counters.error_replies += 1;
                     work.at = work.input.len();
                     return Stop::Close;
@@ -330,7 +362,7 @@ impl Core {
                     if brief
                         && self.have_run(net, work, batch, i, &mut fetched)
                         && !self.hand.is_crossed()
-                        && self.fits(command, s as usize) =>
+                        && (self.fits(command, s as usize) || work.session.is_replay()) =>
                 {
                     self.run_brief(net, work, batch, i, &mut ticks)
                 }
@@ -345,6 +377,9 @@ impl Core {
             }
             if stop.is_some() {
                 return stop;
+            }
+            if work.session.is_stuck() {
+                return Some(Stop::Close);
             }
             if ran == 0 {
                 return Some(Stop::Full);
@@ -384,6 +419,7 @@ impl Core {
     pub(super) fn needs(&self, session: &Session, found: Found, args: Args<'_>) -> Needs {
         match found.row.plan {
             Plan::Session(needs) => needs(session, args, self.shared.route),
+            Plan::AllAtHome => Needs { home: true, ..Needs::at(Where::All) },
             _ => Needs::at(place_of(found, args, self.shared.route)),
         }
     }
@@ -418,10 +454,13 @@ impl Core {
             Ok(found) if command.fits && (self.admits(work.session) || found.row.is(flag::NO_AUTH)) => found,
             refused => return self.refuse(work, refused, args, mark),
         };
-        if self.holds_back(found, work.session) {
+        if work.session.is_replay() {
+            if work.passes_over(found) {
+                return None;
+            }
+        } else if self.holds_back(found, work.session) {
             return Some(if work.home { Stop::Pause } else { Stop::Home });
-        }
-        if !self.gate.is_open()
+        } else if !self.gate.is_open()
             && let Some(stop) = self.bar(work, found, flags_of(found, work.session), mark)
         {
             return stop;
@@ -460,7 +499,8 @@ impl Core {
                 _ => {}
             },
         }
-        if flags_of(found, work.session) & flag::DENYOOM != 0 && !self.make_room(net) {
+        let may_grow = flags_of(found, work.session) & flag::DENYOOM != 0 && !work.session.is_replay();
+        if may_grow && !self.make_room(net) {
             return self.refuse_oom(work, found, mark);
         }
         if self.hand.is_crossed()
@@ -470,7 +510,7 @@ impl Core {
         }
         work.session.last_command = Some(found.id);
         let mut silenced_from = mark;
-        let stop = match self.call(work, found, command.hash, args) {
+        let mut stop = match self.call(work, found, command.hash, args) {
             Outcome::Exec => {
                 let replies = work.session.reply == ReplyMode::On;
                 let stop = self.exec(net, work);
@@ -480,23 +520,37 @@ impl Core {
                 }
                 stop
             }
+            Outcome::Block(block) if work.session.is_replay() => {
+                // What it waits for does not come.
+                (block.at_once)(work.out);
+                None
+            }
             Outcome::Block(block) => Some(self.block(work, found, args, *block)),
             outcome => Stop::of(outcome),
         };
+        // Before those are served who wait: what they get are units of their own.
+        self.end_unit();
         if self.hand.has_ready() {
             self.serve_ready(net);
         }
         let done = net.ticks_ns();
-        let ns = done.saturating_sub(*ticks);
-        *ticks = done;
-        // Who waits is counted when it is served, or given up.
-        if !matches!(stop, Some(Stop::Block(_))) {
-            self.account(work, found, args, mark, ns);
+        let began = std::mem::replace(ticks, done);
+        match &mut stop {
+            // Who waits is counted when it is served, or given up.
+            Some(Stop::Block(_)) => {}
+            Some(Stop::Order(_, bill)) => *bill = Some(Box::new(Bill::new(found, args, began))),
+            _ => self.account(work, found, args, mark, done.saturating_sub(began)),
         }
         if work.session.reply != ReplyMode::On {
             self.reply_mode(work, silenced_from);
         }
         stop
+    }
+
+    /// The longest argument that a session may send.
+    #[inline]
+    fn bulk_max(&self, session: &Session) -> i64 {
+        if session.is_replay() { i64::MAX } else { self.config.proto_max_bulk_len as i64 }
     }
 
     /// Whether CLIENT PAUSE, or the server's own halt, holds a command back.
@@ -517,6 +571,10 @@ impl Core {
         args: Args<'_>,
         mark: Mark,
     ) -> Option<Stop> {
+        if work.session.is_replay() && args.at(0).starts_with(b"#") {
+            // An annotation.
+            return None;
+        }
         if found.is_err() && unknown::is_http(args.at(0)) {
             // A browser was tricked into speaking to us: it learns nothing, not even what came before.
             work.out.clear();
@@ -533,6 +591,10 @@ impl Core {
         let text = self.spoil(work.session, found.ok(), text);
         work.out.error_bytes(&text);
         work.out.take_errors();
+        if work.session.is_replay() {
+            work.session.note_trouble(work.at, args.at(0), &text);
+            return None;
+        }
         self.tallies.rejected(&text, found.ok().map(|f| f.id));
         self.reply_mode(work, mark);
         None

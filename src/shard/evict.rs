@@ -159,7 +159,8 @@ impl Core {
     /// Makes room for a command whose stores are in hand; whether it may run.
     #[inline]
     pub(super) fn make_room(&mut self, net: &mut dyn World) -> bool {
-        if self.room.limit == 0 {
+        // As in Redis, nothing is evicted, nor refused for want of room, while clients are paused.
+        if self.room.limit == 0 || self.pause.is_some() {
             return true;
         }
         self.hand.iter().for_each(|s| self.shared.ledger.of(s.shard()).set_store(s.weight()));
@@ -199,7 +200,7 @@ impl Core {
 
     /// Goes on evicting between the turns. No store is in hand.
     pub(super) fn keep_room(&mut self, net: &mut dyn World) {
-        if self.room.limit == 0 {
+        if self.room.limit == 0 || self.pause.is_some() || self.gate.is_loading() {
             return;
         }
         if self.shared.ledger.used() <= self.room.limit {

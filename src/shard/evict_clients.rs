@@ -16,7 +16,7 @@ impl Core {
     /// Counts what a client takes now.
     #[inline]
     pub(super) fn count_client(&mut self, id: ConnId) {
-        if !self.room.counts_clients() {
+        if !self.room.counts_clients() || id.is_stream() {
             return;
         }
         let Some(conn) = self.conn(id) else { return };
@@ -26,9 +26,13 @@ impl Core {
             self.room.clients = self.room.clients + now - before;
             let account = self.shared.ledger.of(self.id);
             account.set_clients(self.room.clients);
-            if self.room.clients_limit != 0 {
+            let limit = self.room.clients_limit;
+            if limit != 0 {
                 // At once, so that no other shard closes a smaller one meanwhile.
                 account.largest_client.fetch_max(now as u64, Relaxed);
+                if now > before && self.shared.ledger.clients() > limit {
+                    self.room.next_clients_us = 0;
+                }
             }
         }
     }

@@ -16,7 +16,8 @@ impl Core {
             return;
         }
         // As in Redis, nothing expires by itself while clients are paused.
-        if !self.active_expire || self.pause.is_some() || self.is_halted {
+        // And while a log is replayed, each command has to find what was there.
+        if !self.active_expire || self.gate.is_loading() || self.pause.is_some() || self.is_halted {
             return self.cron.expire_done(self.now, 0, false, 1);
         }
         if !self.take(net, self.id) {

@@ -1,12 +1,16 @@
 //! Replies on their way out: one chunk under way per connection, and what bounds those that wait.
 
 use super::Core;
-use super::connections::Waits;
+use super::connections::{Conn, Waits};
 use crate::ring::net::{Chunk, ConnId, World};
+
+/// The most bytes of replies that wait for a client which has not authenticated: Redis's buffer and the 1 KB behind it.
+const STRANGER_MAX: u64 = 17 << 10;
 
 impl Core {
     /// Sends what this turn's commands have replied: one send per connection that has no other under way.
     pub fn flush(&mut self, net: &mut dyn World) {
+        self.release_held(net);
         let mut dirty = std::mem::take(&mut self.dirty);
         for id in dirty.drain(..) {
             self.flush_one(net, id);
@@ -17,34 +21,20 @@ impl Core {
     fn flush_one(&mut self, net: &mut dyn World, id: ConnId) {
         let Some(conn) = self.conn(id) else { return };
         conn.in_dirty = false;
+        if id.is_stream() {
+            // Nobody hears what orders and jobs have replied.
+            return conn.out.clear();
+        }
         if conn.closed {
             return;
         }
         // A parked connection's replies wait for the order that its last command gave.
         if conn.sending == 0 && !matches!(conn.waits, Waits::Ticket(_)) {
-            if conn.chunks.is_empty() && !conn.out.is_empty() {
-                let (parts, tail) = conn.out.take(Vec::new());
-                for (text, value) in parts {
-                    conn.chunk_bytes += text.len() + value.len();
-                    conn.chunks.push_back(Chunk::Owned(text));
-                    conn.chunks.push_back(Chunk::Shared(value));
-                }
-                if !tail.is_empty() {
-                    if conn.chunks.is_empty() {
-                        conn.sending = tail.len();
-                        return self.send(net, id, Chunk::Owned(tail));
-                    }
-                    conn.chunk_bytes += tail.len();
-                    conn.chunks.push_back(Chunk::Owned(tail));
-                }
+            if conn.is_held && self.must_wait(id) {
+                return self.check_output(net, id);
             }
-            while let Some(chunk) = conn.chunks.pop_front() {
-                let len = chunk.as_slice().len();
-                if len > 0 {
-                    conn.chunk_bytes -= len;
-                    conn.sending = len;
-                    return self.send(net, id, chunk);
-                }
+            if let Some(chunk) = self.conn(id).and_then(Conn::next_chunk) {
+                return self.send(net, id, chunk);
             }
         }
         self.check_output(net, id);
@@ -52,11 +42,15 @@ impl Core {
     }
 
     fn send(&mut self, net: &mut dyn World, id: ConnId, chunk: Chunk) {
+        if let Some(conn) = self.conn(id) {
+            conn.sending = chunk.as_slice().len();
+        }
         net.send(id, chunk);
         self.check_output(net, id);
     }
 
-    /// Closes a connection whose replies are over `client-output-buffer-limit normal`.
+    /// Closes a connection whose replies are over `client-output-buffer-limit normal`, or too many for one that has not
+    /// authenticated.
     pub(super) fn check_output(&mut self, net: &mut dyn World, id: ConnId) {
         self.count_client(id);
         let limit = self.config.client_output_buffer_limit.normal;
@@ -70,7 +64,11 @@ impl Core {
         }
         let soft = conn.soft_since_us != 0
             && now_us - conn.soft_since_us > limit.soft_seconds.saturating_mul(1_000_000);
-        if soft || limit.hard > 0 && owed > limit.hard {
+        let hard = if limit.hard > 0 { limit.hard } else { u64::MAX };
+        let stranger = owed > STRANGER_MAX
+            && self.conn(id).and_then(|c| c.session.as_deref()).is_some_and(|s| !s.authenticated)
+            && !self.config.requirepass.is_empty();
+        if soft || owed > hard || stranger {
             self.tallies.counters.output_buffer_closed += 1;
             self.close(net, id);
         }

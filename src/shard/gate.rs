@@ -6,6 +6,7 @@ use crate::cmd::Command;
 use crate::cmd::registry::Found;
 use crate::cmd::row::flag;
 use crate::resp::Mark;
+use std::borrow::Cow;
 
 const LOADING: &str = "LOADING Redis is loading the dataset in memory";
 const MISCONF: &str = "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk. \
@@ -17,22 +18,37 @@ const MISCONF: &str = "MISCONF Redis is configured to save RDB snapshots, but it
 pub(super) struct Gate {
     loading: bool,
     unsaved: bool,
+    /// Why the log cannot be written; 0: it can.
+    log_errno: i32,
 }
 
 impl Gate {
     /// Whether every command may pass.
     #[inline]
     pub fn is_open(self) -> bool {
-        !self.loading && !self.unsaved
+        !self.loading && !self.unsaved && self.log_errno == 0
+    }
+
+    /// Whether the dataset is being loaded.
+    #[inline]
+    pub fn is_loading(self) -> bool {
+        self.loading
     }
 
     /// Why a command may not pass; `flags` are its own, and for EXEC those of its queue too.
-    fn refusal(self, row: &Command, flags: u32) -> Option<&'static str> {
+    fn refusal(self, row: &Command, flags: u32) -> Option<Cow<'static, str>> {
         // As in Redis, PING tells of the trouble, so that who watches the server hears of it.
-        if self.unsaved && (flags & flag::WRITE != 0 || row.name == "ping") {
-            return Some(MISCONF);
+        if flags & flag::WRITE != 0 || row.name == "ping" {
+            if self.unsaved {
+                return Some(MISCONF.into());
+            }
+            if self.log_errno != 0 {
+                let why = std::io::Error::from_raw_os_error(self.log_errno).to_string();
+                let why = why.split(" (os error").next().unwrap_or_default();
+                return Some(format!("MISCONF Errors writing to the AOF file: {why}").into());
+            }
         }
-        (self.loading && !row.is(flag::LOADING)).then_some(LOADING)
+        (self.loading && !row.is(flag::LOADING)).then_some(LOADING.into())
     }
 }
 
@@ -42,7 +58,7 @@ impl Core {
         let saves = &self.shared.saves;
         let unsaved =
             saves.last_failed() && self.config.stop_writes_on_bgsave_error && !self.config.save.0.is_empty();
-        self.gate = Gate { loading: saves.is_loading(), unsaved };
+        self.gate = Gate { loading: saves.is_loading(), unsaved, log_errno: saves.log.errno() };
     }
 
     /// Refuses a command that may not pass. `None`: it may.

@@ -9,6 +9,7 @@
 
 use super::connections::Waits;
 use super::drive::{Stop, Work};
+use super::hold::Hold;
 use super::mail::Chore;
 use super::saves::WHOLE;
 use super::{Core, Job, Letter};
@@ -112,9 +113,11 @@ impl Core {
             room: usize::MAX,
             reports: None,
         };
+        self.hold = Hold::default();
         let stop = self.drive(net, &mut work);
         let at = work.at;
         self.put_back(net);
+        job.hold.merge(&std::mem::take(&mut self.hold));
         job.input = input;
         job.input.drain(..at);
         let need = match stop {
@@ -158,6 +161,8 @@ impl Core {
         conn.input.take_if(|input| input.len() == 0);
         let (_, buf) = job.out.take(Vec::new());
         self.recycle(buf);
+        self.hold = job.hold;
+        self.hold_replies(id);
         if let Some(blocked) = job.blocked {
             self.mark_dirty(id);
             return self.begin_wait(net, id, blocked);

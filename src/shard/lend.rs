@@ -10,6 +10,7 @@
 use super::Core;
 use super::connections::Waits;
 use super::evict::Room;
+use super::log::BATCH;
 use crate::base::cell::{Back, caller_bit};
 use crate::ring::net::{ConnId, World};
 use crate::store::{Garbage, ShardSet, Store};
@@ -108,6 +109,9 @@ impl Core {
     /// the kernel.
     #[inline]
     pub(super) fn put_back(&mut self, net: &mut dyn World) {
+        if self.hand.has_news() {
+            self.publish();
+        }
         while let Some(shard) = self.hand.first() {
             let Some(mut store) = self.hand.remove(shard) else { break };
             if let Some(mut more) = store.take_garbage() {
@@ -119,6 +123,29 @@ impl Core {
         }
         if !self.room.is_tidy() {
             self.tidy(net);
+        }
+    }
+
+    /// Tells how far the stores in hand have logged, before anybody can take one: who does may depend on the others. Notes what
+    /// replies that saw them wait for, and owners that have to hear of it now.
+    fn publish(&mut self) {
+        let board = &self.shared.saves.log;
+        let strict = board.is_strict();
+        for store in self.hand.iter().filter(|store| store.log.has_news()) {
+            let (line, position) = (board.of(store.shard()), store.log.position());
+            let before = line.logged();
+            if position > before {
+                line.set_logged(position);
+            }
+            if strict {
+                self.hold.add_seen(store, board);
+            }
+            let waits = store.log.len() as u64;
+            // Nothing waited before, and so the owner does not count the time; or there is enough for a write.
+            let due = strict || waits <= position - before.min(position) || waits >= BATCH;
+            if position > before && due && store.shard() != self.id {
+                self.room.to_wake.insert(store.shard());
+            }
         }
     }
 

@@ -15,6 +15,7 @@ use std::sync::Arc;
 
 use super::Peer;
 use super::block::Blocked;
+use super::hold::Hold;
 
 /// How many letters a queue holds before its sender keeps them back.
 const QUEUE_LEN: usize = 256;
@@ -37,6 +38,8 @@ pub struct Job {
     pub errand: bool,
     /// Its last command waits.
     pub blocked: Option<Box<Blocked>>,
+    /// What its replies wait for.
+    pub hold: Hold,
 }
 
 impl Job {
@@ -60,6 +63,7 @@ impl Job {
             close: false,
             errand: false,
             blocked: None,
+            hold: Hold::default(),
         }
     }
 
@@ -109,6 +113,15 @@ pub enum Letter {
     Halt { on: bool },
     /// To the shard that looks after snapshots: no command runs here any more.
     Halted,
+    /// To the shard that looks after the log: this shard's part of the generation is written, up to this byte of its file; after a
+    /// failure its file is worth nothing.
+    LogTurned { shard: usize, end: u64, broken: bool, whole: Option<Arc<[u8]>> },
+    /// To the same: a write or a sync failed.
+    LogFailed { errno: i32 },
+    /// There is no log any more.
+    LogClosed,
+    /// The next generation could not be made.
+    LogTurnFailed,
     /// The reply to a command that waited; it still stands in the lines of the shards that are left.
     Served { conn: ConnId, wait: Arc<Wait>, out: Box<Out>, left: ShardSet },
 }

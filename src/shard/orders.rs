@@ -11,13 +11,15 @@ use super::saves::SAVER;
 use super::{Core, Letter};
 use crate::cmd::registry::Found;
 use crate::cmd::report::DbReport;
+use crate::cmd::server::slowlog::trim;
 use crate::cmd::session::ReplyMode;
 use crate::cmd::{ClientInfo, Order, Report, Sections};
-use crate::resp::{Args, Out, Span};
+use crate::resp::{Args, Out};
 use crate::ring::net::{ConnId, World};
 use crate::store::Db;
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 /// Who gives orders their sequence.
 const SEQUENCER: usize = 0;
@@ -40,14 +42,30 @@ pub(super) struct Step {
     pub rest: Out,
 }
 
+/// A command that gave an order. It is counted when the order is carried out: what resets counts or empties the slow log is the
+/// first to stand there, as in Redis, and the time is the whole time.
+pub(super) struct Bill {
+    found: Found,
+    /// As the slow log keeps them.
+    args: Vec<Vec<u8>>,
+    /// When it began, in ticks.
+    began: u64,
+}
+
+impl Bill {
+    pub fn new(found: Found, args: Args<'_>, began: u64) -> Bill {
+        Bill { found, args: trim(args, found.row), began }
+    }
+}
+
 /// A connection that waits for other shards.
 pub(super) struct Parked {
     conn: ConnId,
+    /// The command, unless its books are kept already.
+    bill: Option<Box<Bill>>,
     /// The replies that follow, and the orders after this one.
     rest: Out,
     then: VecDeque<Step>,
-    /// DEBUG SLEEP, in microseconds.
-    slept_us: Option<u64>,
     left: usize,
     reports: Vec<Report>,
 }
@@ -57,8 +75,8 @@ impl Core {
         self.next_ticket += 1;
         let left = self.shared.route.shards();
         let (rest, then) = (Out::default(), VecDeque::new());
-        self.parked
-            .insert(self.next_ticket, Parked { conn, rest, then, slept_us: None, left, reports: vec![] });
+        let parked = Parked { conn, bill: None, rest, then, left, reports: vec![] };
+        self.parked.insert(self.next_ticket, parked);
         self.wait_for(conn, Waits::Ticket(self.next_ticket));
         self.next_ticket
     }
@@ -87,8 +105,23 @@ impl Core {
     }
 
     /// Gives an order to all shards; the connection waits until it is carried out.
-    pub(super) fn give_order(&mut self, conn: ConnId, order: Order) {
-        self.give_orders(conn, VecDeque::from([Step { order, rest: Out::default() }]));
+    pub(super) fn give_order(&mut self, conn: ConnId, order: Order, bill: Option<Box<Bill>>) {
+        let ticket = self.park(conn);
+        if let Some(parked) = self.parked.get_mut(&ticket) {
+            parked.bill = bill;
+        }
+        let order = self.stamped(order);
+        self.send_order(ticket, order);
+    }
+
+    /// The order with what only its shard knows: entries of the slow log that come while it is under way are to stay.
+    pub(super) fn stamped(&self, order: Order) -> Order {
+        match order {
+            Order::ResetSlowlog { .. } => {
+                Order::ResetSlowlog { before: self.shared.next_slow.load(Ordering::Relaxed) }
+            }
+            other => other,
+        }
     }
 
     /// Gives orders to all shards, each when the one before is carried out. None left: the connection goes on.
@@ -97,15 +130,16 @@ impl Core {
         let ticket = self.park(conn);
         if let Some(parked) = self.parked.get_mut(&ticket) {
             (parked.rest, parked.then) = (rest, steps);
-            if let Order::Sleep(us) = &order {
-                parked.slept_us = Some(*us);
-            }
         }
+        self.send_order(ticket, order);
+    }
+
+    fn send_order(&mut self, ticket: u64, order: Order) {
         if let Order::WriteConfig = order {
             self.shared.control.write_config(self.id, ticket, self.config.clone());
             return;
         }
-        if let Order::Save(_) | Order::Reload(_) | Order::Shutdown(_) = order {
+        if let Order::Save(_) | Order::Rewrite | Order::Reload(_) | Order::Shutdown(_) = order {
             return self.post(SAVER, Letter::Save { from: self.id, ticket, order });
         }
         self.post(SEQUENCER, Letter::Sequence { from: self.id, ticket, order });
@@ -119,7 +153,12 @@ impl Core {
 
     /// An order that replies itself is carried out, or could not be.
     pub(super) fn told(&mut self, net: &mut dyn World, ticket: u64, result: Result<&'static str, String>) {
-        let Some(parked) = self.parked.remove(&ticket) else { return };
+        let Some(mut parked) = self.parked.remove(&ticket) else { return };
+        let id = parked.bill.as_ref().map(|bill| bill.found.id);
+        self.settle_bill(net, &mut parked);
+        if let Err(why) = &result {
+            self.tallies.failed(id, why.as_bytes());
+        }
         if let Some(conn) = self.conn(parked.conn)
             && conn.session.as_ref().is_some_and(|s| s.reply == ReplyMode::On)
         {
@@ -127,6 +166,7 @@ impl Core {
                 Ok(reply) => conn.out.simple(reply),
                 Err(why) => conn.out.error_text(&why),
             }
+            conn.out.take_errors();
         }
         self.carried_out(net, parked);
     }
@@ -161,19 +201,18 @@ impl Core {
         }
     }
 
-    /// The time that DEBUG SLEEP took, for SLOWLOG, LATENCY and the command's own statistics.
-    fn count_nap(&mut self, conn: ConnId, us: u64) {
-        let Some(session) = self.conn(conn).and_then(|c| c.session.take()) else { return };
-        if let Some(id) = session.last_command {
-            self.tallies.took_longer(id, us * 1_000);
-            let words = format!("debugsleep{}", us as f64 / 1e6);
-            let spans = [Span::new(0, 5), Span::new(5, 10), Span::new(10, words.len())];
-            let found = Found { id, row: self.shared.registry.row(id) };
-            if us * 1_000 >= self.tallies.watch_ns {
-                self.note_slow(&session, found, Args::new(words.as_bytes(), &spans), us * 1_000);
-            }
+    /// Keeps the books of a command whose order is carried out.
+    fn settle_bill(&mut self, net: &mut dyn World, parked: &mut Parked) {
+        let Some(bill) = parked.bill.take() else { return };
+        let Bill { found, args, began } = *bill;
+        let ns = net.ticks_ns().saturating_sub(began);
+        self.tallies.ran(found.id, ns, 1);
+        let Some(mut session) = self.conn(parked.conn).and_then(|c| c.session.take()) else { return };
+        session.commands += 1;
+        if ns >= self.tallies.watch_ns {
+            self.note_slow_words(&session, found, || args, ns);
         }
-        if let Some(conn) = self.conn(conn) {
+        if let Some(conn) = self.conn(parked.conn) {
             conn.session = Some(session);
         }
     }
@@ -184,10 +223,8 @@ impl Core {
         if parked.left > 0 {
             return;
         }
-        let Some(parked) = self.parked.remove(&ticket) else { return };
-        if let Some(us) = parked.slept_us {
-            self.count_nap(parked.conn, us);
-        }
+        let Some(mut parked) = self.parked.remove(&ticket) else { return };
+        self.settle_bill(net, &mut parked);
         self.carried_out(net, parked);
     }
 
@@ -213,7 +250,7 @@ impl Core {
                     self.put_back(net);
                 }
             }
-            Order::ResetSlowlog => self.tallies.slowlog.clear(),
+            Order::ResetSlowlog { before } => self.tallies.slowlog.retain(|entry| entry.id >= *before),
             Order::ResetLatency(events) => {
                 self.tallies.latency.reset(events);
             }
@@ -224,9 +261,10 @@ impl Core {
                     self.pause.map_or((0, false), |(u, m)| (u, m == crate::cmd::PauseMode::All));
                 let mode = if all { crate::cmd::PauseMode::All } else { *mode };
                 self.pause = Some((until.max(*until_ms), mode));
+                self.access.frozen = true;
             }
             Order::Unpause => {
-                self.pause = None;
+                (self.pause, self.access.frozen) = (None, false);
                 for id in std::mem::take(&mut self.paused) {
                     self.unpause_conn(id);
                 }
@@ -235,10 +273,12 @@ impl Core {
             Order::Sleep(_) => {}
             Order::ActiveExpire(on) => self.active_expire = *on,
             Order::ReplId(id) => self.repl_id = id.as_str().into(),
+            Order::Log(text) if self.id == SEQUENCER => self.shared.control.note(text.clone(), true),
+            Order::Log(_) => {}
             Order::Purge => self.shared.control.purge(),
             Order::Unblock { wait, error } => self.unblock(net, wait, *error),
             // The shard that looks after snapshots carries these out.
-            Order::Save(_) | Order::Reload(_) | Order::Shutdown(_) => {}
+            Order::Save(_) | Order::Rewrite | Order::Reload(_) | Order::Shutdown(_) => {}
         }
     }
 
@@ -250,7 +290,11 @@ impl Core {
             self.policy = super::policy::Policy::new(&config, self.shared.route.shards());
             self.tallies.configure(&config);
             self.access = super::tallies::access_policy(&config, self.now);
+            self.access.frozen = self.pause.is_some();
             self.bound_memory(&config);
+            if config.loglevel != self.config.loglevel {
+                self.shared.log_level.store(config.loglevel.rank(), Ordering::Relaxed);
+            }
             self.config = Arc::new(config);
         }
     }
@@ -291,7 +335,7 @@ impl Core {
                 let session = conn.session.as_ref().or(conn.shown.as_ref());
                 let watched = session.and_then(|s| s.transaction.as_ref()).map_or(0, |t| t.watching());
                 report.watching += (watched > 0) as usize;
-                report.blocked += (conn.waits == Waits::Block) as usize;
+                report.blocked += conn.waits.is_blocked() as usize;
                 report.client_bytes += conn.memory();
                 report.largest_input = report.largest_input.max(conn.unread());
                 report.largest_output = report.largest_output.max(conn.owed());
@@ -334,7 +378,7 @@ impl Core {
                 out_capacity: conn.out.capacity(),
                 chunks: conn.chunks.len() + (conn.sending > 0) as usize,
                 chunk_bytes: conn.chunk_bytes + conn.sending,
-                blocked: conn.waits == Waits::Block,
+                blocked: conn.waits.is_blocked(),
                 closing: conn.closing,
                 shard: self.id,
             })

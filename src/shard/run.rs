@@ -2,13 +2,15 @@
 //! replied, and enters the kernel once.
 
 use super::mail::Mesh;
-use super::{Core, Delivery, Letter, Peer};
-use crate::ring::net::{Chunk, ConnId, Event, Net, World};
+use super::{Core, Delivery, Letter, LogStart, Peer};
+use crate::persist::aof::Framer;
+use crate::persist::replay::Piece;
+use crate::ring::net::{Chunk, ConnId, Event, FileId, FileWrite, Net, World};
 use crate::ring::{Clock, Error, Pool, Ring, Wait, socket};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::Receiver;
+use std::sync::mpsc::{Receiver, Sender};
 use std::time::Duration;
 
 /// Letters read before connections have their turn again.
@@ -24,10 +26,18 @@ pub enum Notice {
     ConfigWritten { ticket: u64, result: Result<(), String> },
     /// Entries of a snapshot for this shard.
     Deliver(Delivery),
+    /// Commands of a log to replay here.
+    Replay(Piece),
     /// To shard 0: a snapshot was written, or why not.
     Saved(Result<(), String>),
     /// To shard 0: a snapshot was loaded again, or why not.
     Reloaded(Result<(), String>),
+    /// A file for this shard's log. The sender hears when it is taken.
+    LogOpened { file: OwnedFd, framer: Box<Framer>, len: u64, direct: bool, taken: Sender<()> },
+    /// To shard 0: the next generation of the log is made (its number), or why not.
+    GenerationMade(Result<u64, String>),
+    /// To shard 0: the new base is listed, with so many bytes in all files of the log, or why not.
+    BaseMade(Result<u64, String>),
     /// To shard 0: a signal wants the process to end.
     Terminate { interrupt: bool },
 }
@@ -77,6 +87,18 @@ impl Net for Port {
             self.wakes += 1;
             self.ring.wake(shard);
         }
+    }
+
+    fn write_file(&mut self, write: FileWrite) {
+        self.ring.write_file(write);
+    }
+
+    fn sync_file(&mut self, file: FileId) {
+        self.ring.sync_file(file);
+    }
+
+    fn close_file(&mut self, file: FileId) {
+        self.ring.close_file(file);
     }
 }
 
@@ -144,6 +166,8 @@ fn handle(core: &mut Core, port: &mut Port, pool: &mut Pool, event: Event, notic
         Event::Closed { conn } => core.closed(conn),
         Event::Accepted { fd, .. } => accepted(core, fd),
         Event::AcceptFailed { .. } => {}
+        Event::Written { write, result } => core.written(port, write, result),
+        Event::Synced { file, result } => core.synced(port, file, result),
         Event::Woken => {
             while let Ok(notice) = notices.try_recv() {
                 take_notice(core, port, notice);
@@ -156,8 +180,17 @@ fn take_notice(core: &mut Core, port: &mut Port, notice: Notice) {
     match notice {
         Notice::ConfigWritten { ticket, result } => core.config_written(port, ticket, result),
         Notice::Deliver(delivery) => core.deliver(delivery),
+        Notice::Replay(piece) => core.replay_piece(piece),
         Notice::Saved(result) => core.saved(port, result),
         Notice::Reloaded(result) => core.reloaded(result),
+        Notice::LogOpened { file, framer, len, direct, taken } => {
+            let file = port.ring.add_file(file);
+            core.log_opened(port, LogStart { file, framer, len, direct });
+            // Who does not listen any more has given up.
+            let _ = taken.send(());
+        }
+        Notice::GenerationMade(result) => core.generation_made(port, result),
+        Notice::BaseMade(result) => core.base_made(port, result),
         Notice::Terminate { interrupt } => core.terminate(interrupt),
     }
 }

@@ -12,7 +12,7 @@ use super::{Core, Job, Letter, LoadRequest, SaveRequest};
 use crate::cmd::save::SaveBoard;
 use crate::cmd::version::{KRING_VERSION, REDIS_VERSION};
 use crate::cmd::{Order, ReloadMode, SaveKind, Session, ShutdownMode};
-use crate::config::MaxmemoryPolicy;
+use crate::config::{MaxmemoryPolicy, delay_us};
 use crate::persist::rdb::{Form, Line, Uses, VERSIONS_WRITTEN, keeper, line, write};
 use crate::ring::net::{ConnId, World};
 use crate::store::{ShardSet, Store};
@@ -28,23 +28,29 @@ const VERSION_OF_7_0: u8 = 10;
 const RETRY_SECS: i64 = 5;
 
 const IN_PROGRESS: &str = "ERR Background save already in progress";
+const REWRITING: &str = "ERR Another child process is active (AOF?): can't BGSAVE right now. Use BGSAVE SCHEDULE in order to \
+    schedule a BGSAVE whenever possible.";
 const CANNOT_STOP: &str = "ERR Errors trying to SHUTDOWN. Check logs.";
 const CANNOT_LOAD: &str = "ERR Error trying to load the RDB dump, check server logs.";
 const OTHERS_FIRST: &str = "ERR The server is being shut down or reloaded already";
 
 /// Whose parked connection waits: home and ticket.
-type Waiter = (usize, u64);
+pub(super) type Waiter = (usize, u64);
 
 /// What all stores are wanted in one hand for.
 enum Whole {
     Cut,
     Flush,
+    /// The log ends.
+    LogEnd,
 }
 
 /// Why a snapshot is written.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Why {
+pub(super) enum Why {
     Asked(SaveKind),
+    /// As the base of a log.
+    Rewrite,
     /// The shards have halted until it is done.
     Final,
 }
@@ -80,6 +86,10 @@ pub(super) struct Saver {
     halt: Option<Halt>,
     last_cut: u64,
     last_try_secs: i64,
+    /// Who has emptied the dataset while a snapshot was under way, and waits for the next.
+    emptied: Vec<Waiter>,
+    /// A snapshot is wanted when the log's rewrite is over.
+    scheduled: bool,
 }
 
 impl Saver {
@@ -96,11 +106,56 @@ impl Core {
             self.warn("User requested shutdown...");
         }
         match order {
+            Order::Rewrite => self.rewrite_asked(net, waiter),
+            Order::Save(SaveKind::Foreground) if self.rewriter.is_busy() => {
+                self.tell(waiter, Err(IN_PROGRESS.into()));
+            }
+            Order::Save(SaveKind::Background) if self.rewriter.is_busy() => {
+                self.tell(waiter, Err(REWRITING.into()));
+            }
+            Order::Save(SaveKind::Scheduled) if self.rewriter.is_busy() => {
+                self.saver.scheduled = true;
+                self.tell(waiter, Ok("Background saving scheduled"));
+            }
+            Order::Save(SaveKind::Emptied) => self.save_emptied(net, waiter),
             Order::Save(_) if self.saver.is_busy() => self.tell(waiter, Err(IN_PROGRESS.into())),
+            Order::Save(SaveKind::Scheduled) => {
+                self.begin_save(net, Why::Asked(SaveKind::Background), Some(waiter));
+            }
             Order::Save(kind) => self.begin_save(net, Why::Asked(kind), Some(waiter)),
             Order::Shutdown(mode) => self.halt(Cause::Shutdown(mode), Some(waiter)),
             Order::Reload(mode) => self.halt(Cause::Reload(mode), Some(waiter)),
             _ => unreachable!("`give_orders` sends no other"),
+        }
+    }
+
+    /// FLUSHALL: an empty file takes the place of the one that is there, before anybody hears that the keys are gone. A save in
+    /// the background would bring them back: it is given up.
+    fn save_emptied(&mut self, net: &mut dyn World, waiter: Waiter) {
+        if self.saver.halt.is_some() {
+            // What the shards have halted for ends with a file of its own, or with none.
+            return self.tell(waiter, Ok("OK"));
+        }
+        if !self.saver.is_busy() {
+            return self.begin_save(net, Why::Asked(SaveKind::Emptied), Some(waiter));
+        }
+        self.saver.emptied.push(waiter);
+        if let Some(UnderWay { line: Some(line), why: Why::Asked(SaveKind::Background), .. }) =
+            &self.saver.under_way
+        {
+            line.give_up();
+        }
+    }
+
+    /// A save is over: on with those who wait for the next.
+    fn next_emptied(&mut self, net: &mut dyn World) {
+        let mut waiters = std::mem::take(&mut self.saver.emptied);
+        let first = if self.saver.is_busy() { None } else { waiters.pop() };
+        for waiter in waiters {
+            self.tell(waiter, Ok("OK"));
+        }
+        if first.is_some() {
+            self.begin_save(net, Why::Asked(SaveKind::Emptied), first);
         }
     }
 
@@ -114,22 +169,28 @@ impl Core {
         self.halt(Cause::Shutdown(mode), None);
     }
 
-    fn tell(&mut self, (home, ticket): Waiter, result: Result<&'static str, String>) {
+    pub(super) fn tell(&mut self, (home, ticket): Waiter, result: Result<&'static str, String>) {
         self.post(home, Letter::Told { ticket, result });
     }
 
-    fn note(&self, text: impl Into<String>) {
+    pub(super) fn note(&self, text: impl Into<String>) {
         self.shared.control.note(text.into(), false);
     }
 
-    fn warn(&self, text: impl Into<String>) {
+    pub(super) fn warn(&self, text: impl Into<String>) {
         self.shared.control.note(text.into(), true);
     }
 
     /// Begins a snapshot when a save point is reached.
     pub(super) fn look_at_save_points(&mut self, net: &mut dyn World) {
         let saves = self.shared.saves.clone();
-        if self.id != SAVER || self.saver.is_busy() || saves.is_loading() {
+        if let Some(UnderWay { line: Some(line), why: Why::Asked(SaveKind::Background), .. }) =
+            &self.saver.under_way
+            && saves.is_doomed()
+        {
+            line.give_up();
+        }
+        if self.id != SAVER || self.saver.is_busy() || self.rewriter.is_busy() || saves.is_loading() {
             return;
         }
         let now_secs = self.now.secs();
@@ -139,8 +200,8 @@ impl Core {
         let changes = saves.unsaved();
         let since_secs = now_secs - saves.last_save_secs();
         let reached = |&&(secs, least): &&(u64, u64)| changes >= least && since_secs > secs as i64;
-        if saves.is_wanted() {
-            self.note("The dataset was emptied. Saving...");
+        if std::mem::take(&mut self.saver.scheduled) {
+            self.note("Starting the snapshot that was scheduled");
         } else if let Some((secs, least)) = self.config.save.0.iter().find(reached) {
             self.note(format!("{least} changes in {secs} seconds. Saving..."));
         } else {
@@ -149,12 +210,12 @@ impl Core {
         self.begin_save(net, Why::Asked(SaveKind::Background), None);
     }
 
-    fn begin_save(&mut self, net: &mut dyn World, why: Why, waiter: Option<Waiter>) {
+    pub(super) fn begin_save(&mut self, net: &mut dyn World, why: Why, waiter: Option<Waiter>) {
         self.saver.last_cut += 1;
         self.saver.last_try_secs = self.now.secs();
         let cut = self.saver.last_cut;
         self.saver.under_way = Some(UnderWay { why, waiter, cut, line: None, changes: 0 });
-        if self.config.dbfilename.is_empty() {
+        if self.config.dbfilename.is_empty() && why != Why::Rewrite {
             self.shared.saves.begin_save(self.now.secs(), 0, why == Why::Asked(SaveKind::Background));
             return self.saved(net, Err("dbfilename is empty".into()));
         }
@@ -176,6 +237,10 @@ impl Core {
     pub(super) fn whole_in_hand(&mut self, net: &mut dyn World) {
         match self.saver.whole.take() {
             Some(Whole::Cut) => self.make_cut(net),
+            Some(Whole::LogEnd) => {
+                self.stop_logs();
+                self.put_back(net);
+            }
             Some(Whole::Flush) => {
                 for store in self.hand.iter_mut() {
                     for db in 0..store.databases() {
@@ -186,6 +251,19 @@ impl Core {
                 self.load_again();
             }
             None => self.put_back(net),
+        }
+    }
+
+    /// Gets all stores into the hand to end the log.
+    pub(super) fn want_log_end(&mut self, net: &mut dyn World) {
+        self.want_whole(net, Whole::LogEnd);
+    }
+
+    /// A rewrite is given up: its walk too.
+    pub(super) fn saver_gives_up(&mut self, net: &mut dyn World) {
+        let _ = net;
+        if let Some(UnderWay { why: Why::Rewrite, line: Some(line), .. }) = &self.saver.under_way {
+            line.give_up();
         }
     }
 
@@ -232,15 +310,21 @@ impl Core {
         }
         under_way.line = Some(to.clone());
         let (why, cut, waiter) = (under_way.why, under_way.cut, under_way.waiter);
+        let rewrites = why == Why::Rewrite;
+        if rewrites {
+            self.cut_log();
+        }
         self.put_back(net);
-        let head = head(&self.shared.saves, form, now_secs, self.shared.memory.read().rss, &sizes);
+        let base = if rewrites { "1" } else { "0" };
+        let head = head(&self.shared.saves, form, now_secs, self.shared.memory.read().rss, &sizes, base);
         let in_background = why == Why::Asked(SaveKind::Background);
         self.shared.saves.begin_save(now_secs, keys, in_background);
         self.shared.control.save(SaveRequest {
-            path: self.path(),
+            path: if rewrites { self.base_path() } else { self.path() },
             head,
             sum: self.config.rdbchecksum,
             compress: self.config.rdbcompression,
+            delay_us: delay_us(self.config.rdb_key_save_delay),
             inbox,
             saves: self.shared.saves.clone(),
         });
@@ -264,11 +348,17 @@ impl Core {
     /// A snapshot is on the disk under its name, or is not.
     pub fn saved(&mut self, net: &mut dyn World, result: Result<(), String>) {
         let Some(done) = self.saver.under_way.take() else { return };
+        if done.why == Why::Rewrite {
+            if result.is_err() {
+                self.unwalk_all(done.cut);
+            }
+            self.base_saved(net, result);
+            self.go_on_halting(net);
+            return self.next_emptied(net);
+        }
         self.shared.saves.end_save(self.now.secs(), result.is_ok().then_some(done.changes));
         if result.is_err() {
-            for shard in 0..self.shared.route.shards() {
-                self.post(shard, Letter::Unwalk { cut: done.cut });
-            }
+            self.unwalk_all(done.cut);
         }
         let in_background = done.why == Why::Asked(SaveKind::Background);
         match &result {
@@ -279,13 +369,31 @@ impl Core {
         }
         if let Some(waiter) = done.waiter {
             // SAVE's error has no words in Redis either. BGSAVE waits here only when it failed before the cut.
-            let words = if in_background { Ok("Background saving started") } else { Err("ERR".into()) };
+            let words = match done.why {
+                Why::Asked(SaveKind::Background) => Ok("Background saving started"),
+                // In Redis too, FLUSHALL is done when the keys are gone.
+                Why::Asked(SaveKind::Emptied) => Ok("OK"),
+                Why::Asked(SaveKind::Foreground | SaveKind::Scheduled) | Why::Rewrite | Why::Final => Err("ERR".into()),
+            };
             self.tell(waiter, if result.is_ok() { Ok("OK") } else { words });
         }
         match (&self.saver.halt, done.why) {
             (Some(_), Why::Final) => self.after_final_save(net, result),
-            (Some(halt), _) if halt.halted == self.shared.route.shards() => self.all_halted(net),
-            _ => {}
+            _ => self.go_on_halting(net),
+        }
+        self.next_emptied(net);
+    }
+
+    /// What was under way when all shards had halted is over.
+    fn go_on_halting(&mut self, net: &mut dyn World) {
+        if self.saver.halt.as_ref().is_some_and(|halt| halt.halted == self.shared.route.shards()) {
+            self.all_halted(net);
+        }
+    }
+
+    fn unwalk_all(&mut self, cut: u64) {
+        for shard in 0..self.shared.route.shards() {
+            self.post(shard, Letter::Unwalk { cut });
         }
     }
 
@@ -339,6 +447,7 @@ impl Core {
     fn after_final_save(&mut self, net: &mut dyn World, result: Result<(), String>) {
         let Some(halt) = &self.saver.halt else { return };
         match (halt.cause, result) {
+            (Cause::Shutdown(mode), Ok(())) if self.ends_log_first(net, mode) => {}
             (Cause::Shutdown(mode), Ok(())) => self.shared.control.shutdown(mode),
             (Cause::Shutdown(mode), Err(_)) if mode.force => {
                 self.warn("Error trying to save the DB. Exit anyway.");
@@ -360,6 +469,7 @@ impl Core {
             path: self.path(),
             check: self.config.rdbchecksum,
             databases: u64::from(self.config.databases),
+            delay_us: delay_us(self.config.key_load_delay),
             replace: mode.merge,
             saves: self.shared.saves.clone(),
         });
@@ -380,7 +490,7 @@ impl Core {
     }
 
     /// The shards go on.
-    fn resume(&mut self, result: Result<&'static str, String>) {
+    pub(super) fn resume(&mut self, result: Result<&'static str, String>) {
         let Some(halt) = self.saver.halt.take() else { return };
         for shard in 0..self.shared.route.shards() {
             self.post(shard, Letter::Halt { on: false });
@@ -404,14 +514,21 @@ impl Core {
 }
 
 /// What a file begins with: its version, who wrote it, libraries, the sizes of its databases.
-fn head(saves: &SaveBoard, form: Form, now_secs: i64, used_bytes: u64, sizes: &[(u64, u64)]) -> Vec<u8> {
+fn head(
+    saves: &SaveBoard,
+    form: Form,
+    now_secs: i64,
+    used_bytes: u64,
+    sizes: &[(u64, u64)],
+    base: &str,
+) -> Vec<u8> {
     let mut head = Vec::new();
     write::header(&mut head, form.version);
     write::aux(&mut head, "redis-ver", REDIS_VERSION);
     write::aux(&mut head, "redis-bits", "64");
     write::aux(&mut head, "ctime", &now_secs.to_string());
     write::aux(&mut head, "used-mem", &used_bytes.to_string());
-    write::aux(&mut head, "aof-base", "0");
+    write::aux(&mut head, "aof-base", base);
     write::aux(&mut head, "kring-ver", KRING_VERSION);
     // Functions came with version 10.
     for source in saves.libraries().iter().filter(|_| form.version >= VERSION_OF_7_0) {

@@ -1,6 +1,7 @@
 //! What all shards see: the cells of the stores, the way to them, facts of the process, and a few counters.
 
 use super::ledger::Ledger;
+use super::rewrite::{LogTurn, NewBase};
 use crate::base::cell::Cell;
 use crate::base::time::Now;
 use crate::cmd::cx::MemoryNow;
@@ -12,7 +13,7 @@ use crate::persist::rdb::Inbox;
 use crate::store::{Garbage, Route, Store};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
 
 /// What shards ask of the control plane. No call blocks.
 pub trait Control: Send + Sync {
@@ -33,6 +34,11 @@ pub trait Control: Send + Sync {
     /// Read a snapshot: batches come to the shards as [`super::Core::deliver`], the answer to shard 0 as
     /// [`super::Core::reloaded`].
     fn load(&self, request: LoadRequest);
+    /// A control plane without files has no log. Bring the append-only log's generation to its end and make the next one: each shard hears of its file, shard 0 as
+    /// [`super::Core::generation_made`].
+    fn turn_log(&self, _turn: LogTurn) {}
+    /// List a new base of the append-only log; the answer comes to shard 0 as [`super::Core::base_made`].
+    fn new_base(&self, _base: NewBase) {}
     /// A line for the log, a warning or not.
     fn note(&self, text: String, warns: bool);
 }
@@ -45,6 +51,8 @@ pub struct SaveRequest {
     /// Whether it ends with a checksum.
     pub sum: bool,
     pub compress: bool,
+    /// Microseconds to wait for each key.
+    pub delay_us: f64,
     /// What the shards send.
     pub inbox: Inbox,
     pub saves: Arc<SaveBoard>,
@@ -56,6 +64,8 @@ pub struct LoadRequest {
     /// Whether its checksum is compared.
     pub check: bool,
     pub databases: u64,
+    /// Microseconds to wait for each key.
+    pub delay_us: f64,
     /// Whether keys that are there are replaced.
     pub replace: bool,
     pub saves: Arc<SaveBoard>,
@@ -108,6 +118,8 @@ pub struct Shared {
     pub connections: Vec<AtomicUsize>,
     pub next_client: AtomicU64,
     pub next_slow: AtomicU64,
+    /// The rank of `loglevel` that CONFIG SET has asked for; 255: none yet.
+    pub log_level: AtomicU8,
     pub memory: MemoryBoard,
     /// What stores and clients take, by shard.
     pub ledger: Ledger,
@@ -129,6 +141,7 @@ impl Shared {
             connections: (0..shards).map(|_| AtomicUsize::new(0)).collect(),
             next_client: AtomicU64::new(1),
             next_slow: AtomicU64::new(0),
+            log_level: AtomicU8::new(u8::MAX),
             memory: MemoryBoard::default(),
             ledger: Ledger::new(shards),
             saves,
@@ -143,7 +156,6 @@ impl Shared {
             exceeded_ms: exceeded_us / 1_000,
             exceeding_ms: exceeding_us / 1_000,
             garbage_objects: pending.objects,
-            garbage_bytes: pending.bytes,
             ..self.memory.read()
         }
     }

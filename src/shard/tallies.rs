@@ -33,7 +33,13 @@ pub(super) fn access_policy(config: &Config, now: Now) -> Policy {
         .maxmemory_policy
         .is_lfu()
         .then_some(Lfu { log_factor: config.lfu_log_factor, decay_minutes: config.lfu_decay_time });
-    Policy { lfu, fifo: config.maxmemory_policy.is_fifo(), clock: access::lru_clock(now.secs()) }
+    Policy {
+        lfu,
+        fifo: config.maxmemory_policy.is_fifo(),
+        frozen: false,
+        clock: access::lru_clock(now.secs()),
+        now,
+    }
 }
 
 impl Tallies {
@@ -77,11 +83,6 @@ impl Tallies {
     pub fn ran(&mut self, id: u32, ns: u64, n: u32) {
         self.counters.commands += u64::from(n);
         self.commands[id as usize].record(ns, n, self.track);
-    }
-
-    /// A command that was counted took this much longer.
-    pub fn took_longer(&mut self, id: u32, ns: u64) {
-        self.commands[id as usize].ns += ns;
     }
 
     /// A command replied with this error.
@@ -146,6 +147,18 @@ impl Core {
     /// Notes a command that took long, where it is asked for.
     #[cold]
     pub(super) fn note_slow(&mut self, session: &Session, found: Found, args: Args<'_>, ns: u64) {
+        self.note_slow_words(session, found, || trim(args, found.row), ns);
+    }
+
+    /// The same, of arguments that are trimmed when they are wanted.
+    #[cold]
+    pub(super) fn note_slow_words(
+        &mut self,
+        session: &Session,
+        found: Found,
+        args: impl FnOnce() -> Vec<Vec<u8>>,
+        ns: u64,
+    ) {
         let event = if found.row.is(flag::FAST) { "fast-command" } else { "command" };
         self.tallies.note_latency(event, self.now, ns, self.config.latency_monitor_threshold as u64);
         let slow_us = self.config.slowlog_log_slower_than;
@@ -156,7 +169,7 @@ impl Core {
             id: self.shared.next_slow.fetch_add(1, Ordering::Relaxed),
             at_secs: self.now.secs(),
             took_us: ns / 1_000,
-            args: trim(args),
+            args: args(),
             addr: session.addr.clone(),
             name: session.name.clone(),
         });

@@ -89,7 +89,7 @@ impl Core {
         work.out.array(queue.len());
         let hashes = self.prefetch_queue(&queue, work);
         let mut orders = Orders::default();
-        let mut ticks = net.ticks_ns();
+        let (mut ticks, mut slept_us) = (net.ticks_ns(), 0);
         for (i, hash) in (0..queue.len()).zip(hashes) {
             let (found, args) = queue.at(i);
             if let Plan::Gather(parts) = found.row.plan {
@@ -97,6 +97,11 @@ impl Core {
             }
             let mark = work.out.mark();
             let outcome = self.call(work, found, hash, args);
+            if let Outcome::Everywhere(Order::Sleep(us)) = outcome {
+                // Here and now, stores in hand: what comes behind it is to come later.
+                net.sleep_us(us);
+                slept_us += us;
+            }
             let done = net.ticks_ns();
             self.account(work, found, args, mark, done.saturating_sub(ticks));
             ticks = done;
@@ -105,7 +110,10 @@ impl Core {
             }
             if let Outcome::Block(block) = outcome {
                 (block.at_once)(work.out);
-            } else if let Outcome::Everywhere(order) = outcome {
+            } else if let Outcome::Everywhere(order) = outcome
+                && !matches!(order, Order::Sleep(_))
+            {
+                let order = self.stamped(order);
                 self.foresee(&order, work.reports.as_deref_mut().unwrap_or_default());
                 orders.silent |= matches!(&order, Order::Kill(ids) if ids.contains(&work.session.id));
                 orders.add(order, work.out);
@@ -114,6 +122,8 @@ impl Core {
         work.session.last_command = asked;
         work.session.transaction = None;
         work.reports = None;
+        // One instant for all of the queue; whoever waits for what it has done is served at a later one.
+        self.now = self.now.later(slept_us);
         orders.finish(work.out)
     }
 
@@ -156,8 +166,8 @@ impl Core {
                     self.hand.store(report.shard).tally = Default::default();
                 }
             }
-            Order::ResetSlowlog => {
-                self.tallies.slowlog.clear();
+            Order::ResetSlowlog { before } => {
+                self.tallies.slowlog.retain(|entry| entry.id >= *before);
                 reports.iter_mut().for_each(|report| report.slowlog.clear());
             }
             Order::ResetLatency(events) => {
@@ -178,8 +188,10 @@ impl Core {
             | Order::Unpause
             | Order::Sleep(_)
             | Order::ActiveExpire(_)
+            | Order::Log(_)
             | Order::Purge
             | Order::Save(_)
+            | Order::Rewrite
             | Order::Reload(_)
             | Order::Unblock { .. }
             | Order::Shutdown(_) => {}

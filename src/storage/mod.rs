@@ -4,18 +4,21 @@
 //! | module | what |
 //! |---|---|
 //! | [`plane`] | the line to the threads |
+//! | [`aof`] | the append-only log's directory |
 //! | [`save`], [`load`] | snapshots: from shards to a file, from a file to shards |
-//! | [`sink`] | a file that is written from beginning to end |
+//! | [`sink`], [`source`] | a file that is written, or read, from beginning to end |
 //! | [`rewrite`] | a small file replaced as a whole |
 
 #![forbid(unsafe_code)]
 
+pub mod aof;
 mod load;
 mod plane;
 mod rewrite;
 mod save;
 mod sink;
+mod source;
 
 pub use load::{Load, Loaded};
-pub use plane::{Answer, Edit, Plane};
+pub use plane::{Answer, Based, Edit, Plane, Turned};
 pub use save::{Save, Saved};

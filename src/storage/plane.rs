@@ -1,5 +1,7 @@
-//! The line to the storage threads, and the threads: one for short requests, one for snapshots, which may take long.
+//! The line to the storage threads, and the threads: one for short requests, one for snapshots, which may take long, one for the
+//! append-only log, whose directory it owns.
 
+use super::aof::{self, AofDir, Generation, LoadLog, LogPlace, NewBase, Note, Turn};
 use super::load::{self, Load};
 use super::rewrite;
 use super::save::{self, Save};
@@ -12,11 +14,25 @@ pub type Answer = Box<dyn FnOnce(Result<(), String>) + Send>;
 /// What makes the new text of a file from the old one, if there is a file.
 pub type Edit = Box<dyn FnOnce(Option<&str>) -> String + Send>;
 
+/// What is called with the files of a new generation of the log, if there is one, or why it could not be made.
+pub type Turned = Box<dyn FnOnce(Result<Option<Generation>, String>) + Send>;
+
+/// What is called when a base is in its place, with the bytes of all files of the log, or why it is not.
+pub type Based = Box<dyn FnOnce(Result<(u64, Vec<Note>), String>) + Send>;
+
 /// The line to the storage threads.
 #[derive(Clone)]
 pub struct Plane {
     requests: Sender<Request>,
     snapshots: Sender<Request>,
+    log: Sender<LogRequest>,
+}
+
+/// What the thread of the log is asked for. It owns the log's directory.
+enum LogRequest {
+    Load(Box<LoadLog>),
+    Turn { place: LogPlace, turn: Turn, answer: Turned },
+    NewBase { place: LogPlace, base: NewBase, answer: Based },
 }
 
 enum Request {
@@ -30,11 +46,11 @@ const GONE: &str = "the storage thread has ended";
 impl Plane {
     /// Starts the threads. They sleep until they are asked for something, and end with the last line to them.
     pub fn start() -> std::io::Result<Plane> {
-        let thread = |name: &str| {
-            let (requests, inbox) = channel();
-            std::thread::Builder::new().name(name.into()).spawn(move || serve(inbox)).map(|_| requests)
-        };
-        Ok(Plane { requests: thread("kring-storage")?, snapshots: thread("kring-snapshot")? })
+        Ok(Plane {
+            requests: thread("kring-storage", serve)?,
+            snapshots: thread("kring-snapshot", serve)?,
+            log: thread("kring-log", serve_log)?,
+        })
     }
 
     /// Writes a snapshot, after those that were asked for before.
@@ -56,6 +72,57 @@ impl Plane {
     pub fn rewrite_file(&self, path: PathBuf, edit: Edit, answer: Answer) {
         if let Err(lost) = self.requests.send(Request::Rewrite { path, edit, answer }) {
             lost.0.refuse();
+        }
+    }
+}
+
+/// Starts a thread that carries out what it is asked for.
+fn thread<T: Send + 'static>(name: &str, serve: fn(Receiver<T>)) -> std::io::Result<Sender<T>> {
+    let (requests, inbox) = channel();
+    std::thread::Builder::new().name(name.into()).spawn(move || serve(inbox)).map(|_| requests)
+}
+
+impl Plane {
+    /// Loads a log and begins its next generation. Later requests for the log concern it.
+    pub fn load_log(&self, load: LoadLog) {
+        self.ask_log(LogRequest::Load(Box::new(load)));
+    }
+
+    /// Ends a log's generation and begins the next: see [`AofDir::turn`].
+    pub fn turn_log(&self, place: LogPlace, turn: Turn, answer: Turned) {
+        self.ask_log(LogRequest::Turn { place, turn, answer });
+    }
+
+    /// Gives a log its new base, which has been written: see [`AofDir::new_base`].
+    pub fn new_base(&self, place: LogPlace, base: NewBase, answer: Based) {
+        self.ask_log(LogRequest::NewBase { place, base, answer });
+    }
+
+    fn ask_log(&self, request: LogRequest) {
+        if let Err(lost) = self.log.send(request) {
+            lost.0.refuse();
+        }
+    }
+}
+
+impl LogRequest {
+    /// There is nobody to carry it out.
+    fn refuse(self) {
+        match self {
+            LogRequest::Load(load) => (load.answer)(Err(GONE.into())),
+            LogRequest::Turn { answer, .. } => answer(Err(GONE.into())),
+            LogRequest::NewBase { answer, .. } => answer(Err(GONE.into())),
+        }
+    }
+}
+
+fn serve_log(inbox: Receiver<LogRequest>) {
+    let mut log: Option<AofDir> = None;
+    for request in inbox {
+        match request {
+            LogRequest::Load(load) => aof::load(*load, &mut log),
+            LogRequest::Turn { place, turn, answer } => answer(aof::turn(&mut log, &place, turn)),
+            LogRequest::NewBase { place, base, answer } => answer(aof::new_base(&mut log, &place, base)),
         }
     }
 }

@@ -9,6 +9,9 @@ use std::time::Duration;
 /// How long the writer sleeps when no piece is there. Blocks under way get on meanwhile.
 const PAUSE: Duration = Duration::from_micros(500);
 
+/// How long the writer sleeps at a time when it is told to be slow, in microseconds: then it looks whether it is wanted still.
+const NAP_US: f64 = 10_000.0;
+
 /// A snapshot to write.
 pub struct Save {
     /// The name that the file gets when it is complete.
@@ -18,6 +21,8 @@ pub struct Save {
     /// Whether it ends with a checksum.
     pub sum: bool,
     pub compress: bool,
+    /// Microseconds to wait for each entry.
+    pub delay_us: f64,
     pub inbox: Inbox,
     /// Is told of entries and bytes as they come.
     pub progress: Box<dyn Fn(u64, u64) + Send>,
@@ -35,10 +40,10 @@ pub struct Saved {
 
 /// Writes it; the file of that name is the old one or the new one, whatever happens.
 pub(super) fn save(save: Save) {
-    let Save { path, head, sum, compress, inbox, progress, answer } = save;
+    let Save { path, head, sum, compress, delay_us, inbox, progress, answer } = save;
     let done = LocalExecutorBuilder::default().make().map_err(|e| e.to_string()).and_then(|executor| {
         let assembly = Assembly::new(sum, compress);
-        executor.run(write_file(&path, head, assembly, &inbox, &*progress))
+        executor.run(write_file(&path, head, assembly, (&inbox, delay_us), &*progress))
     });
     // Shards that still send learn from the lost line that nobody listens.
     drop(inbox);
@@ -55,13 +60,13 @@ async fn write_file(
     path: &Path,
     head: Vec<u8>,
     mut assembly: Assembly,
-    inbox: &Inbox,
+    pieces: (&Inbox, f64),
     progress: &(dyn Fn(u64, u64) + Send),
 ) -> Result<Saved, String> {
     let name = temporary(path).ok_or("dbfilename is empty")?;
     let mut sink =
         Sink::create(name.clone()).await.map_err(|e| format!("cannot open {}: {e}", name.display()))?;
-    match write_pieces(&mut sink, head, &mut assembly, inbox, progress).await {
+    match write_pieces(&mut sink, head, &mut assembly, pieces, progress).await {
         Ok(()) => {
             let saved = Saved { bytes: sink.len(), entries: assembly.entries(), direct: sink.is_direct() };
             let finished = sink.finish(path).await;
@@ -81,7 +86,7 @@ async fn write_pieces(
     sink: &mut Sink,
     head: Vec<u8>,
     assembly: &mut Assembly,
-    inbox: &Inbox,
+    (inbox, delay_us): (&Inbox, f64),
     progress: &(dyn Fn(u64, u64) + Send),
 ) -> Result<(), String> {
     let failed = |e: String| format!("cannot write the snapshot: {e}");
@@ -99,7 +104,12 @@ async fn write_pieces(
                 if let Some(trouble) = kept.trouble {
                     return Err(trouble);
                 }
-                let weight = kept.weight();
+                let (weight, mut left_us) = (kept.weight(), delay_us * kept.entries as f64);
+                while left_us >= 1.0 && !inbox.is_given_up() {
+                    let nap_us = left_us.min(NAP_US);
+                    glommio::timer::sleep(Duration::from_micros(nap_us as u64)).await;
+                    left_us -= nap_us;
+                }
                 let bytes = assembly.piece(db, kept);
                 sink.write(&bytes).await.map_err(failed)?;
                 inbox.written(shard, weight);
@@ -150,7 +160,16 @@ mod tests {
         let (to, from) = channel();
         let answer = Box::new(move |result| to.send(result).expect("the test waits"));
         let progress = Box::new(|_, _| {});
-        save(Save { path: path.into(), head, sum: true, compress: true, inbox, progress, answer });
+        save(Save {
+            path: path.into(),
+            head,
+            sum: true,
+            compress: true,
+            delay_us: 0.0,
+            inbox,
+            progress,
+            answer,
+        });
         from.recv().expect("answered")
     }
 

@@ -9,6 +9,9 @@ use crate::ds::{ClockHand, Owned, Payload, Table, ViewMut};
 const LOOSE_BYTES: usize = 4 << 20;
 const LOOSE_PART: usize = 4;
 
+/// Hears of a key and of fields of its hash.
+pub(super) type NoteFields<'a> = dyn FnMut(&[u8], &[Vec<u8>]) + 'a;
+
 /// What a slice of active expiry did.
 #[derive(Clone, Copy, Default, Debug)]
 pub struct Expired {
@@ -200,23 +203,31 @@ impl Db {
         Expired { looked_at, removed, fields: 0 }
     }
 
-    /// Removes fields of hashes whose time has come, and keys that have none left; names the keys to `changed`. Half of the
-    /// budget finds the hashes, and all of these get a share of the rest: none can be passed over again and again.
+    /// Removes fields of hashes whose time has come, and keys that have none left; names the keys to `changed`, with their fields if
+    /// `names_fields`. Half of the budget finds the hashes, and all of these get a share of the rest: none can be passed over again and again.
     pub(super) fn expire_fields(
         &mut self,
-        now_ms: i64,
-        budget: usize,
+        (now_ms, budget): (i64, usize),
         garbage: &mut Vec<Garbage>,
-        changed: &mut dyn FnMut(&[u8]),
+        names_fields: bool,
+        changed: &mut NoteFields<'_>,
     ) -> Expired {
+        let mut gone = Vec::new();
         let mut due = Vec::new();
         let looked_at = self.field_expiry.take_due(now_ms, budget / 2, &mut |key| due.push(key.to_vec()));
         let mut total = Expired { looked_at, ..Expired::default() };
         for (i, key) in due.iter().enumerate() {
-            let (share, before) = (budget.saturating_sub(total.looked_at) / (due.len() - i), total.fields);
-            self.expire_fields_of(key, now_ms, share.max(1), &mut total, garbage);
+            let share = budget.saturating_sub(total.looked_at) / (due.len() - i);
+            let before = total.fields;
+            gone.clear();
+            let mut note = |field: &[u8]| {
+                if names_fields {
+                    gone.push(field.to_vec());
+                }
+            };
+            self.expire_fields_of(key, (now_ms, share.max(1)), &mut total, garbage, &mut note);
             if total.fields != before {
-                changed(key);
+                changed(key, &gone);
             }
         }
         total
@@ -226,15 +237,15 @@ impl Db {
     fn expire_fields_of(
         &mut self,
         key: &[u8],
-        now_ms: i64,
-        budget: usize,
+        (now_ms, budget): (i64, usize),
         total: &mut Expired,
         garbage: &mut Vec<Garbage>,
+        gone: &mut dyn FnMut(&[u8]),
     ) {
         let Some(mut entry) = self.table.get_mut(self.table.hash(key), key) else { return };
         let ViewMut::Boxed(Value::Hash(hash)) = entry.view_mut() else { return };
         let before = hash.heap_bytes();
-        let (looked_at, fields) = hash.expire_slice(now_ms, budget);
+        let (looked_at, fields) = hash.expire_slice(now_ms, budget, gone);
         let (empty, after, due) = (hash.is_empty(), hash.heap_bytes(), hash.min_expire());
         total.looked_at += looked_at;
         total.fields += fields;

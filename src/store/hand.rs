@@ -1,6 +1,7 @@
 //! The stores that a command holds, and the way from a key to its owner.
 
 use super::Store;
+use super::log::Whole;
 use crate::base::crc16::{HASH_SLOTS, hash_slot};
 
 /// How many shards there can be at most.
@@ -35,7 +36,7 @@ impl Route {
 }
 
 /// A set of shards.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub struct ShardSet {
     bits: [u64; SHARDS_MAX / 64],
 }
@@ -136,6 +137,8 @@ pub struct Hand {
     held: usize,
     /// The store to look in first: the only one, when there is one.
     last: usize,
+    /// What concerns the whole keyspace, of the unit that is open in the logs.
+    pub(super) whole: Option<Whole>,
     /// Whether every key that is asked for is in the store `last`.
     narrow: bool,
 }
@@ -144,7 +147,7 @@ impl Hand {
     /// An empty hand.
     pub fn new(route: Route) -> Hand {
         let stores = (0..route.shards()).map(|_| None).collect();
-        Hand { route, stores, set: ShardSet::EMPTY, held: 0, last: 0, narrow: false }
+        Hand { route, stores, set: ShardSet::EMPTY, held: 0, last: 0, narrow: false, whole: None }
     }
 
     /// The way from keys to shards.
@@ -236,6 +239,15 @@ impl Hand {
     #[inline]
     pub fn only(&self) -> Option<usize> {
         (self.held == 1).then_some(self.last)
+    }
+
+    /// Whether the owner of a store held may have to hear of its log.
+    #[inline]
+    pub fn has_news(&self) -> bool {
+        match self.only() {
+            Some(shard) => self.peek(shard).log.has_news(),
+            None => self.held > 0 && self.iter().any(|store| store.log.has_news()),
+        }
     }
 
     /// The lowest of the shards whose store is held.

@@ -17,8 +17,12 @@ pub struct Policy {
     pub lfu: Option<Lfu>,
     /// Whether keys stand in queues (an s3fifo `maxmemory-policy`).
     pub fifo: bool,
+    /// Whether the data stays as it is: what has expired is not there, but nobody removes it (CLIENT PAUSE).
+    pub frozen: bool,
     /// The LRU clock of this turn: `access::lru_clock` of the time.
     pub clock: u32,
+    /// The time of this turn, also where [`Keys::now`] stands still.
+    pub now: Now,
 }
 
 /// The keyspace that a command sees.
@@ -27,7 +31,7 @@ pub struct Keys<'a> {
     pub hand: &'a mut Hand,
     /// The selected database.
     pub db: usize,
-    /// The time of this turn.
+    /// The time that tells what has expired: that of this turn, or, while a log is replayed, before all ([`Now::before_all`]).
     pub now: Now,
     /// How uses are noted.
     pub policy: Policy,
@@ -107,7 +111,7 @@ impl Keys<'_> {
             Some(entry) if entry.expire_at().is_some_and(|at| at <= now.ms()) => Some(false),
             Some(entry) => {
                 if touch && how != Use::Peek {
-                    note_use(&entry, now, policy, self.random);
+                    note_use(&entry, policy, self.random);
                 }
                 Some(true)
             }
@@ -118,9 +122,11 @@ impl Keys<'_> {
         }
         match found {
             Some(true) => Some((shard, hash)),
+            Some(false) if policy.frozen => None,
             Some(false) => {
                 store.remove(index, hash, key);
                 store.tally.expired += 1;
+                store.log.gone(index, key);
                 if store.is_observed() {
                     store.note_change(index, key);
                 }
@@ -144,7 +150,7 @@ impl Keys<'_> {
             };
             tally.hits += 1;
             if self.touch {
-                note_use(&entry, self.now, self.policy, self.random);
+                note_use(&entry, self.policy, self.random);
             }
             return Some(entry);
         }
@@ -183,7 +189,7 @@ impl Keys<'_> {
     pub fn new_access(&self) -> u32 {
         match self.policy.lfu {
             None => self.policy.clock,
-            Some(_) => access::lfu_new(self.now.secs()),
+            Some(_) => access::lfu_new(self.policy.now.secs()),
         }
     }
 
@@ -205,7 +211,7 @@ impl Keys<'_> {
         let hash = self.hash(self.hand.peek(shard).db(self.db), key);
         let (index, fresh) = (self.db, self.new_access());
         let keeps_count = self.policy.lfu.is_some();
-        let (fifo, now_ms) = (self.policy.fifo, self.now.ms());
+        let (fifo, now_ms) = (self.policy.fifo, self.policy.now.ms());
         let store = self.hand.store(shard);
         let db = store.db_mut(index);
         if fifo {
@@ -309,8 +315,18 @@ impl Keys<'_> {
         }
     }
 
-    /// Says that fields of a hash, so many, were found past their time and removed: not what a command changed.
-    pub fn fields_expired(&mut self, key: &[u8], fields: usize) {
+    /// Says that fields of a hash were found past their time and removed: not what a command changed.
+    pub fn fields_gone(&mut self, key: &[u8], fields: &[impl AsRef<[u8]>]) {
+        if fields.is_empty() {
+            return;
+        }
+        let db = self.db;
+        self.store_of(key).log.fields_gone(db, key, fields);
+        self.count_fields_gone(key, fields.len());
+    }
+
+    /// The same of so many fields, by a command that tells of them itself.
+    pub fn count_fields_gone(&mut self, key: &[u8], fields: usize) {
         let db = self.db;
         let store = self.store_of(key);
         store.tally.expired_fields += fields as u64;
@@ -342,13 +358,16 @@ impl Keys<'_> {
 
 /// Notes a use of an entry, as the policy counts them.
 #[inline]
-fn note_use(entry: &Ref<'_, Value>, now: Now, policy: Policy, random: &mut u64) {
+fn note_use(entry: &Ref<'_, Value>, policy: Policy, random: &mut u64) {
     let access = match policy.lfu {
         None if policy.fifo => fifo::used(entry.access()),
         None => policy.clock,
-        Some(lfu) => {
-            access::lfu_used(entry.access(), now.secs(), lfu, crate::base::prng::xorshift(random) as u32)
-        }
+        Some(lfu) => access::lfu_used(
+            entry.access(),
+            policy.now.secs(),
+            lfu,
+            crate::base::prng::xorshift(random) as u32,
+        ),
     };
     entry.set_access(access);
 }

@@ -2,6 +2,7 @@
 
 use super::cut::Aside;
 use super::lines::Lines;
+use super::log::Log;
 use super::victims::Pool;
 use super::watch::Watches;
 use super::{Db, Expired, Value};
@@ -66,6 +67,8 @@ pub struct Store {
     pub tally: Tally,
     /// Writes since the start (`rdb_changes_since_last_save`).
     pub dirty: u64,
+    /// What the append-only log will say.
+    pub log: Log,
     /// How many keys somebody watches or waits for: while it is 0, nobody has to hear of a change.
     observers: usize,
     pub(super) watches: Watches,
@@ -90,6 +93,7 @@ impl Store {
             dbs,
             tally: Tally::default(),
             dirty: 0,
+            log: Log::default(),
             observers: 0,
             watches: Watches::default(),
             aside: None,
@@ -232,21 +236,29 @@ impl Store {
     /// counted.
     pub fn expire_slice(&mut self, now_ms: i64, budget: usize) -> Expired {
         let mut total = Expired::default();
-        let mut gone = self.is_observed().then(Vec::new);
-        for (i, db) in self.dbs.iter_mut().enumerate() {
+        let mut changed = self.is_observed().then(Vec::new);
+        let Store { dbs, garbage, log, .. } = self;
+        for (i, db) in dbs.iter_mut().enumerate() {
             if total.looked_at >= budget {
                 break;
             }
             let mut note = |key: &[u8]| {
-                if let Some(gone) = &mut gone {
-                    gone.push((i, Box::from(key)));
+                if let Some(changed) = &mut changed {
+                    changed.push((i, Box::from(key)));
                 }
             };
-            total.add(db.expire_slice(now_ms, budget - total.looked_at, &mut self.garbage, &mut note));
+            total.add(db.expire_slice(now_ms, budget - total.looked_at, garbage, &mut |key| {
+                log.gone(i, key);
+                note(key);
+            }));
             let left = budget.saturating_sub(total.looked_at);
-            total.add(db.expire_fields(now_ms, left, &mut self.garbage, &mut note));
+            let is_on = log.is_on();
+            total.add(db.expire_fields((now_ms, left), garbage, is_on, &mut |key, fields| {
+                log.fields_gone(i, key, fields);
+                note(key);
+            }));
         }
-        for (db, key) in gone.into_iter().flatten() {
+        for (db, key) in changed.into_iter().flatten() {
             let key: Box<[u8]> = key;
             self.note_change(db, &key);
         }

@@ -260,6 +260,7 @@ impl Store {
     pub(super) fn drop_key(&mut self, db: usize, hash: u64, key: &[u8]) {
         self.remove(db, hash, key);
         self.tally.evicted += 1;
+        self.log.gone(db, key);
         if self.is_observed() {
             self.note_change(db, key);
         }

@@ -5,6 +5,7 @@
 //! client   a raw connection                       protocol, pipelines, sockets, limits, lifecycle, expiry, memory  one process
 //! reply    RESP2 and RESP3, raw bytes kept        order, atomic, clients  many clients, many shards
 //! rng      seeded choices                         transactions, blocking                public_client  the `redis` crate
+//!                                                 log_files                             redis-server loads our log's files
 //! ```
 //! Every test starts its own server on a port of its own in a directory of its own, and ends it when it is done or
 //! panics. Nothing sleeps to wait for something: a wait is a loop with a deadline (`wait_until`).
@@ -19,11 +20,14 @@ mod server;
 
 mod atomic;
 mod blocking;
+mod books;
 mod clients;
 mod differential;
 mod expiry;
 mod lifecycle;
 mod limits;
+mod log_boot;
+mod log_files;
 mod memory;
 mod order;
 mod pipelines;

@@ -73,6 +73,11 @@ impl Server {
         self.child.id()
     }
 
+    /// The directory that it works in.
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
     pub fn log(&self) -> String {
         read_log(self.dir.path())
     }

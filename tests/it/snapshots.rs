@@ -126,7 +126,10 @@ fn a_background_save_shows_one_instant() {
         client.ok(&format!("RENAME key:{} moved:{i}", i + 100_000));
     }
     client.ok("SWAPDB 0 1");
-    client.ok("FLUSHALL");
+    for db in [1, 0] {
+        client.ok(&format!("SELECT {db}"));
+        client.ok("FLUSHDB");
+    }
     client.ok("SET after 1");
     wait_until("it is done", || number(&server, "rdb_bgsave_in_progress") == 0);
     assert_eq!(server.info()["rdb_last_bgsave_status"], "ok");
@@ -135,6 +138,49 @@ fn a_background_save_shows_one_instant() {
     check(&copy.path().join("dump.rdb"));
     let other = kring(copy.path(), 2, &[]);
     assert_eq!(digest(&other), before);
+}
+
+/// Who hears that all keys are gone finds an empty file, and may save at once.
+#[test]
+fn flushall_leaves_an_empty_file() {
+    let dir = Scratch::new();
+    let server = kring(dir.path(), 3, &["--save", "3600 1"]);
+    let mut client = server.connect();
+    fill(&mut client, 100);
+    client.ok("SAVE");
+    for line in ["FLUSHALL", "FLUSHALL ASYNC"] {
+        client.ok("SET a 1");
+        client.ok(line);
+        assert_eq!(number(&server, "rdb_changes_since_last_save"), 0, "{line}");
+        let copy = Scratch::new();
+        std::fs::copy(dir.path().join("dump.rdb"), copy.path().join("dump.rdb")).unwrap();
+        assert_eq!(kring(copy.path(), 1, &[]).connect().run("DBSIZE").int(), 0, "{line}");
+        client.ok("SAVE");
+    }
+    client.ok("MULTI");
+    for line in ["SET a 1", "FLUSHALL", "SET b 2"] {
+        assert_eq!(client.run(line).text(), "QUEUED");
+    }
+    assert!(client.run("EXEC").array().iter().all(|reply| reply.is_ok()));
+    assert_eq!(client.run("DBSIZE").int(), 1);
+}
+
+/// A save that began before FLUSHALL would bring the keys back: it is given up, which is no failure.
+#[test]
+fn flushall_ends_a_save_in_the_background() {
+    for points in ["", "3600 1"] {
+        let dir = Scratch::new();
+        let server = kring(dir.path(), 2, &["--save", points, "--rdb-key-save-delay", "100000"]);
+        let mut client = server.connect();
+        client.ok("DEBUG POPULATE 1000");
+        assert_eq!(client.run("BGSAVE").text(), "Background saving started");
+        assert_eq!(number(&server, "rdb_bgsave_in_progress"), 1);
+        client.ok("FLUSHALL");
+        wait_until("it is given up", || number(&server, "rdb_bgsave_in_progress") == 0);
+        assert_eq!(server.info()["rdb_last_bgsave_status"], "ok");
+        client.ok("SET a 1");
+        client.ok("SAVE");
+    }
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use super::bit::offset;
 use crate::base::number::parse_i64;
+use crate::cmd::lists::note_changes;
 use crate::cmd::row::{category, flag, key};
 use crate::cmd::strings::Text;
 use crate::cmd::strings::edit::{len_for_write, patch};
@@ -158,8 +159,9 @@ impl Op {
         self.action == Action::Get
     }
 
-    /// Runs on a string that is long enough, replies, and tells whether it changed the string.
-    fn run(&self, text: &mut [u8], out: &mut Out) -> bool {
+    /// Runs on a string that is long enough, replies, and tells whether it has changed the string. One that has `grown` for it
+    /// was changed by whatever writes.
+    fn run(&self, text: &mut [u8], out: &mut Out, grown: bool) -> bool {
         let old = self.field.get(text);
         let (wanted, shows_new) = match self.action {
             Action::Get => {
@@ -177,7 +179,7 @@ impl Op {
         };
         self.field.set(text, new);
         out.int(if shows_new { new } else { old });
-        new != old
+        grown || new != old
     }
 }
 
@@ -227,10 +229,10 @@ fn bitfield(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
     cx.out.array(ops.len());
     let out = &mut *cx.out;
     let changes = patch(&mut cx.keys, name, last + 1, |text| {
-        ops.iter().map(|op| op.run(text, out) as usize).sum::<usize>()
+        ops.iter().map(|op| op.run(text, out, grows) as usize).sum::<usize>()
     });
     if grows || changes > 0 {
-        cx.keys.changed(name);
+        note_changes(&mut cx.keys, name, changes);
     }
     Ok(Outcome::Done)
 }

@@ -3,6 +3,7 @@
 use super::position::{reply_distance, reply_position};
 use super::query::{Order, Query};
 use crate::base::geohash::{Cell, Position};
+use crate::cmd::effects::tell_result;
 use crate::cmd::{Cx, Done, Outcome, zsets};
 use crate::ds::zset::{Gathered, Zset};
 use crate::resp::Out;
@@ -61,6 +62,7 @@ pub fn finish(cx: &mut Cx<'_>, query: &Query<'_>, found: Vec<Found>) -> Done {
         gathered.gather(&one.member, if query.store_distance { one.distance } else { one.score });
     }
     let len = zsets::store(cx, destination, gathered);
+    tell_result(&mut cx.keys, destination);
     cx.out.int(len as i64);
     Ok(Outcome::Done)
 }

@@ -1,6 +1,6 @@
 //! Removing fields: HDEL, HGETDEL. The key goes with its last field.
 
-use super::lookup::{Asked, ask, note_changes, text};
+use super::lookup::{Asked, ask, note_changes, tell_removed, text};
 use super::times::Fields;
 use crate::cmd::row::{category, flag, key};
 use crate::cmd::{Command, Cx, Done, KeySpec, Outcome, Plan};
@@ -63,7 +63,7 @@ fn hgetdel(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
         return Ok(Outcome::Done);
     };
     let fields = Fields::of_reader(args, 2)?;
-    let (mut removed, mut past) = (0, 0);
+    let (mut removed, mut past, mut names) = (0, 0, Vec::new());
     cx.out.array(fields.len());
     for field in fields.iter() {
         match ask(&hash, field, now_ms) {
@@ -81,9 +81,11 @@ fn hgetdel(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
             }
         }
         hash.remove(field);
+        names.push(field);
     }
     hash.sweep();
-    cx.keys.fields_expired(key, past);
+    cx.keys.count_fields_gone(key, past);
     note_changes(cx, key, removed);
+    tell_removed(cx, key, &names);
     Ok(Outcome::Done)
 }

@@ -10,7 +10,7 @@
 //! | 1 | done |
 //! | 2 | removed at once |
 
-use super::lookup::{Asked, ask, note_changes};
+use super::lookup::{Asked, ask, note_changes, tell_expiry, tell_removed};
 use super::times::{Fields, Unit};
 use crate::cmd::row::{category, flag, key};
 use crate::cmd::{Command, Cx, Done, KeySpec, Outcome, Plan};
@@ -150,29 +150,31 @@ fn expire_in(cx: &mut Cx<'_>, args: Args<'_>, unit: Unit) -> Done {
     let (key, now_ms, command) = (args.at(1), cx.keys.now.ms(), cx.row.full_name);
     // The type comes before the arguments.
     let Some(mut hash) = cx.keys.edit::<Hash>(key)? else {
-        let (.., fields) = parse(args, unit, now_ms, command)?;
+        let (.., fields) = parse(args, unit, cx.env.now.ms(), command)?;
         return no_fields(cx, fields);
     };
-    let (at, condition, fields) = parse(args, unit, now_ms, command)?;
+    let (at, condition, fields) = parse(args, unit, cx.env.now.ms(), command)?;
     hash.carry_expiries();
-    let (mut changed, mut gone) = (0, 0);
+    let (mut changed, mut gone, mut set) = (0, Vec::new(), Vec::new());
     cx.out.array(fields.len());
     for field in fields.iter() {
         let code = match ask(&hash, field, now_ms) {
             Asked::Absent => NO_FIELD,
             Asked::Due => {
                 hash.remove(field);
-                gone += 1;
+                gone.push(field);
                 NO_FIELD
             }
             Asked::There(found) if !condition.allows(found.expire_at, at) => NOT_MET,
             Asked::There(_) if at <= now_ms => {
                 hash.remove(field);
-                (changed, gone) = (changed + 1, gone + 1);
+                gone.push(field);
+                changed += 1;
                 REMOVED
             }
             Asked::There(_) => {
                 hash.set_expire(field, Some(at));
+                set.push(field);
                 changed += 1;
                 DONE
             }
@@ -180,8 +182,10 @@ fn expire_in(cx: &mut Cx<'_>, args: Args<'_>, unit: Unit) -> Done {
         cx.out.int(code);
     }
     hash.sweep();
-    cx.keys.fields_expired(key, gone);
+    cx.keys.count_fields_gone(key, gone.len());
     note_changes(cx, key, changed);
+    tell_removed(cx, key, &gone);
+    tell_expiry(cx, key, Some(at), &set);
     Ok(Outcome::Done)
 }
 
@@ -199,7 +203,7 @@ fn hpersist(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
         return no_fields(cx, fields);
     };
     let fields = Fields::of_reader(args, 2)?;
-    let mut changed = 0;
+    let mut changed = Vec::new();
     cx.out.array(fields.len());
     for field in fields.iter() {
         let code = match ask(&hash, field, now_ms) {
@@ -207,13 +211,14 @@ fn hpersist(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
             Asked::There(found) if found.expire_at.is_none() => NO_EXPIRY,
             Asked::There(_) => {
                 hash.set_expire(field, None);
-                changed += 1;
+                changed.push(field);
                 DONE
             }
         };
         cx.out.int(code);
     }
     drop(hash);
-    note_changes(cx, key, changed);
+    note_changes(cx, key, changed.len());
+    tell_expiry(cx, key, None, &changed);
     Ok(Outcome::Done)
 }

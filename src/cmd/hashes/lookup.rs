@@ -57,9 +57,9 @@ pub fn ask<'a>(hash: &'a Hash, field: &[u8], now_ms: i64) -> Asked<'a> {
 #[cold]
 pub fn bury(cx: &mut Cx<'_>, key: &[u8], fields: &[&[u8]]) -> Result<(), Error> {
     let Some(mut hash) = cx.keys.edit::<Hash>(key)? else { return Ok(()) };
-    let gone = fields.iter().filter(|field| hash.remove(field)).count();
+    let gone: Vec<&[u8]> = fields.iter().copied().filter(|field| hash.remove(field)).collect();
     hash.sweep();
-    cx.keys.fields_expired(key, gone);
+    cx.keys.fields_gone(key, &gone);
     Ok(())
 }
 
@@ -70,6 +70,29 @@ pub fn note_changes(cx: &mut Cx<'_>, key: &[u8], changes: usize) {
         cx.keys.changed(key);
         cx.keys.store_of(key).dirty += changes as u64 - 1;
     }
+}
+
+/// Says for the log that fields were removed: by the command, or since it found them past their time.
+pub fn tell_removed(cx: &mut Cx<'_>, key: &[u8], fields: &[&[u8]]) {
+    if !fields.is_empty() && cx.keys.logs(key) {
+        let words: Vec<&[u8]> = [b"HDEL", key].into_iter().chain(fields.iter().copied()).collect();
+        cx.keys.effect(key, &words);
+    }
+}
+
+/// Says for the log that fields were given an expiry (unix ms), or lost theirs.
+pub fn tell_expiry(cx: &mut Cx<'_>, key: &[u8], expire_at: Option<i64>, fields: &[&[u8]]) {
+    if fields.is_empty() || !cx.keys.logs(key) {
+        return;
+    }
+    let (mut time, mut number) = (itoa::Buffer::new(), itoa::Buffer::new());
+    let mut words: Vec<&[u8]> = match expire_at {
+        Some(at) => vec![b"HPEXPIREAT", key, time.format(at).as_bytes()],
+        None => vec![b"HPERSIST", key],
+    };
+    words.extend([b"FIELDS", number.format(fields.len()).as_bytes()]);
+    words.extend(fields);
+    cx.keys.effect(key, &words);
 }
 
 /// Replies with the name of a field.

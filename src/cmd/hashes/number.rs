@@ -1,6 +1,6 @@
 //! Values that are numbers: HINCRBY, HINCRBYFLOAT. The field keeps its expiry.
 
-use super::lookup::{Asked, ask, note_changes, shape, text};
+use super::lookup::{Asked, ask, note_changes, shape, tell_expiry, text};
 use crate::base::longdouble::LongDouble;
 use crate::base::number::parse_i64;
 use crate::cmd::row::{category, flag, key};
@@ -51,7 +51,13 @@ fn hincrby(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
         let old = old.ok_or(Error::text_of("ERR hash value is not an integer"))?;
         old.checked_add(by).ok_or(Error::Overflow)
     };
-    let sum = change(cx, args, add, |sum, write| write(itoa::Buffer::new().format(*sum).as_bytes()))?;
+    let write = |sum: &i64, write: &mut dyn FnMut(&[u8])| write(itoa::Buffer::new().format(*sum).as_bytes());
+    let (sum, was) = change(cx, args, add, write)?;
+    if let Was::Due = was {
+        // Who replays this still has the field.
+        let mut digits = itoa::Buffer::new();
+        cx.keys.effect(args.at(1), &[b"HSET", args.at(1), args.at(2), digits.format(sum).as_bytes()]);
+    }
     cx.out.int(sum);
     Ok(Outcome::Done)
 }
@@ -70,9 +76,23 @@ fn hincrbyfloat(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
         let old = old.ok_or(Error::text_of("ERR hash value is not a float"))?;
         Ok(old.checked_add(by).ok_or(Error::NanOrInfinity)?.to_text())
     };
-    let sum = change(cx, args, add, |sum, write| write(sum))?;
+    let (sum, was) = change(cx, args, add, |sum, write| write(sum))?;
+    // Not as it came: the log's reader may round otherwise. HSET takes the expiry away.
+    cx.keys.effect(args.at(1), &[b"HSET", args.at(1), args.at(2), &sum]);
+    if let Was::There(Some(at)) = was {
+        tell_expiry(cx, args.at(1), Some(at), &[args.at(2)]);
+    }
     cx.out.bulk(&sum);
     Ok(Outcome::Done)
+}
+
+/// What a field was before it was changed.
+enum Was {
+    /// With this expiry, unix ms.
+    There(Option<i64>),
+    Absent,
+    /// Past its time.
+    Due,
 }
 
 /// Lets `f` make a new value of a field's old one; `write` gives the text of it. After an error nothing has changed.
@@ -81,15 +101,16 @@ fn change<T>(
     args: Args<'_>,
     f: impl FnOnce(Option<Text<'_>>) -> Result<T, Error>,
     write: impl FnOnce(&T, &mut dyn FnMut(&[u8])),
-) -> Result<T, Error> {
+) -> Result<(T, Was), Error> {
     let (key, field, now_ms) = (args.at(1), args.at(2), cx.keys.now.ms());
     let shape = shape(cx);
     let mut hash = cx.keys.edit_or(key, Hash::new)?;
-    let (new, past) = match ask(&hash, field, now_ms) {
-        Asked::There(found) => (f(Some(text(&found.value))), false),
-        Asked::Absent => (f(None), false),
-        Asked::Due => (f(None), true),
+    let (new, was) = match ask(&hash, field, now_ms) {
+        Asked::There(found) => (f(Some(text(&found.value))), Was::There(found.expire_at)),
+        Asked::Absent => (f(None), Was::Absent),
+        Asked::Due => (f(None), Was::Due),
     };
+    let past = matches!(was, Was::Due);
     let new = match new {
         Ok(new) => new,
         Err(error) => {
@@ -102,7 +123,7 @@ fn change<T>(
         hash.set(field, text, expiry, &shape);
     });
     drop(hash);
-    cx.keys.fields_expired(key, past as usize);
+    cx.keys.count_fields_gone(key, past as usize);
     note_changes(cx, key, 1);
-    Ok(new)
+    Ok((new, was))
 }

@@ -94,17 +94,16 @@ fn remove_due(cx: &mut Cx<'_>, key: &[u8]) -> Result<(), Error> {
         return Ok(());
     }
     let Some(mut hash) = cx.keys.edit::<Hash>(key)? else { return Ok(()) };
-    let mut gone = 0;
+    let mut gone: Vec<Vec<u8>> = Vec::new();
     // A table that shrinks on the way moves fields, so one walk may miss some; one that removes none has missed none.
     loop {
-        let (_, removed) = hash.expire_slice(now_ms, usize::MAX);
-        gone += removed;
+        let (_, removed) = hash.expire_slice(now_ms, usize::MAX, &mut |field| gone.push(field.to_vec()));
         if removed == 0 {
             break;
         }
     }
     hash.sweep();
-    cx.keys.fields_expired(key, gone);
+    cx.keys.fields_gone(key, &gone);
     Ok(())
 }
 

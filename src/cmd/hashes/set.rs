@@ -90,8 +90,12 @@ fn hsetnx(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
     };
     hash.set(field, args.at(3), Expiry::Clear, &shape);
     drop(hash);
-    cx.keys.fields_expired(key, past as usize);
+    cx.keys.count_fields_gone(key, past as usize);
     note_changes(cx, key, 1);
+    if past {
+        // Who replays this still has the field.
+        cx.keys.effect(key, &[b"HSET", key, field, args.at(3)]);
+    }
     cx.out.int(1);
     Ok(Outcome::Done)
 }

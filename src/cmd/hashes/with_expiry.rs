@@ -1,6 +1,6 @@
 //! Reading and writing fields together with their expiries: HGETEX, HSETEX (of Redis 8).
 
-use super::lookup::{Asked, ask, note_changes, shape, text};
+use super::lookup::{Asked, ask, note_changes, shape, tell_expiry, tell_removed, text};
 use super::times::{Fields, Unit};
 use crate::base::number::parse_i64;
 use crate::cmd::row::{category, flag, key};
@@ -58,6 +58,15 @@ enum Change {
     At(i64),
 }
 
+impl Change {
+    fn expire_at(self) -> Option<i64> {
+        match self {
+            Change::At(at) => Some(at),
+            Change::Nothing | Change::Persist => None,
+        }
+    }
+}
+
 fn parse_hgetex<'a>(
     args: Args<'a>,
     now_ms: i64,
@@ -77,16 +86,16 @@ fn hgetex(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
     let (key, now_ms, command) = (args.at(1), cx.keys.now.ms(), cx.row.full_name);
     // The type comes before the arguments.
     let Some(mut hash) = cx.keys.edit::<Hash>(key)? else {
-        let (_, fields) = parse_hgetex(args, now_ms, command)?;
+        let (_, fields) = parse_hgetex(args, cx.env.now.ms(), command)?;
         cx.out.array(fields.len());
         fields.iter().for_each(|_| cx.out.null());
         return Ok(Outcome::Done);
     };
-    let (change, fields) = parse_hgetex(args, now_ms, command)?;
+    let (change, fields) = parse_hgetex(args, cx.env.now.ms(), command)?;
     if !matches!(change, Change::Nothing) {
         hash.carry_expiries();
     }
-    let (mut changed, mut gone) = (0, 0);
+    let (mut gone, mut set, mut changed) = (Vec::new(), Vec::new(), 0);
     cx.out.array(fields.len());
     for field in fields.iter() {
         let had = match ask(&hash, field, now_ms) {
@@ -97,7 +106,7 @@ fn hgetex(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
             Asked::Due => {
                 cx.out.null();
                 hash.remove(field);
-                gone += 1;
+                gone.push(field);
                 continue;
             }
             Asked::There(found) => {
@@ -108,18 +117,22 @@ fn hgetex(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
         match change {
             Change::Nothing => continue,
             Change::Persist if had.is_none() => continue,
-            Change::Persist => drop(hash.set_expire(field, None)),
-            Change::At(at) if at > now_ms => drop(hash.set_expire(field, Some(at))),
-            Change::At(_) => {
+            Change::At(at) if at <= now_ms => {
                 hash.remove(field);
-                gone += 1;
+                gone.push(field);
+            }
+            Change::Persist | Change::At(_) => {
+                hash.set_expire(field, change.expire_at());
+                set.push(field);
             }
         }
         changed += 1;
     }
     hash.sweep();
-    cx.keys.fields_expired(key, gone);
+    cx.keys.count_fields_gone(key, gone.len());
     note_changes(cx, key, changed);
+    tell_removed(cx, key, &gone);
+    tell_expiry(cx, key, change.expire_at(), &set);
     Ok(Outcome::Done)
 }
 
@@ -204,20 +217,20 @@ fn pairs<'a>(args: Args<'a>, at: usize, command: &'static str) -> Result<Args<'a
 
 fn hsetex(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
     let (key, now_ms) = (args.at(1), cx.keys.now.ms());
-    let wish = Wish::parse(args, now_ms, cx.row.full_name)?;
+    let wish = Wish::parse(args, cx.env.now.ms(), cx.row.full_name)?;
     let shape = shape(cx);
     let mut hash = cx.keys.edit_or(key, Hash::new)?;
     let (holds, past) = holds(&mut hash, &wish, now_ms);
     if !holds {
         hash.sweep();
-        cx.keys.fields_expired(key, past);
+        cx.keys.fields_gone(key, &past);
         cx.out.int(0);
         return Ok(Outcome::Done);
     }
     if matches!(wish.given, Some(Given::At(_))) {
         hash.carry_expiries();
     }
-    let mut gone = past;
+    let mut gone = past.len();
     for i in (0..wish.pairs.len()).step_by(2) {
         let field = wish.pairs.at(i);
         // What has come to its end is not kept.
@@ -233,15 +246,43 @@ fn hsetex(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
         }
     }
     hash.sweep();
-    cx.keys.fields_expired(key, gone);
+    cx.keys.count_fields_gone(key, gone);
     note_changes(cx, key, wish.pairs.len() / 2);
+    tell_set(cx, key, &wish);
     cx.out.int(1);
     Ok(Outcome::Done)
 }
 
-/// Whether the condition holds, and how many fields past their time were removed while it was looked at.
-fn holds(hash: &mut Hash, wish: &Wish<'_>, now_ms: i64) -> (bool, usize) {
-    let mut past = 0;
+/// Says for the log what HSETEX did: the values, then the expiries, which HSET takes away.
+fn tell_set(cx: &mut Cx<'_>, key: &[u8], wish: &Wish<'_>) {
+    if !cx.keys.logs(key) {
+        return;
+    }
+    let names: Vec<&[u8]> = wish.pairs.iter().step_by(2).collect();
+    match wish.given {
+        Some(Given::At(at)) if at <= cx.keys.now.ms() => {
+            return tell_removed(cx, key, &names);
+        }
+        _ => {
+            let words: Vec<&[u8]> = [b"HSET", key].into_iter().chain(wish.pairs.iter()).collect();
+            cx.keys.effect(key, &words);
+        }
+    }
+    match wish.given {
+        None => {}
+        Some(Given::At(at)) => tell_expiry(cx, key, Some(at), &names),
+        Some(Given::Keep) => {
+            let Some(hash) = cx.keys.again::<Hash>(key) else { return };
+            let kept = |name| Some((name, hash.get(name)?.expire_at?));
+            let kept: Vec<(&[u8], i64)> = names.into_iter().filter_map(kept).collect();
+            kept.into_iter().for_each(|(name, at)| tell_expiry(cx, key, Some(at), &[name]));
+        }
+    }
+}
+
+/// Whether the condition holds, and which fields past their time were removed while it was looked at.
+fn holds<'a>(hash: &mut Hash, wish: &Wish<'a>, now_ms: i64) -> (bool, Vec<&'a [u8]>) {
+    let mut past = Vec::new();
     let Some(when) = wish.when else { return (true, past) };
     for field in wish.pairs.iter().step_by(2) {
         let there = match ask(hash, field, now_ms) {
@@ -249,7 +290,7 @@ fn holds(hash: &mut Hash, wish: &Wish<'_>, now_ms: i64) -> (bool, usize) {
             Asked::Absent => false,
             Asked::Due => {
                 hash.remove(field);
-                past += 1;
+                past.push(field);
                 false
             }
         };

@@ -150,6 +150,8 @@ fn count_one(cx: &mut Cx<'_>, name: &[u8]) -> Result<u64, Error> {
     cx.keys.touch = touch;
     if before.is_none() {
         cx.keys.changed(name);
+        // What is kept is part of the string. It is no write, so nobody waits for the end of its unit.
+        cx.keys.effect_alone(name, &[b"PFCOUNT", name]);
     }
     Ok(total)
 }

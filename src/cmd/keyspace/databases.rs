@@ -2,8 +2,9 @@
 
 use crate::base::number::parse_i64;
 use crate::cmd::row::{category, flag};
-use crate::cmd::{Command, Cx, Done, Outcome, Plan};
+use crate::cmd::{Command, Cx, Done, Order, Outcome, Plan, SaveKind};
 use crate::resp::{Args, Error};
+use crate::store::log;
 
 /// This file's rows.
 pub const COMMANDS: &[Command] = &[
@@ -43,7 +44,7 @@ pub const COMMANDS: &[Command] = &[
         arity: -1,
         flags: flag::WRITE,
         categories: category::KEYSPACE | category::DANGEROUS,
-        plan: Plan::All,
+        plan: Plan::AllAtHome,
         run: flushall,
         summary: "Removes all keys of all databases.",
         group: "server",
@@ -65,8 +66,29 @@ fn swapdb(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
     let (first, second) = (checked(first)?, checked(second)?);
     let now_ms = cx.keys.now.ms();
     cx.keys.hand.iter_mut().for_each(|store| store.swap(first, second, now_ms));
+    if first != second {
+        let (mut a, mut b) = (itoa::Buffer::new(), itoa::Buffer::new());
+        log_whole(cx, None, &[b"SWAPDB", a.format(first).as_bytes(), b.format(second).as_bytes()]);
+    } else {
+        cx.keys.hand.iter_mut().for_each(|store| store.log.say());
+    }
     cx.out.ok();
     Ok(Outcome::Done)
+}
+
+/// Logs what concerns all shards; of a database, if it is one's. A generation of files ends with it, so what had nothing to do is
+/// not logged.
+fn log_whole(cx: &mut Cx<'_>, db: Option<usize>, words: &[&[u8]]) {
+    if !cx.keys.hand.logs() {
+        return;
+    }
+    let mut resp = Vec::new();
+    if let Some(db) = db {
+        let mut digits = itoa::Buffer::new();
+        log::write(&mut resp, [b"SELECT", digits.format(db).as_bytes()].into_iter());
+    }
+    log::write(&mut resp, words.iter().copied());
+    cx.keys.hand.log_whole(&resp);
 }
 
 /// Checks the option of FLUSHDB and FLUSHALL. Both kinds do the same here: the memory is always freed off the hot path.
@@ -81,8 +103,9 @@ fn check_flush_option(args: Args<'_>) -> Result<(), Error> {
 fn flushdb(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
     check_flush_option(args)?;
     let db = cx.keys.db;
-    for store in cx.keys.hand.iter_mut() {
-        store.flush(db);
+    let removed = cx.keys.hand.iter_mut().map(|store| store.flush(db)).sum::<usize>();
+    if removed > 0 {
+        log_whole(cx, Some(db), &[b"FLUSHDB"]);
     }
     cx.out.ok();
     Ok(Outcome::Done)
@@ -90,14 +113,17 @@ fn flushdb(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
 
 fn flushall(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
     check_flush_option(args)?;
+    let mut removed = 0;
     for store in cx.keys.hand.iter_mut() {
-        for db in 0..store.databases() {
-            store.flush(db);
-        }
+        removed += (0..store.databases()).map(|db| store.flush(db)).sum::<usize>();
     }
+    if removed > 0 {
+        log_whole(cx, None, &[b"FLUSHALL"]);
+    }
+    cx.env.saves.doom();
     if !cx.env.config.save.0.is_empty() {
-        // As in Redis, the file is not to bring back what was removed.
-        cx.env.saves.want();
+        // As in Redis, the file is not to bring back what was removed: the reply comes when there is an empty one.
+        return Ok(Outcome::Everywhere(Order::Save(SaveKind::Emptied)));
     }
     cx.out.ok();
     Ok(Outcome::Done)

@@ -175,8 +175,10 @@ fn expire_from(cx: &mut Cx<'_>, args: Args<'_>, unit_ms: i64, base_ms: i64) -> D
         Some(mut entry) if condition.allows(entry.expire_at(), at) => {
             if at > now_ms {
                 entry.set_expire(Some(at));
+                cx.keys.effect(key, &[b"PEXPIREAT", key, itoa::Buffer::new().format(at).as_bytes()]);
             } else {
                 cx.keys.delete(key);
+                cx.keys.effect(key, &[b"DEL", key]);
             }
             cx.keys.changed(key);
             true
@@ -188,12 +190,12 @@ fn expire_from(cx: &mut Cx<'_>, args: Args<'_>, unit_ms: i64, base_ms: i64) -> D
 }
 
 fn expire(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
-    let now_ms = cx.keys.now.ms();
+    let now_ms = cx.env.now.ms();
     expire_from(cx, args, 1_000, now_ms)
 }
 
 fn pexpire(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
-    let now_ms = cx.keys.now.ms();
+    let now_ms = cx.env.now.ms();
     expire_from(cx, args, 1, now_ms)
 }
 

@@ -3,6 +3,7 @@
 use crate::cmd::help::help;
 use crate::cmd::row::{category, flag, key};
 use crate::cmd::{Command, Cx, Done, KeySpec, Outcome, Plan};
+use crate::config::MemoryOrPercent;
 use crate::ds::{Ref, View};
 use crate::resp::{Args, Error};
 use crate::store::{Value, access, fifo};
@@ -145,7 +146,10 @@ fn idletime(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
 }
 
 fn refcount(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
-    match cx.keys.inspect(args.at(2)).map(|entry| references(&entry)) {
+    // A value that is to know when it was used is nobody else's.
+    let config = cx.env.config;
+    let shares = config.maxmemory == MemoryOrPercent::Bytes(0) || !config.maxmemory_policy.tracks_use();
+    match cx.keys.inspect(args.at(2)).map(|entry| if shares { references(&entry) } else { 1 }) {
         Some(count) => cx.out.int(count),
         None => cx.out.null(),
     }

@@ -68,7 +68,7 @@ enum Used {
 impl Used {
     /// The access bits. What the policy in force does not track is ignored.
     fn access(self, keys: &Keys<'_>) -> u32 {
-        let secs = keys.now.secs();
+        let secs = keys.policy.now.secs();
         match (self, keys.policy.lfu) {
             (Used::Idle(idle), None) => access::lru_clock(secs - idle.min(access::IDLE_MAX)),
             (Used::Freq(counter), Some(_)) => access::lfu_of(counter, secs),
@@ -116,6 +116,15 @@ impl Wish {
     }
 }
 
+/// Says for the log that a key was restored with a TTL from now on: as it came, but with the time at which it ends.
+fn tell_ttl(cx: &mut Cx<'_>, key: &[u8], args: Args<'_>, expire_at: i64) {
+    let mut digits = itoa::Buffer::new();
+    let mut words: Vec<&[u8]> = args.iter().collect();
+    words[2] = digits.format(expire_at).as_bytes();
+    words.push(b"ABSTTL");
+    cx.keys.effect(key, &words);
+}
+
 fn restore(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
     let wish = Wish::parse(args)?;
     let key = args.at(1);
@@ -127,7 +136,8 @@ fn restore(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
         return Err(Error::text_of("ERR Invalid TTL value, must be >= 0"));
     }
     let reading = Reading { config: cx.env.config, seed: cx.keys.seed() };
-    let value = dump::restore(args.at(3), &reading).map_err(|refused| match refused {
+    let restore = if cx.env.saves.skips_checksums() { dump::restore_unchecked } else { dump::restore };
+    let value = restore(args.at(3), &reading).map_err(|refused| match refused {
         Refused::Footer => Error::BadPayload,
         Refused::Data => Error::text_of("ERR Bad data format"),
     })?;
@@ -135,16 +145,20 @@ fn restore(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
     let expire_at = match ttl {
         0 => None,
         _ if wish.absttl => Some(ttl),
-        _ => Some(now_ms.saturating_add(ttl)),
+        _ => Some(cx.env.now.ms().saturating_add(ttl)),
     };
     if expire_at.is_some_and(|at| at <= now_ms) {
         if cx.keys.delete(key) {
             cx.keys.changed(key);
+            cx.keys.effect(key, &[b"DEL", key]);
         }
     } else {
         let access = wish.used.access(&cx.keys);
         cx.keys.place(key, Taken { value, expire_at, access, mark: 0 });
         cx.keys.changed(key);
+        if let (Some(at), false) = (expire_at, wish.absttl) {
+            tell_ttl(cx, key, args, at);
+        }
     }
     cx.out.ok();
     Ok(Outcome::Done)

@@ -3,6 +3,8 @@
 //! What moves keeps its TTL and its access clock; what is copied keeps its TTL and starts a new clock. A long string is
 //! shared by its copies.
 
+use crate::cmd::effects::tell_state;
+use crate::cmd::lists::note_changes;
 use crate::cmd::row::{category, flag, key};
 use crate::cmd::{Command, Cx, Done, KeySpec, Outcome, Plan};
 use crate::ds::{Owned, View};
@@ -96,7 +98,11 @@ fn renamenx(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
 /// Moves a key that is there to another name, in this database or another.
 fn carry(keys: &mut Keys<'_>, key: &[u8], newkey: &[u8], db: Option<usize>) {
     let Some(content) = keys.take(key) else { return };
-    keys.changed(key);
+    // One change in all.
+    note_changes(keys, key, 0);
+    if !keys.share_store(key, newkey) {
+        keys.effect(key, &[b"DEL", key]);
+    }
     let mut there = keys.in_db(db.unwrap_or(keys.db));
     there.place(newkey, content);
     there.changed(newkey);
@@ -126,6 +132,10 @@ fn copy(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
         Some(content) if replace || there.peek(destination).is_none() => {
             there.place(destination, content);
             there.changed(destination);
+            if !there.share_store(source, destination) {
+                // In its database, which the command's keys do not tell.
+                tell_state(&mut there, destination);
+            }
             true
         }
         _ => false,

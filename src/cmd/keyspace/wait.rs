@@ -1,9 +1,10 @@
-//! WAIT and WAITAOF: how many replicas have what this client wrote. There are no replicas and no append-only file yet, so only the
-//! time can end a wait.
+//! WAIT and WAITAOF: how many replicas, and disks, have what this client wrote. There are no replicas yet, so only the time ends a
+//! wait for them.
 
 use crate::base::number::parse_i64;
-use crate::cmd::block::{Block, timeout_ms};
+use crate::cmd::block::{Block, OnDisk, timeout_ms};
 use crate::cmd::row::{category, flag};
+use crate::cmd::save::LogState;
 use crate::cmd::{Command, Cx, Done, Outcome};
 use crate::resp::{Args, Error, Out};
 
@@ -60,21 +61,25 @@ fn waitaof(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
         return Err(Error::NegativeValue);
     }
     let timeout = timeout_ms(args.at(3), cx.env.now)?;
-    if local > 0 {
+    if local > 0 && cx.env.saves.log.state() == LogState::Off {
         return Err(Error::text_of(
             "ERR WAITAOF cannot be used when numlocal is set but appendonly is disabled.",
         ));
     }
-    let reply = |out: &mut Out| {
-        out.array(2);
-        out.int(0);
-        out.int(0);
-    };
-    if replicas > 0 {
-        return Ok(Outcome::Block(Box::new(Block::for_time(timeout, reply))));
+    let none = |out: &mut Out| acknowledged(out, 0);
+    let on_disk = (local > 0).then_some(OnDisk { reply: |out| acknowledged(out, 1), ends: replicas == 0 });
+    if replicas > 0 || on_disk.is_some() {
+        return Ok(Outcome::Block(Box::new(Block { on_disk, ..Block::for_time(timeout, none) })));
     }
-    reply(cx.out);
+    none(cx.out);
     Ok(Outcome::Done)
+}
+
+/// How many disks have it, this machine's and replicas'.
+fn acknowledged(out: &mut Out, local: i64) {
+    out.array(2);
+    out.int(local);
+    out.int(0);
 }
 
 #[cfg(test)]

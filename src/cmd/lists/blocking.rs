@@ -1,7 +1,7 @@
 //! BLPOP, BRPOP, BLMPOP, BLMOVE, BRPOPLPUSH: as their sisters without the B, but where those find nothing these wait.
 
 use super::element::{end, reply};
-use super::pop::{parse_several, take};
+use super::pop::{parse_several, take, tell_pop};
 use super::shift::shift;
 use crate::cmd::block::{Block, timeout_secs};
 use crate::cmd::row::{Begin, Deprecated, Find, category, flag, key};
@@ -123,6 +123,7 @@ fn pop(cx: &mut Cx<'_>, args: Args<'_>, end: End) -> Done {
         list.shrink(limits);
         list.sweep();
         cx.keys.changed(name);
+        tell_pop(cx, name, end, None);
         return Ok(Outcome::Done);
     }
     wait(1..last, timeout)
@@ -135,7 +136,8 @@ fn blmpop(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
         if cx.keys.holds(name) && cx.keys.edit::<List>(name)?.is_some() {
             cx.out.array(2);
             cx.out.bulk(name);
-            take(cx, name, end, count)?;
+            let taken = take(cx, name, end, count)?;
+            tell_pop(cx, name, end, Some(taken));
             return Ok(Outcome::Done);
         }
     }

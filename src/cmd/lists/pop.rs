@@ -87,15 +87,26 @@ fn pop_several(cx: &mut Cx<'_>, args: Args<'_>, end: End) -> Done {
     match there {
         false => cx.out.null_array(),
         true if count == 0 => cx.out.array(0),
-        true => take(cx, args.at(1), end, count)?,
+        true => drop(take(cx, args.at(1), end, count)?),
     }
     Ok(Outcome::Done)
 }
 
-/// Takes up to `count` elements from a list that is there, and replies with an array of them.
-pub(super) fn take(cx: &mut Cx<'_>, name: &[u8], end: End, count: usize) -> Result<(), Error> {
+/// Says for the log what a command took from the one of its keys that had something.
+pub(super) fn tell_pop(cx: &mut Cx<'_>, name: &[u8], end: End, count: Option<usize>) {
+    let pop: &[u8] = if end == End::Front { b"LPOP" } else { b"RPOP" };
+    match count {
+        None => cx.keys.effect(name, &[pop, name]),
+        Some(count) => {
+            cx.keys.effect(name, &[pop, name, itoa::Buffer::new().format(count).as_bytes()]);
+        }
+    }
+}
+
+/// Takes up to `count` elements from a list that is there, and replies with an array of them; how many.
+pub(super) fn take(cx: &mut Cx<'_>, name: &[u8], end: End, count: usize) -> Result<usize, Error> {
     let limits = cx.list_limits();
-    let Some(mut list) = cx.keys.edit::<List>(name)? else { return Ok(()) };
+    let Some(mut list) = cx.keys.edit::<List>(name)? else { return Ok(0) };
     let len = list.len();
     let count = count.min(len);
     cx.out.array(count);
@@ -108,7 +119,7 @@ pub(super) fn take(cx: &mut Cx<'_>, name: &[u8], end: End, count: usize) -> Resu
     list.shrink(limits);
     list.sweep();
     note_changes(&mut cx.keys, name, count);
-    Ok(())
+    Ok(count)
 }
 
 fn lmpop(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
@@ -117,7 +128,8 @@ fn lmpop(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
         if cx.keys.edit::<List>(name)?.is_some() {
             cx.out.array(2);
             cx.out.bulk(name);
-            take(cx, name, end, count)?;
+            let taken = take(cx, name, end, count)?;
+            tell_pop(cx, name, end, Some(taken));
             return Ok(Outcome::Done);
         }
     }

@@ -1,6 +1,6 @@
 //! LMOVE and RPOPLPUSH: an element from an end of one list to an end of another, or of the same.
 
-use super::element::{Held, end, reply};
+use super::element::{Held, end, note_changes, reply};
 use crate::cmd::row::{Deprecated, category, flag, key};
 use crate::cmd::{Command, Cx, Done, KeySpec, Outcome, Plan};
 use crate::ds::list::{End, List};
@@ -83,10 +83,30 @@ pub(super) fn shift(
         other.make_room(held.weight(), 1, limits);
         other.push(to, held.element());
         drop(other);
-        cx.keys.changed(source);
+        // One change in all.
+        note_changes(&mut cx.keys, source, 0);
     }
     cx.keys.changed(destination);
+    tell(cx, source, destination, (from, to), &held);
     Ok(Some(held))
+}
+
+/// Says for the log what was moved: each side its part, if they are of two stores. A command that does not wait is logged as it came
+/// if they are of one.
+fn tell(cx: &mut Cx<'_>, source: &[u8], destination: &[u8], (from, to): (End, End), held: &Held) {
+    let side = |end: End, front: &'static str, back: &'static str| {
+        if end == End::Front { front.as_bytes() } else { back.as_bytes() }
+    };
+    if !cx.keys.share_store(source, destination) {
+        cx.keys.effect(source, &[side(from, "LPOP", "RPOP"), source]);
+        let push = side(to, "LPUSH", "RPUSH");
+        held.element().with(|element| cx.keys.effect(destination, &[push, destination, element]));
+    } else if cx.row.name == "brpoplpush" {
+        cx.keys.effect(source, &[b"RPOPLPUSH", source, destination]);
+    } else if cx.row.is(flag::BLOCKING) {
+        let (from, to) = (side(from, "LEFT", "RIGHT"), side(to, "LEFT", "RIGHT"));
+        cx.keys.effect(source, &[b"LMOVE", source, destination, from, to]);
+    }
 }
 
 #[cfg(test)]

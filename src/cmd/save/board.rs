@@ -1,11 +1,15 @@
 //! What the process knows of its snapshots, for INFO and for those who decide about the next. Each number is written by one
 //! thread and read by all; none is needed to be exact at an instant.
 
+use super::LogBoard;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
 /// See the module's text.
 pub struct SaveBoard {
+    /// Of the append-only log.
+    pub log: LogBoard,
+
     loading: AtomicBool,
     load_began_secs: AtomicI64,
     load_total: AtomicU64,
@@ -29,8 +33,11 @@ pub struct SaveBoard {
     changes: Vec<AtomicU64>,
     /// Changes of all shards that the last save has in it.
     saved_changes: AtomicU64,
-    /// A snapshot is wanted whatever save points say.
-    wanted: AtomicBool,
+    /// Saves that have begun, and the one of them that is to be given up.
+    begun: AtomicU64,
+    doomed: AtomicU64,
+    /// DEBUG SET-SKIP-CHECKSUM-VALIDATION.
+    skips_checksums: AtomicBool,
     /// Sources of libraries of functions, which the next file has again.
     libraries: Mutex<Vec<Vec<u8>>>,
 }
@@ -51,6 +58,7 @@ impl SaveBoard {
     /// A process of so many shards that starts now.
     pub fn new(shards: usize, now_secs: i64) -> SaveBoard {
         SaveBoard {
+            log: LogBoard::new(shards),
             loading: AtomicBool::new(false),
             load_began_secs: AtomicI64::new(0),
             load_total: AtomicU64::new(0),
@@ -69,9 +77,21 @@ impl SaveBoard {
             last_kept_bytes: AtomicU64::new(0),
             changes: (0..shards).map(|_| AtomicU64::new(0)).collect(),
             saved_changes: AtomicU64::new(0),
-            wanted: AtomicBool::new(false),
+            begun: AtomicU64::new(0),
+            doomed: AtomicU64::new(0),
+            skips_checksums: AtomicBool::new(false),
             libraries: Mutex::new(Vec::new()),
         }
+    }
+
+    /// Whether RESTORE looks at checksums from now on.
+    pub fn skip_checksums(&self, skips: bool) {
+        self.skips_checksums.store(skips, Ordering::Relaxed);
+    }
+
+    /// Whether RESTORE leaves checksums unseen.
+    pub fn skips_checksums(&self) -> bool {
+        self.skips_checksums.load(Ordering::Relaxed)
     }
 
     /// Loading begins: clients have to wait.
@@ -126,17 +146,21 @@ impl SaveBoard {
         self.keys_total.store(keys, Ordering::Relaxed);
         self.keys_done.store(0, Ordering::Relaxed);
         self.kept_bytes.store(0, Ordering::Relaxed);
+        self.begun.fetch_add(1, Ordering::Relaxed);
         self.in_background.store(in_background, Ordering::Relaxed);
     }
 
-    /// Asks for a snapshot soon.
-    pub fn want(&self) {
-        self.wanted.store(true, Ordering::Relaxed);
+    /// The dataset was emptied: a save in the background that has begun before is not to end.
+    pub fn doom(&self) {
+        if self.in_background() {
+            self.doomed.store(get(&self.begun), Ordering::Relaxed);
+        }
     }
 
-    /// Whether somebody asked for one since this was last looked at.
-    pub fn is_wanted(&self) -> bool {
-        self.wanted.swap(false, Ordering::Relaxed)
+    /// Whether the save that has begun last is to be given up.
+    pub fn is_doomed(&self) -> bool {
+        let doomed = get(&self.doomed);
+        doomed != 0 && doomed == get(&self.begun)
     }
 
     /// A save goes on.
@@ -163,7 +187,8 @@ impl SaveBoard {
             self.last_took_secs.store(took, Ordering::Relaxed);
             self.last_kept_bytes.store(get(&self.kept_bytes), Ordering::Relaxed);
         }
-        if in_background || changes.is_some() {
+        // What was given up has not failed.
+        if in_background && !self.is_doomed() || changes.is_some() {
             self.last_failed.store(changes.is_none(), Ordering::Relaxed);
         }
     }

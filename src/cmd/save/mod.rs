@@ -3,7 +3,9 @@
 mod board;
 #[cfg(test)]
 mod exact;
+mod log_board;
 mod rows;
 
 pub use board::{LoadNow, SaveBoard};
+pub use log_board::{LogBoard, LogState, ShardLog};
 pub use rows::COMMANDS;

@@ -14,6 +14,15 @@ const BASE: Command = Command {
 /// This family's rows.
 pub const COMMANDS: &[Command] = &[
     Command {
+        name: "bgrewriteaof",
+        full_name: "bgrewriteaof",
+        arity: 1,
+        run: |_, _| Ok(Outcome::Everywhere(Order::Rewrite)),
+        summary: "Writes a new base of the append-only log while clients are served, and drops what it holds from the log.",
+        complexity: "O(1)",
+        ..BASE
+    },
+    Command {
         name: "bgsave",
         full_name: "bgsave",
         run: bgsave,
@@ -46,12 +55,13 @@ pub const COMMANDS: &[Command] = &[
     },
 ];
 
-/// Nothing but another snapshot can be in the way, so SCHEDULE has nothing to wait for. The reply comes from whoever starts it.
+/// The reply comes from whoever starts it.
 fn bgsave(_cx: &mut Cx<'_>, args: Args<'_>) -> Done {
     if args.len() > 2 || (args.len() == 2 && !args.is(1, "schedule")) {
         return Err(Error::Syntax);
     }
-    Ok(Outcome::Everywhere(Order::Save(SaveKind::Background)))
+    let kind = if args.len() == 2 { SaveKind::Scheduled } else { SaveKind::Background };
+    Ok(Outcome::Everywhere(Order::Save(kind)))
 }
 
 fn lastsave(cx: &mut Cx<'_>, _args: Args<'_>) -> Done {
@@ -79,7 +89,7 @@ mod tests {
         }
         for (line, kind) in [
             ("BGSAVE", SaveKind::Background),
-            ("bgsave SCHEDULE", SaveKind::Background),
+            ("bgsave SCHEDULE", SaveKind::Scheduled),
             ("save", SaveKind::Foreground),
         ] {
             assert_eq!(world.run(line), "", "the reply comes when it is carried out");

@@ -94,14 +94,30 @@ const ARGS_MAX: usize = 32;
 /// The most bytes of an argument that an entry keeps.
 const ARG_BYTES_MAX: usize = 128;
 
+/// The settings that an entry does not tell.
+const SECRETS: &[&str] =
+    &["requirepass", "masterauth", "masteruser", "tls-key-file-pass", "tls-client-key-file-pass"];
+
 /// The arguments of a command as an entry keeps them ([`SlowEntry::args`]).
-pub fn trim(args: Args<'_>) -> Vec<Vec<u8>> {
+pub fn trim(args: Args<'_>, row: &Command) -> Vec<Vec<u8>> {
     let kept = if args.len() > ARGS_MAX { ARGS_MAX - 1 } else { args.len() };
-    let mut trimmed: Vec<Vec<u8>> = args.iter().take(kept).map(trim_bytes).collect();
+    let kept_bytes =
+        |i| if is_secret(args, row, i) { b"(redacted)".to_vec() } else { trim_bytes(args.at(i)) };
+    let mut trimmed: Vec<Vec<u8>> = (0..kept).map(kept_bytes).collect();
     if kept < args.len() {
         trimmed.push(format!("... ({} more arguments)", args.len() - kept).into_bytes());
     }
     trimmed
+}
+
+/// Whether an argument is a password, or the name that goes with one.
+fn is_secret(args: Args<'_>, row: &Command, i: usize) -> bool {
+    match row.full_name {
+        "config|set" => i > 2 && i % 2 == 1 && SECRETS.iter().any(|name| args.is(i - 1, name)),
+        "auth" => i > 0,
+        "hello" => i > 2 && (args.is(i - 1, "auth") || i > 3 && args.is(i - 2, "auth")),
+        _ => false,
+    }
 }
 
 fn trim_bytes(arg: &[u8]) -> Vec<u8> {
@@ -162,7 +178,7 @@ fn len(cx: &mut Cx<'_>, _args: Args<'_>) -> Done {
 
 fn reset(cx: &mut Cx<'_>, _args: Args<'_>) -> Done {
     cx.out.ok();
-    Ok(Outcome::Everywhere(Order::ResetSlowlog))
+    Ok(Outcome::Everywhere(Order::ResetSlowlog { before: 0 }))
 }
 
 #[cfg(test)]
@@ -196,7 +212,7 @@ mod tests {
         assert!(world.run("SLOWLOG GET").starts_with("*2\r\n"));
         assert_eq!(world.run("SLOWLOG LEN"), ":2\r\n");
         assert_eq!(world.run("SLOWLOG RESET"), "+OK\r\n");
-        assert!(matches!(world.outcome, Some(Outcome::Everywhere(Order::ResetSlowlog))));
+        assert!(matches!(world.outcome, Some(Outcome::Everywhere(Order::ResetSlowlog { .. }))));
     }
 
     #[test]
@@ -224,7 +240,7 @@ mod tests {
             let limits = Limits { bulk_max: i64::MAX, authenticated: true };
             let step = Parser::default().step(line.as_bytes(), &limits, &mut spans, &mut words);
             assert!(matches!(step, Step::Command { .. }));
-            trim(Args::new(&words, &spans))
+            trim(Args::new(&words, &spans), &COMMANDS[0])
         };
         assert_eq!(trimmed("x ".repeat(32) + "\n").len(), 32);
         let long = trimmed("x ".repeat(33) + "\n");

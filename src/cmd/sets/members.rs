@@ -177,6 +177,12 @@ fn smove(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
     let added = target.add_text(member, &limits);
     drop(target);
     changed(&mut cx.keys, to, added as usize);
+    if !cx.keys.share_store(from, to) {
+        cx.keys.effect(from, &[b"SREM", from, member]);
+        if added {
+            cx.keys.effect(to, &[b"SADD", to, member]);
+        }
+    }
     cx.out.int(1);
     Ok(Outcome::Done)
 }

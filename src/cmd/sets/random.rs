@@ -97,13 +97,12 @@ fn spop_one(cx: &mut Cx<'_>, name: &[u8]) -> Done {
         cx.out.null();
         return Ok(Outcome::Done);
     };
-    if let Some(member) = set.random(dice) {
-        reply(member, cx.out);
-        let member = member.to_vec();
-        set.remove_text(&member);
-    }
+    let member = set.random(dice).map(|member| member.to_vec()).unwrap_or_default();
+    cx.out.bulk(&member);
+    set.remove_text(&member);
     set.sweep();
     cx.keys.changed(name);
+    cx.keys.effect(name, &[b"SREM", name, &member]);
     Ok(Outcome::Done)
 }
 
@@ -123,9 +122,12 @@ fn spop_count(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
             true
         });
         drop(set);
+        // Redis gives a whole set by way of its union, which is a hit.
+        let _ = cx.keys.exists(name);
         // By way of the key, so that a large set is freed where it delays nobody.
         cx.keys.delete(name);
         changed(&mut cx.keys, name, len);
+        cx.keys.effect(name, &[b"DEL", name]);
         return Ok(Outcome::Done);
     }
     let chosen: Vec<Vec<u8>> = choose(&set, count, dice).iter().map(|member| member.to_vec()).collect();
@@ -135,6 +137,10 @@ fn spop_count(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
     }
     drop(set);
     changed(&mut cx.keys, name, count);
+    if cx.keys.logs(name) {
+        let words: Vec<&[u8]> = [b"SREM", name].into_iter().chain(chosen.iter().map(Vec::as_slice)).collect();
+        cx.keys.effect(name, &words);
+    }
     Ok(Outcome::Done)
 }
 

@@ -6,6 +6,7 @@ use super::trimming::{Options, limits};
 use crate::cmd::row::{flag, key};
 use crate::cmd::{Command, Cx, Done, KeySpec, Outcome, Plan};
 use crate::ds::listpack::BYTES_MAX;
+use crate::ds::stream::id::ID_TEXT_MAX;
 use crate::ds::stream::{Body, Limits, Stream, StreamId, Wanted};
 use crate::resp::{Args, Error};
 
@@ -60,7 +61,7 @@ fn xadd(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
         return Err(Error::text_of(ZERO));
     }
     let name = args.at(1);
-    let wanted = options.id.unwrap_or(Wanted::Auto(cx.keys.now.ms().max(0) as u64));
+    let wanted = options.id.unwrap_or(Wanted::Auto(cx.env.now.ms().max(0) as u64));
     let limits = limits(cx.env.config);
     let id = if let Some(mut stream) = cx.keys.edit::<Stream>(name)? {
         add(&mut stream, wanted, limits, fields, &options)?
@@ -76,7 +77,36 @@ fn xadd(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
     };
     reply::id(cx.out, id);
     cx.keys.changed(name);
+    tell(cx, name, args, &options, Some(id));
     Ok(Outcome::Done)
+}
+
+/// Says for the log what XADD or XTRIM did, unless that came with an id and a bound that leave nothing to choose.
+fn tell(cx: &mut Cx<'_>, name: &[u8], args: Args<'_>, options: &Options, id: Option<StreamId>) {
+    let approximate = options.trimming.is_some_and(|trimming| trimming.is_approximate());
+    if !cx.keys.logs(name) || !approximate && matches!(options.id, Some(Wanted::Exactly(_))) {
+        return;
+    }
+    let mut text = [0; ID_TEXT_MAX];
+    let id = id.map(|id| id.text(b'-', &mut text));
+    if !approximate {
+        // The id stands before the fields.
+        return id.into_iter().for_each(|id| cx.keys.effect_with(name, args, &[(options.fields - 1, id)]));
+    }
+    let Some(stream) = cx.keys.again::<Stream>(name) else { return };
+    let (mut bound, mut digits) = ([0; ID_TEXT_MAX], itoa::Buffer::new());
+    let (word, bound): (&[u8], &[u8]) = match options.trimming {
+        Some(trimming) if trimming.is_by_id() && !stream.log.is_empty() => {
+            (b"MINID", stream.log.first_id().text(b'-', &mut bound))
+        }
+        _ => (b"MAXLEN", digits.format(stream.log.len()).as_bytes()),
+    };
+    let mut words = vec![args.at(0), name, word, b"=", bound];
+    if let Some(id) = id {
+        words.push(id);
+        words.extend(args.from(options.fields).iter());
+    }
+    cx.keys.effect(name, &words);
 }
 
 #[inline]
@@ -110,6 +140,9 @@ fn xtrim(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
         removed = trimming.apply(&mut stream.log);
     }
     reply::changed_by(cx, name, removed);
+    if removed > 0 && options.trimming.is_some_and(|trimming| trimming.is_approximate()) {
+        tell(cx, name, args, &options, None);
+    }
     cx.out.int(removed as i64);
     Ok(Outcome::Done)
 }

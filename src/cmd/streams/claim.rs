@@ -1,5 +1,6 @@
 //! XCLAIM and XAUTOCLAIM: a consumer takes over what others were given.
 
+use super::effects::Told;
 use super::ids::{interval_start, strict_id};
 use super::{BASE, reply};
 use crate::base::number::parse_i64;
@@ -74,10 +75,14 @@ enum Claimed {
 
 impl Claim {
     /// Claims an entry and writes it.
-    fn one(&self, out: &mut Out, log: &Log, group: &mut Group, id: StreamId) -> Claimed {
+    fn one(&self, out: &mut Out, log: &Log, group: &mut Group, id: StreamId, told: &mut Told<'_>) -> Claimed {
         let nack = group.nack(id).copied();
         let Some(entry) = log.get(id) else {
-            return if group.release(id) { Claimed::Gone } else { Claimed::Absent };
+            if !group.release(id) {
+                return Claimed::Absent;
+            }
+            told.gone(id);
+            return Claimed::Gone;
         };
         let count = match nack {
             None if !self.force => return Claimed::No,
@@ -91,6 +96,7 @@ impl Claim {
         let count = self.retry_count.unwrap_or(count.wrapping_add(u64::from(!self.just_id)));
         group.assign(id, self.slot, self.delivered_ms, count);
         group.served(self.slot, self.now_ms);
+        told.given(id, self.delivered_ms, count);
         if self.just_id {
             reply::id(out, id);
         } else {
@@ -150,7 +156,10 @@ impl Options {
 }
 
 fn xclaim(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
-    let (name, now_ms) = (args.at(1), cx.keys.now.ms());
+    let (name, now_ms) = (args.at(1), cx.env.now.ms());
+    let mut told = Told::new(cx, name, args.at(2), args.at(3));
+    // Redis looks as readers do: a hit or a miss.
+    let _ = cx.keys.exists(name);
     let stream = cx.keys.edit::<Stream>(name)?;
     let Some(mut stream) = stream.filter(|stream| stream.groups.get(args.at(2)).is_some()) else {
         reply::no_key_or_group(cx.out, name, args.at(2));
@@ -169,10 +178,9 @@ fn xclaim(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
     };
     let Body { log, groups } = &mut **stream;
     let Some(mut group) = groups.edit(args.at(2)) else { return Err(Error::NoSuchKey) };
+    let before = Told::end(&group);
     group.last_id = group.last_id.max(options.last_id);
-    let found = group.find(args.at(3));
-    let slot = found.or_else(|| group.create(args.at(3), now_ms)).ok_or(Error::NoSuchKey)?;
-    group.saw(slot, now_ms);
+    let (slot, came) = consumer(&mut group, args.at(3), now_ms, &mut told)?;
     let claim = Claim {
         slot,
         now_ms,
@@ -186,21 +194,38 @@ fn xclaim(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
     let mark = cx.out.mark();
     let (mut claimed, mut gone) = (0, 0);
     for id in ids {
-        match claim.one(cx.out, log, &mut group, id) {
+        match claim.one(cx.out, log, &mut group, id, &mut told) {
             Claimed::Yes => claimed += 1,
             Claimed::Gone => gone += 1,
             Claimed::No | Claimed::Absent => {}
         }
     }
     cx.out.array_since(mark, claimed);
+    let after = Told::end(&group);
     drop(group);
     drop(stream);
-    reply::changed_by(cx, name, claimed as u64 + gone + u64::from(found.is_none()));
+    told.tell(cx, before, after);
+    // As in Redis, LASTID alone is a change too.
+    let moved = before != after && claimed as u64 + gone == 0;
+    reply::changed_by(cx, name, claimed as u64 + gone + u64::from(came) + u64::from(moved));
     Ok(Outcome::Done)
 }
 
+/// The consumer who claims, made if it is not there, and whether it was made.
+fn consumer(group: &mut Group, name: &[u8], now_ms: i64, told: &mut Told<'_>) -> Result<(u32, bool), Error> {
+    let found = group.find(name);
+    let slot = found.or_else(|| group.create(name, now_ms)).ok_or(Error::NoSuchKey)?;
+    group.saw(slot, now_ms);
+    if found.is_none() {
+        told.came();
+    }
+    Ok((slot, found.is_none()))
+}
+
 fn xautoclaim(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
-    let (name, now_ms) = (args.at(1), cx.keys.now.ms());
+    let (name, now_ms) = (args.at(1), cx.env.now.ms());
+    // Redis looks as readers do: a hit or a miss.
+    let _ = cx.keys.exists(name);
     let min_idle_ms = idle_ms(args.at(4), "ERR Invalid min-idle-time argument for XAUTOCLAIM")?;
     let start = interval_start(args.at(5))?;
     let (mut count, mut just_id) = (COUNT_DEFAULT, false);
@@ -217,6 +242,7 @@ fn xautoclaim(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
         }
         i += 1;
     }
+    let mut told = Told::new(cx, name, args.at(2), args.at(3));
     let stream = cx.keys.edit::<Stream>(name)?;
     let Some(mut stream) = stream.filter(|stream| stream.groups.get(args.at(2)).is_some()) else {
         reply::no_key_or_group(cx.out, name, args.at(2));
@@ -224,22 +250,29 @@ fn xautoclaim(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
     };
     let Body { log, groups } = &mut **stream;
     let Some(mut group) = groups.edit(args.at(2)) else { return Err(Error::NoSuchKey) };
-    let found = group.find(args.at(3));
-    let slot = found.or_else(|| group.create(args.at(3), now_ms)).ok_or(Error::NoSuchKey)?;
-    group.saw(slot, now_ms);
+    let before = Told::end(&group);
+    let (slot, came) = consumer(&mut group, args.at(3), now_ms, &mut told)?;
     let claim =
         Claim { slot, now_ms, min_idle_ms, delivered_ms: now_ms, retry_count: None, force: false, just_id };
-    let changes = claim.from(cx.out, log, &mut group, start, count);
+    let changes = claim.from(cx.out, (log, &mut group), start, count, &mut told);
     drop(group);
     drop(stream);
-    reply::changed_by(cx, name, changes + u64::from(found.is_none()));
+    told.tell(cx, before, before);
+    reply::changed_by(cx, name, changes + u64::from(came));
     Ok(Outcome::Done)
 }
 
 impl Claim {
     /// Claims pending entries from an id on, `count` at most, and writes where to go on, the entries, and the ids of those
     /// that are gone. How many changes that were.
-    fn from(&self, out: &mut Out, log: &Log, group: &mut Group, start: StreamId, count: u64) -> u64 {
+    fn from(
+        &self,
+        out: &mut Out,
+        (log, group): (&Log, &mut Group),
+        start: StreamId,
+        count: u64,
+        told: &mut Told<'_>,
+    ) -> u64 {
         let (mut left, mut attempts) = (count, count.saturating_mul(ATTEMPTS));
         let (mut claimed, mut gone) = (0, Vec::new());
         let mut from = Some(start);
@@ -250,7 +283,7 @@ impl Claim {
             let Some(id) = pending(group, from) else { break };
             attempts -= 1;
             from = id.next();
-            match self.one(out, log, group, id) {
+            match self.one(out, log, group, id, told) {
                 Claimed::Yes => claimed += 1,
                 Claimed::Gone => gone.push(id),
                 Claimed::No | Claimed::Absent => continue,

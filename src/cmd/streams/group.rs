@@ -206,7 +206,7 @@ fn xgroup_destroy(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
 }
 
 fn xgroup_createconsumer(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
-    let (name, now_ms) = (args.at(2), cx.keys.now.ms());
+    let (name, now_ms) = (args.at(2), cx.env.now.ms());
     let Some(mut stream) = cx.keys.edit::<Stream>(name)? else { return Err(Error::text_of(NO_KEY)) };
     let Some(created) = stream.groups.edit(args.at(3)).map(|mut group| group.create(args.at(4), now_ms))
     else {

@@ -115,7 +115,7 @@ fn lag(log: &Log, group: &Group) -> Option<u64> {
 }
 
 fn xinfo_consumers(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
-    let now_ms = cx.keys.now.ms();
+    let now_ms = cx.env.now.ms();
     let stream = cx.keys.look::<Stream>(args.at(2))?.ok_or(Error::NoSuchKey)?;
     let Some(group) = stream.groups.get(args.at(3)) else {
         reply::no_group(cx.out, args.at(2), args.at(3));

@@ -16,6 +16,7 @@
 pub mod add;
 pub mod claim;
 pub mod edit;
+mod effects;
 pub mod group;
 mod ids;
 pub mod info;

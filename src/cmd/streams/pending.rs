@@ -44,6 +44,8 @@ pub const COMMANDS: &[Command] = &[
 fn xack(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
     let name = args.at(1);
     let mut acknowledged = 0;
+    // Redis looks as readers do: a hit or a miss.
+    let _ = cx.keys.exists(name);
     if let Some(mut stream) = cx.keys.edit::<Stream>(name)?
         && let Some(mut group) = stream.groups.edit(args.at(2))
     {
@@ -91,7 +93,7 @@ fn xpending(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
         6..=9 => Some(Filter::parse(args)?),
         _ => return Err(Error::Syntax),
     };
-    let now_ms = cx.keys.now.ms();
+    let now_ms = cx.env.now.ms();
     let stream = cx.keys.look::<Stream>(args.at(1))?;
     let Some(group) = stream.and_then(|stream| stream.groups.get(args.at(2))) else {
         reply::no_key_or_group(cx.out, args.at(1), args.at(2));

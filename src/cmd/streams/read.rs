@@ -3,6 +3,7 @@
 //! With BLOCK they wait when there is nothing. What `$` and `+` stand for is settled when the call first runs. Who waits in
 //! a group is run again at any change of its keys, since a key or a group that goes is an error to it.
 
+use super::effects::Told;
 use super::ids::strict_id;
 use super::{BASE, reply};
 use crate::base::number::parse_i64;
@@ -182,7 +183,7 @@ fn open_stream(out: &mut Out, key: &[u8]) {
 }
 
 fn xread(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
-    let call = Call::parse(args, false, cx.keys.now)?;
+    let call = Call::parse(args, false, cx.env.now)?;
     let mut after = Vec::with_capacity(call.len());
     for i in 0..call.len() {
         if !cx.keys.holds(call.key(i)) {
@@ -243,8 +244,8 @@ enum Which {
 }
 
 fn xreadgroup(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
-    let call = Call::parse(args, true, cx.keys.now)?;
-    let (group, consumer) = call.group.unwrap_or_default();
+    let call = Call::parse(args, true, cx.env.now)?;
+    let (group_name, consumer) = call.group.unwrap_or_default();
     let mut which = Vec::with_capacity(call.len());
     for i in 0..call.len() {
         if !cx.keys.holds(call.key(i)) {
@@ -252,9 +253,9 @@ fn xreadgroup(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
             continue;
         }
         let stream = cx.keys.look::<Stream>(call.key(i))?;
-        if stream.is_none_or(|stream| stream.groups.get(group).is_none()) {
+        if stream.is_none_or(|stream| stream.groups.get(group_name).is_none()) {
             let tail = b"' in XREADGROUP with GROUP option";
-            let parts = [b"NOGROUP No such key '", call.key(i), b"' or consumer group '", group, tail];
+            let parts = [b"NOGROUP No such key '", call.key(i), b"' or consumer group '", group_name, tail];
             reply::error_quoting(cx.out, &parts);
             return Ok(Outcome::Done);
         }
@@ -270,33 +271,42 @@ fn xreadgroup(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
         });
     }
     let (mark, mut served) = (cx.out.mark(), 0);
-    let now_ms = cx.keys.now.ms();
+    let now_ms = cx.env.now.ms();
     for (i, which) in which.iter().enumerate() {
         if matches!(which, Which::Elsewhere) {
             continue;
         }
         let name = call.key(i);
+        let mut told = Told::new(cx, name, group_name, consumer);
+        // Redis looks twice: a hit each time.
+        let _ = cx.keys.exists(name);
         let Some(mut stream) = cx.keys.edit::<Stream>(name)? else { continue };
         let Body { log, groups } = &mut **stream;
-        let Some(mut group) = groups.edit(group) else { continue };
+        let Some(mut group) = groups.edit(group_name) else { continue };
         let found = group.find(consumer);
         let slot = found.or_else(|| group.create(consumer, now_ms)).ok_or(Error::Syntax)?;
         group.saw(slot, now_ms);
+        if found.is_none() {
+            told.came();
+        }
+        let before = Told::end(&group);
         let serves = match which {
             Which::Given(after) => {
                 open_stream(cx.out, name);
-                history(cx.out, log, &mut group, slot, *after, call.count, now_ms);
+                history(cx.out, (log, &mut group, slot), *after, call.count, now_ms, &mut told);
                 true
             }
             Which::New if has_after(log, group.last_id) => {
                 open_stream(cx.out, name);
-                deliver(cx.out, log, &mut group, slot, &call, now_ms);
+                deliver(cx.out, (log, &mut group, slot), &call, now_ms, &mut told);
                 true
             }
             Which::New | Which::Elsewhere => false,
         };
+        let after = Told::end(&group);
         drop(group);
         drop(stream);
+        told.tell(cx, before, after);
         served += usize::from(serves);
         reply::changed_by(cx, name, u64::from(serves) + u64::from(found.is_none()));
     }
@@ -307,7 +317,13 @@ fn xreadgroup(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
 }
 
 /// Gives a consumer what its group has not read.
-fn deliver(out: &mut Out, log: &Log, group: &mut Group, slot: u32, call: &Call<'_>, now_ms: i64) {
+fn deliver(
+    out: &mut Out,
+    (log, group, slot): (&Log, &mut Group, u32),
+    call: &Call<'_>,
+    now_ms: i64,
+    told: &mut Told<'_>,
+) {
     let Some(start) = group.last_id.next() else { return out.array(0) };
     let mark = out.mark();
     let mut given = 0;
@@ -322,6 +338,7 @@ fn deliver(out: &mut Out, log: &Log, group: &mut Group, slot: u32, call: &Call<'
         if !call.no_ack {
             group.assign(entry.id, slot, now_ms, 1);
             group.served(slot, now_ms);
+            told.given(entry.id, now_ms, 1);
         }
         given += 1;
         if given == call.count {
@@ -332,7 +349,14 @@ fn deliver(out: &mut Out, log: &Log, group: &mut Group, slot: u32, call: &Call<'
 }
 
 /// Gives a consumer again what it has not acknowledged. Of an entry that is gone only the id is left.
-fn history(out: &mut Out, log: &Log, group: &mut Group, slot: u32, after: StreamId, count: u64, now_ms: i64) {
+fn history(
+    out: &mut Out,
+    (log, group, slot): (&Log, &mut Group, u32),
+    after: StreamId,
+    count: u64,
+    now_ms: i64,
+    told: &mut Told<'_>,
+) {
     let mark = out.mark();
     let mut given = 0;
     let mut from = after.next();
@@ -344,6 +368,8 @@ fn history(out: &mut Out, log: &Log, group: &mut Group, slot: u32, after: Stream
             Some(entry) => {
                 reply::entry(out, &entry);
                 group.redeliver(id, now_ms);
+                // Redis does not log it; but it is what the group knows.
+                told.given(id, now_ms, group.nack(id).map_or(1, |nack| nack.count));
             }
             None => {
                 out.array(2);

@@ -26,6 +26,16 @@ pub(super) struct Trimming {
 }
 
 impl Trimming {
+    /// Whether it may leave more than it was told to.
+    pub fn is_approximate(&self) -> bool {
+        self.approximate
+    }
+
+    /// Whether its bound is an id.
+    pub fn is_by_id(&self) -> bool {
+        matches!(self.trim, Trim::MinId(_))
+    }
+
     /// Trims; how many entries went.
     pub fn apply(&self, log: &mut Log) -> u64 {
         log.trim(self.trim, self.approximate, self.limit)

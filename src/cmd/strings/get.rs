@@ -88,6 +88,7 @@ fn getdel(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
     Text::of(entry.view())?.reply(cx.out);
     cx.keys.delete(name);
     cx.keys.changed(name);
+    cx.keys.effect(name, &[b"DEL", name]);
     Ok(Outcome::Done)
 }
 
@@ -102,17 +103,20 @@ fn getex(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
     let text = Text::of(entry.view())?;
     let had_ttl = entry.expire_at().is_some();
     // Redis reads the time only now: a key that is absent hides a bad one.
-    let expire_at = options.expiry.at(now_ms, "getex")?;
+    let expire_at = options.expiry.at(cx.env.now.ms(), "getex")?;
     text.reply(cx.out);
     match expire_at {
         Some(at) if at <= now_ms => {
             cx.keys.delete(name);
+            cx.keys.effect(name, &[b"DEL", name]);
         }
         Some(at) => {
             cx.keys.set_expire(name, Some(at));
+            cx.keys.effect(name, &[b"PEXPIREAT", name, itoa::Buffer::new().format(at).as_bytes()]);
         }
         None if matches!(options.expiry, Expiry::Persist) && had_ttl => {
             cx.keys.set_expire(name, None);
+            cx.keys.effect(name, &[b"PERSIST", name]);
         }
         None => return Ok(Outcome::Done),
     }

@@ -124,6 +124,8 @@ fn incrbyfloat(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
         None => cx.keys.set(name, stored_as_is(&sum), None),
     }
     cx.keys.changed(name);
+    // Not as it came: the log's reader may round otherwise.
+    cx.keys.effect(name, &[b"SET", name, &sum, b"KEEPTTL"]);
     cx.out.bulk(&sum);
     Ok(Outcome::Done)
 }

@@ -110,7 +110,7 @@ fn put(cx: &mut Cx<'_>, name: &[u8], text: &[u8], expire_at: Option<i64>) {
 fn set_with_options(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
     let (name, text) = (args.at(1), args.at(2));
     let options = Options::parse(args.from(3), Form::Set)?;
-    let asked = options.expiry.at(cx.keys.now.ms(), "set")?;
+    let asked = options.expiry.at(cx.env.now.ms(), "set")?;
     if options.get {
         reply_old(cx, name)?;
     }
@@ -130,10 +130,25 @@ fn set_with_options(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
         _ => asked,
     };
     put(cx, name, text, expire_at);
+    match (options.expiry, asked) {
+        (_, Some(at)) => tell_ttl(cx, name, text, at),
+        (Expiry::Keep, None) if options.get => {
+            cx.keys.effect(name, &[b"SET", name, text, b"KEEPTTL"]);
+        }
+        (_, None) if options.get => cx.keys.effect(name, &[b"SET", name, text]),
+        // The options do the same again.
+        (_, None) => {}
+    }
     if !options.get {
         cx.out.ok();
     }
     Ok(Outcome::Done)
+}
+
+/// Says that a key was set with a TTL, for the log.
+fn tell_ttl(cx: &mut Cx<'_>, name: &[u8], text: &[u8], expire_at: i64) {
+    let mut digits = itoa::Buffer::new();
+    cx.keys.effect(name, &[b"SET", name, text, b"PXAT", digits.format(expire_at).as_bytes()]);
 }
 
 /// Replies with the string that is there before it is replaced.
@@ -163,8 +178,9 @@ fn psetex(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
 }
 
 fn set_with_ttl(cx: &mut Cx<'_>, args: Args<'_>, unit: Unit) -> Done {
-    let expire_at = unix_ms(args.at(2), unit, cx.keys.now.ms(), cx.row.full_name)?;
+    let expire_at = unix_ms(args.at(2), unit, cx.env.now.ms(), cx.row.full_name)?;
     put(cx, args.at(1), args.at(3), Some(expire_at));
+    tell_ttl(cx, args.at(1), args.at(3), expire_at);
     cx.out.ok();
     Ok(Outcome::Done)
 }
@@ -172,6 +188,7 @@ fn set_with_ttl(cx: &mut Cx<'_>, args: Args<'_>, unit: Unit) -> Done {
 fn getset(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
     reply_old(cx, args.at(1))?;
     put(cx, args.at(1), args.at(2), None);
+    cx.keys.effect(args.at(1), &[b"SET", args.at(1), args.at(2)]);
     Ok(Outcome::Done)
 }
 

@@ -65,9 +65,10 @@ impl Transaction {
 
     /// Adds a command to the queue.
     pub fn push(&mut self, found: Found, args: Args<'_>, place: Where) {
+        let before = self.queue.bytes();
         self.queue.push(found, args, place);
         self.queued += 1;
-        self.count_memory();
+        self.memory += self.queue.bytes() - before;
     }
 
     pub(super) fn count_memory(&mut self) {
@@ -142,6 +143,7 @@ impl Queue {
         match found.row.plan {
             Plan::Gather(parts) => self.parts |= parts,
             Plan::Home => {}
+            Plan::AllAtHome => self.add_place(place),
             _ => return self.add_place(place),
         }
         self.home = true;

@@ -135,7 +135,19 @@ pub fn pop(cx: &mut Cx<'_>, key: &[u8], end: End, count: usize, shape: Shape) ->
         drop(zset);
     }
     changed(cx, key, taken);
+    tell(cx, key, end, taken, shape);
     Ok(true)
+}
+
+/// Says for the log what a command took from the one of its keys that had something.
+fn tell(cx: &mut Cx<'_>, key: &[u8], end: End, taken: usize, shape: Shape) {
+    let pop: &[u8] = if end == End::Min { b"ZPOPMIN" } else { b"ZPOPMAX" };
+    match shape {
+        // ZPOPMIN and ZPOPMAX themselves.
+        Shape::Flat | Shape::Nested => {}
+        Shape::Single => cx.keys.effect(key, &[pop, key]),
+        Shape::Keyed => cx.keys.effect(key, &[pop, key, itoa::Buffer::new().format(taken).as_bytes()]),
+    }
 }
 
 /// What ZMPOP asks for.

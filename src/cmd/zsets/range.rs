@@ -231,8 +231,10 @@ fn zrangestore(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
     let query = Query::parse(args.from(3), Form { store: true, ..Form::default() })?;
     let limits = limits(cx);
     let mut gathered = Gathered::new(cx.keys.seed());
+    let mut ranks = None;
     if let Some(zset) = cx.keys.look::<Zset>(args.at(2))? {
         let (from, count) = query.window(zset);
+        ranks = Some((if query.reverse { zset.len() - from - count } else { from }, count));
         // Redis begins with a listpack unless it knows better, and -0 becomes 0 in what has been in one.
         let mut packed = !matches!(query.range, Range::Rank(_)) || count <= limits.entries;
         zset.walk(from, count, query.reverse, |member, score| {
@@ -244,8 +246,25 @@ fn zrangestore(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
         });
     }
     let len = result::store(cx, args.at(1), gathered);
+    if let (Range::Lex(_), Some((from, count))) = (&query.range, ranks)
+        && cx.keys.store_of(args.at(1)).owes_effects()
+    {
+        tell_ranks(cx, args, from, count);
+    }
     cx.out.int(len as i64);
     Ok(Outcome::Done)
+}
+
+/// Says for the log what was stored by ranks: where scores differ, what is in a range of members depends on how the set is kept.
+fn tell_ranks(cx: &mut Cx<'_>, args: Args<'_>, from: usize, count: usize) {
+    let (target, source) = (args.at(1), args.at(2));
+    if count == 0 {
+        cx.keys.effect(target, &[b"DEL", target]);
+    } else if cx.keys.share_store(target, source) {
+        let (mut first, mut last) = (itoa::Buffer::new(), itoa::Buffer::new());
+        let (first, last) = (first.format(from), last.format(from + count - 1));
+        cx.keys.effect(target, &[b"ZRANGESTORE", target, source, first.as_bytes(), last.as_bytes()]);
+    }
 }
 
 #[cfg(test)]

@@ -108,6 +108,12 @@ fn remove_range(cx: &mut Cx<'_>, args: Args<'_>, range: Range<'_>) -> Done {
         cx.keys.delete(key);
     }
     changed(cx, key, removed);
+    if removed > 0 && matches!(range, Range::Lex(_)) {
+        // Where scores differ, what is in a range of members depends on how the set is kept.
+        let (mut first, mut last) = (itoa::Buffer::new(), itoa::Buffer::new());
+        let (first, last) = (first.format(from), last.format(to - 1));
+        cx.keys.effect(key, &[b"ZREMRANGEBYRANK", key, first.as_bytes(), last.as_bytes()]);
+    }
     cx.out.int(removed as i64);
     Ok(Outcome::Done)
 }

@@ -105,11 +105,12 @@ impl Fields {
         true
     }
 
-    pub fn expire(&mut self, now_ms: i64, budget: usize) -> (usize, usize) {
+    pub fn expire(&mut self, now_ms: i64, budget: usize, f: &mut dyn FnMut(&[u8])) -> (usize, usize) {
         let Fields { table, long_bytes, cursor, .. } = self;
         let mut removed = 0;
-        let looked = table.expire_slice(cursor, now_ms, budget, &mut |_, value| {
+        let looked = table.expire_slice(cursor, now_ms, budget, &mut |field, value| {
             removed += 1;
+            f(field);
             if let Owned::Boxed(long) = value {
                 *long_bytes -= weight(&long);
             }

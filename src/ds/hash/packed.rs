@@ -142,8 +142,9 @@ pub fn remove(pack: &mut Listpack, field: &[u8], width: usize) -> bool {
 }
 
 /// Removes the fields of a listpackex that are due: those at the front. How many were looked at and removed.
-pub fn expire(pack: &mut Listpack, now_ms: i64, budget: usize) -> (usize, usize) {
-    let due = triples(pack).take(budget).take_while(|f| f.expire_at.is_some_and(|at| at <= now_ms)).count();
+pub fn expire(pack: &mut Listpack, now_ms: i64, budget: usize, f: &mut dyn FnMut(&[u8])) -> (usize, usize) {
+    let is_due = |field: &Field<'_>| field.expire_at.is_some_and(|at| at <= now_ms);
+    let due = triples(pack).take(budget).take_while(is_due).map(|field| field.name.with(&mut *f)).count();
     if let (Some(first), 1..) = (pack.first(), due) {
         pack.remove(first, due * TRIPLE);
     }

@@ -100,7 +100,8 @@ fn random_edits_in_every_encoding() {
                     let before = twin.len();
                     let mut removed = 0;
                     while hash.min_expire().is_some_and(|at| at <= now) {
-                        removed += hash.expire_slice(now, budget).1;
+                        removed +=
+                            hash.expire_slice(now, budget, &mut |field| assert!(twin.contains_key(field))).1;
                     }
                     twin.retain(|_, (_, at)| at.is_none_or(|at| at > now));
                     assert_eq!(removed, before - twin.len());
@@ -177,6 +178,6 @@ fn weights_follow_the_content() {
     assert!(hash.heap_bytes() < empty + 1_000);
     hash.set(b"f", &[b'x'; 100_000], Expiry::Clear, &shape(0));
     assert!(hash.set_expire(b"f", Some(1)));
-    assert_eq!(hash.expire_slice(1, 10), (1, 1));
+    assert_eq!(hash.expire_slice(1, 10, &mut |field| assert_eq!(field, b"f")), (1, 1));
     assert_eq!(hash.heap_bytes(), empty);
 }

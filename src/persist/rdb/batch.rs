@@ -8,6 +8,8 @@ use std::borrow::Cow;
 pub struct Batch {
     bytes: Vec<u8>,
     entries: Vec<Place>,
+    /// Keys past their time are kept: commands of a log follow that may know them.
+    pub keeps_past: bool,
 }
 
 /// An entry whose key and value lie in the block, one after the other.
@@ -83,6 +85,8 @@ pub struct Built {
     pub keys: u64,
     /// Entries whose time was over.
     pub expired: u64,
+    /// Collections without elements, which were left out.
+    pub empty: u64,
     /// What is wrong with an entry, if one is: the rest was not built.
     pub trouble: Option<String>,
 }

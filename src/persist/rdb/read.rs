@@ -53,7 +53,10 @@ impl fmt::Display for Broken {
                 f.write_str("it holds functions as a release candidate of 7.0 wrote them")?
             }
             What::Checksum { found, computed } => {
-                write!(f, "its checksum is {found:016x}, but its content gives {computed:016x}")?;
+                write!(
+                    f,
+                    "RDB CRC error: its checksum is {found:016x}, but its content gives {computed:016x}"
+                )?;
             }
         }
         write!(f, " (at byte {})", self.offset)

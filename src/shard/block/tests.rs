@@ -1,6 +1,8 @@
 //! The contract with commands that wait, on commands made for it: `AWAIT key n` waits until the number under a key is `n` at least,
 //! so most changes of the key are not enough. No list does that, but streams do.
 
+mod logs;
+
 use super::*;
 use crate::base::time::Now;
 use crate::cmd::block::timeout_ms;

@@ -9,7 +9,7 @@
 use super::compare::How;
 use super::pair::{Pair, Step};
 
-const SCRIPTS: &[(&str, &str)] = &[
+pub const SCRIPTS: &[(&str, &str)] = &[
     ("strings", include_str!("cases/strings.txt")),
     ("bits", include_str!("cases/bits.txt")),
     ("sets", include_str!("cases/sets.txt")),
@@ -57,7 +57,8 @@ fn scripts(shards: usize) {
     pair.assert_alike(&format!("scripts on {shards} shards"));
 }
 
-fn step(line: &str) -> Option<Step> {
+/// The request of a line.
+pub fn step(line: &str) -> Option<Step> {
     let (how, line) = match line.split_once("> ") {
         Some(("near", rest)) => (How::Near(20_000), rest),
         Some(("kind", rest)) => (How::Kind, rest),

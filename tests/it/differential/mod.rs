@@ -7,12 +7,13 @@
 //! hashes    rounds of one family, in every encoding
 //! rounds    random batches; the whole dataset compared at the end of a round
 //! zsets     the same for sorted sets and positions, with payloads
-//! cases     fixed scripts, a file a family (cases/*.txt)
+//! cases     fixed scripts, a file a family (cases/*.txt)      counts   what INFO counts of them
 //! blocking  commands that wait, on several connections
 //! bytes     requests no client library sends: inline, broken, cut off
 //! streams   random commands on streams, whose times do not compare
 //! dumps     DUMP here, RESTORE there      introspection  COMMAND, INFO, CONFIG
 //! lists     rounds of a family of its own, in every encoding, with dumps both ways      sort   SORT over them
+//! effects   what Redis writes into its append-only file
 //! sets, hyperloglogs   a family each: random requests, every value compared after each batch
 //! known     differences that are meant
 //! ```
@@ -23,7 +24,9 @@ mod blocking;
 mod bytes;
 mod cases;
 mod compare;
+mod counts;
 mod dumps;
+mod effects;
 mod grammar;
 mod hashes;
 mod hyperloglogs;

@@ -40,6 +40,11 @@ impl<'a> Pattern<'a> {
         self.star.is_some()
     }
 
+    /// Whether it names a field of a hash.
+    pub fn has_field(&self) -> bool {
+        self.star.as_ref().is_some_and(|star| star.field.is_some())
+    }
+
     /// Whether it is the element itself.
     pub fn is_element(&self) -> bool {
         self.whole == b"#"

@@ -2,7 +2,9 @@
 
 use super::options::Options;
 use super::order::sort as put_in_order;
+use super::pattern::Pattern;
 use super::source::{Elements, gather};
+use crate::cmd::effects::{tell_result, tell_state};
 use crate::cmd::lists::{limits, note_changes};
 use crate::cmd::row::{Begin, Find, category, flag, key};
 use crate::cmd::{Command, Cx, Done, KeySpec, Outcome, Plan, Where};
@@ -158,6 +160,12 @@ fn store(cx: &mut Cx<'_>, elements: &Elements, options: &Options<'_>, destinatio
         note_changes(&mut cx.keys, destination, len);
     } else if cx.keys.delete(destination) {
         cx.keys.changed(destination);
+    }
+    if options.patterns().any(Pattern::has_field) {
+        // A field past its time does not count here; for who replays this no time has passed.
+        tell_state(&mut cx.keys, destination);
+    } else {
+        tell_result(&mut cx.keys, destination);
     }
     cx.out.int(len as i64);
 }

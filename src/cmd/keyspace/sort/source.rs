@@ -45,14 +45,7 @@ impl Elements {
 /// The elements of a key; none of a key that is absent.
 pub fn gather(keys: &mut Keys<'_>, key: &[u8], options: &Options<'_>) -> Result<Elements, Error> {
     let mut elements = Elements::default();
-    let entry = if options.store.is_some() {
-        // It counts as a use, but as no hit or miss.
-        let _ = keys.write(key);
-        keys.peek(key)
-    } else {
-        keys.read(key)
-    };
-    let value = match entry.map(|entry| entry.view()) {
+    let value = match keys.read(key).map(|entry| entry.view()) {
         None => return Ok(elements),
         Some(View::Boxed(value)) => value,
         Some(View::Int(_) | View::Bytes(_)) => return Err(Error::WrongType),

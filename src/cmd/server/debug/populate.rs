@@ -29,6 +29,8 @@ pub(super) fn populate(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
         if let Some(size) = size.filter(|size| *size > 0) {
             value.resize(size, 0);
         }
+        // Logged, though Redis does not: what it said OK to is there when it comes back.
+        cx.keys.effect_alone(&key, &[b"SET", &key, &value]);
         cx.keys.put(&key, string_of(value), None, 0);
         cx.keys.changed(&key);
     }

@@ -82,6 +82,15 @@ pub const COMMANDS: &[Command] = &[Command {
             ..WHOLE
         },
         Command {
+            name: "log",
+            full_name: "debug|log",
+            arity: 3,
+            run: switches::log,
+            plan: Plan::Home,
+            summary: "Writes a line into the log.",
+            ..BASE
+        },
+        Command {
             name: "object",
             full_name: "debug|object",
             arity: 3,
@@ -135,6 +144,14 @@ pub const COMMANDS: &[Command] = &[Command {
             ..BASE
         },
         Command {
+            name: "set-skip-checksum-validation",
+            full_name: "debug|set-skip-checksum-validation",
+            arity: 3,
+            run: switches::skip_checksum,
+            summary: "Makes RESTORE take payloads whatever their checksum.",
+            ..BASE
+        },
+        Command {
             name: "sleep",
             full_name: "debug|sleep",
             arity: 3,
@@ -161,6 +178,7 @@ const HELP: &[(&str, &str)] = &[
     ("DIGEST-VALUE <key> [<key> ...]", "Digests of the values of these keys."),
     ("ERROR <string>", "Reply with this error."),
     ("HTSTATS <dbid> [full]", "How the tables of a database are filled."),
+    ("LOG <message>", "Write <message> into the log."),
     ("OBJECT <key>", "How the value of <key> is kept."),
     (
         "POPULATE <count> [<prefix>] [<size>]",
@@ -178,6 +196,10 @@ const HELP: &[(&str, &str)] = &[
     (
         "SET-ACTIVE-EXPIRE <0|1>",
         "With 0 keys expire only when somebody meets them, with 1 also by themselves.",
+    ),
+    (
+        "SET-SKIP-CHECKSUM-VALIDATION <0|1>",
+        "With 1 RESTORE takes payloads whatever version and checksum they carry.",
     ),
     ("SLEEP <seconds>", "Stop all shards for <seconds>, with decimals if wanted."),
     ("STRINGMATCH-LEN <len> <pattern>", "Whether <pattern> matches the letter a, <len> times."),
@@ -227,7 +249,7 @@ mod tests {
         }
         assert_eq!(world.run("DEBUG"), "-ERR wrong number of arguments for 'debug' command\r\n");
         world.config.enable_debug_command = EnableCommand::Local;
-        assert!(world.run("DEBUG HELP").starts_with("*31\r\n"));
+        assert!(world.run("DEBUG HELP").starts_with("*35\r\n"));
         world.session.local = false;
         assert!(world.run("DEBUG HELP").starts_with("-ERR DEBUG command not allowed."));
     }

@@ -27,6 +27,22 @@ pub(super) fn set_active_expire(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
     Ok(Outcome::Everywhere(Order::ActiveExpire(parse_i64(args.at(2)).unwrap_or(0) != 0)))
 }
 
+/// `DEBUG SET-SKIP-CHECKSUM-VALIDATION 0|1`, at once and for all shards. What is no number is 0, as in Redis.
+pub(super) fn skip_checksum(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
+    permit(cx)?;
+    cx.env.saves.skip_checksums(parse_i64(args.at(2)).unwrap_or(0) != 0);
+    cx.out.ok();
+    Ok(Outcome::Done)
+}
+
+/// `DEBUG LOG message`: a warning, in Redis's words.
+pub(super) fn log(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
+    permit(cx)?;
+    cx.out.ok();
+    let text = format!("DEBUG LOG: {}", String::from_utf8_lossy(args.at(2)));
+    Ok(Outcome::Everywhere(Order::Log(text)))
+}
+
 /// `DEBUG LOADAOF`: there is no such file in this release.
 pub(super) fn loadaof(cx: &mut Cx<'_>, _args: Args<'_>) -> Done {
     permit(cx)?;

@@ -1,11 +1,11 @@
 //! Persistence, Stats and Replication.
 
 use super::sections::View;
-use crate::cmd::save::LoadNow;
+use crate::cmd::save::{LoadNow, LogState};
 use crate::cmd::server::text::Text;
 use crate::metrics::METRICS;
 
-/// Snapshots. Logs: none in this release, so what an idle Redis shows.
+/// Snapshots and the append-only log.
 pub fn persistence(text: &mut Text, view: &View<'_>) {
     let saves = view.env.saves;
     let now_secs = view.env.now.secs();
@@ -33,7 +33,7 @@ pub fn persistence(text: &mut Text, view: &View<'_>) {
     let (keys, expired) = saves.loaded();
     text.field("rdb_last_load_keys_expired", expired);
     text.field("rdb_last_load_keys_loaded", keys);
-    logs(text);
+    logs(text, view);
     if let Some(load) = saves.load_now() {
         loading(text, load, now_secs);
     }
@@ -53,19 +53,31 @@ fn loading(text: &mut Text, load: LoadNow, now_secs: i64) {
     text.field("loading_eta_seconds", (took_secs * left_bytes).checked_div(done_bytes).unwrap_or(1));
 }
 
-fn logs(text: &mut Text) {
-    text.field("aof_enabled", 0);
-    text.field("aof_rewrite_in_progress", 0);
-    text.field("aof_rewrite_scheduled", 0);
-    text.field("aof_last_rewrite_time_sec", -1);
-    text.field("aof_current_rewrite_time_sec", -1);
-    text.field("aof_last_bgrewrite_status", "ok");
-    text.field("aof_rewrites", 0);
-    text.field("aof_rewrites_consecutive_failures", 0);
-    text.field("aof_last_write_status", "ok");
-    text.field("aof_last_cow_size", 0);
+fn logs(text: &mut Text, view: &View<'_>) {
+    let (log, now_secs) = (&view.env.saves.log, view.env.now.secs());
+    let (rewrites, failures, failed, took_secs) = log.rewrites();
+    let began = log.rewrite_now();
+    text.field("aof_enabled", u8::from(log.state() != LogState::Off));
+    text.field("aof_rewrite_in_progress", u8::from(began.is_some()));
+    text.field("aof_rewrite_scheduled", u8::from(log.is_scheduled()));
+    text.field("aof_last_rewrite_time_sec", took_secs);
+    text.field("aof_current_rewrite_time_sec", began.map_or(-1, |began| now_secs - began));
+    text.field("aof_last_bgrewrite_status", if failed { "err" } else { "ok" });
+    text.field("aof_rewrites", rewrites);
+    text.field("aof_rewrites_consecutive_failures", failures);
+    text.field("aof_last_write_status", if log.errno() == 0 { "ok" } else { "err" });
+    text.field("aof_last_cow_size", view.env.saves.kept_bytes().1);
     text.field("module_fork_in_progress", 0);
     text.field("module_fork_last_cow_size", 0);
+    if log.state() != LogState::Off {
+        let (base, now) = log.sizes();
+        text.field("aof_current_size", now);
+        text.field("aof_base_size", base);
+        text.field("aof_pending_rewrite", 0);
+        text.field("aof_buffer_length", log.buffered());
+        text.field("aof_pending_bio_fsync", 0);
+        text.field("aof_delayed_fsync", log.delayed_syncs());
+    }
 }
 
 /// What has been done since the start or CONFIG RESETSTAT; kring's own counters last.

@@ -109,7 +109,7 @@ pub fn memory(text: &mut Text, view: &View<'_>) {
     text.field("mem_clients_slaves", 0);
     text.field("mem_clients_normal", figures.clients);
     text.field("mem_cluster_links", 0);
-    text.field("mem_aof_buffer", 0);
+    text.field("mem_aof_buffer", view.env.saves.log.buffered());
     text.field("mem_allocator", ALLOCATOR);
     text.field("mem_overhead_db_hashtable_rehashing", 0);
     text.field("active_defrag_running", 0);

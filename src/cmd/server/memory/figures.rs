@@ -1,11 +1,12 @@
 //! The figures that INFO memory and MEMORY share.
 //!
 //! ```text
-//!  used      = dataset (entries and values, as allocated) + index of the tables + clients (connections and buffers) + garbage (removed, not freed yet)
+//!  used      = dataset (entries and values, as allocated) + index of the tables + clients (connections and buffers)
 //!  active    = used + what the heaps of entries hold and do not use
 //!  allocator = resident, less what the process had before its first client: code, stacks, rings
 //! ```
-//! The dataset is counted exactly by the stores. `maxmemory` bounds what is used, but for the garbage.
+//! The dataset is counted exactly by the stores. `maxmemory` bounds what is used. Garbage (removed, not freed yet) does not count:
+//! after FLUSHALL nothing is used, as in Redis, whoever frees it and when.
 
 use crate::cmd::server::text::ratio;
 use crate::cmd::{Env, Report};
@@ -38,7 +39,7 @@ impl Figures {
         let index: usize = total.dbs.iter().map(|db| db.overhead_bytes).sum();
         let dataset = stores - index as u64;
         let clients = total.client_bytes as u64;
-        let used = stores + clients + env.memory.garbage_bytes;
+        let used = stores + clients;
         let slack: usize = total.dbs.iter().map(|db| db.slack_bytes).sum();
         Figures {
             used,

@@ -1,0 +1,515 @@
+//! The owner's end of the log: it takes from its store what commands have left there, makes frames of it, and writes them with its
+//! own ring.
+//!
+//! ```text
+//!  store.log ─take─ frames ─ pages ─┬─ flying: up to FLYING writes at once ─ the oldest ones that are complete: written
+//!                                   │                always: each write is durable by itself
+//!                                   └─                everysec: a sync a second       ─> durable (LogBoard)
+//!  a turn of the generation: what comes before it is written ─ LogTurned ─ the next file comes ─ go on
+//! ```
+//! `always`: whatever one turn of the loop has logged is one write, several may be under way. Otherwise effects are gathered
+//! until there are [`BATCH`] bytes or [`DELAY_US`] have passed: that much can be lost when the process is killed.
+//!
+//! Under `always` the file is filled ahead with blank lines: a durable write of a block that is there already is one trip to the disk,
+//! that of a new one takes the file system's journal too.
+//!
+//! A failed write or sync is not tried again: nothing is acknowledged from then on, writes are refused, and what is logged is
+//! dropped until a new generation with a new base replaces everything ([`super::rewrite`]).
+
+use super::saves::SAVER;
+use super::{Core, Letter};
+use crate::base::direct::{PAGE, Pages};
+use crate::persist::aof::{Framer, filler, pad};
+use crate::ring::net::{FileId, FileWrite, World};
+use crate::store::log::{Break, Taken};
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+/// Writes of a shard under way at once.
+const FLYING: usize = 8;
+/// When effects are gathered: so many bytes are written at once, or what there is after so long.
+pub(super) const BATCH: u64 = 256 << 10;
+const DELAY_US: u64 = 20_000;
+/// How often `everysec` syncs.
+const SYNC_US: u64 = 1_000_000;
+/// How far a file is filled ahead of what is written: the more it holds the further, between these bounds. Half of it is left when
+/// the next pieces come.
+const FILL_FIRST: u64 = 512 << 10;
+const FILL_MOST: u64 = 32 << 20;
+const FILL_PIECE: usize = 256 << 10;
+/// Buffers that are kept for reuse.
+const SPARE_PAGES: usize = FLYING;
+/// The largest of them.
+const SPARE_BYTES: usize = 1 << 20;
+/// Serials of writes that fill a file ahead.
+const FILL: u64 = u64::MAX;
+
+/// A new file for a shard's log.
+#[derive(Debug)]
+pub struct LogStart {
+    pub file: FileId,
+    /// Makes its frames; the one that opens it is there.
+    pub framer: Box<Framer>,
+    /// Where to write on.
+    pub len: u64,
+    /// Whether it is written around the page cache.
+    pub direct: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+enum State {
+    #[default]
+    Off,
+    Open,
+    /// The generation is over here; its successor's file is being made.
+    Waiting,
+}
+
+/// A write under way.
+struct Flight {
+    serial: u64,
+    position: u64,
+    frames: u64,
+    durable: bool,
+    done: bool,
+}
+
+/// A sync under way: what it covers, when it began, and whether it covers data that do not last without it.
+struct Sync {
+    position: u64,
+    frames: u64,
+    began_us: u64,
+    of_data: bool,
+}
+
+/// How far a file is filled ahead.
+#[derive(Default)]
+struct Fill {
+    /// Blank lines, or what stands instead of them, up to here.
+    end: u64,
+    /// Pieces follow each other until it is far enough.
+    on: bool,
+    under_way: bool,
+    /// Filled, and not synced since.
+    unsynced: bool,
+    pages: Option<Pages>,
+}
+
+/// What was taken and not written: it stands behind the end of a generation.
+struct Rest {
+    taken: Taken,
+    /// How far into it, in bytes and breaks, and the position there.
+    at: usize,
+    breaks: usize,
+    position: u64,
+}
+
+/// See the module's text.
+#[derive(Default)]
+pub(super) struct LogWriter {
+    state: State,
+    file: Option<FileId>,
+    framer: Option<Box<Framer>>,
+    /// Where the next write goes.
+    at: u64,
+    fill: Fill,
+    /// Pages that wait until no piece of filling is under way where they go.
+    parked: Option<FileWrite>,
+    direct: bool,
+    flying: VecDeque<Flight>,
+    next_serial: u64,
+    /// The position of all that was taken from the store.
+    taken: u64,
+    rest: Option<Rest>,
+    written: u64,
+    written_frames: u64,
+    /// Something was written since the last sync that does not last by itself.
+    unsynced: bool,
+    sync: Option<Sync>,
+    next_sync_us: u64,
+    /// When what waits is written at the latest.
+    due_us: Option<u64>,
+    /// The store was away.
+    again: bool,
+    failed: bool,
+    last_stamp_secs: i64,
+    bytes: Vec<u8>,
+    spare: Vec<u8>,
+    pages: Vec<Pages>,
+}
+
+impl LogWriter {
+    /// Whether it has to be looked at in the next turn, whatever happens.
+    pub fn is_busy(&self) -> bool {
+        self.again
+    }
+
+    /// When it has to be looked at.
+    pub fn next_us(&self) -> u64 {
+        let sync = if self.unsynced && self.sync.is_none() { self.next_sync_us } else { u64::MAX };
+        self.due_us.unwrap_or(u64::MAX).min(sync)
+    }
+
+    fn idle(&self) -> bool {
+        self.flying.is_empty() && self.sync.is_none() && !self.fill.under_way
+    }
+}
+
+impl Core {
+    /// How the log is brought to the disk: (durable writes, a sync a second).
+    fn log_mode(&self) -> (bool, bool) {
+        match self.config.appendfsync {
+            "always" => (true, false),
+            "everysec" => (false, true),
+            _ => (false, false),
+        }
+    }
+
+    /// Writes what there is to write. Once a turn.
+    pub(super) fn write_log(&mut self, net: &mut dyn World) {
+        if self.log.state == State::Off {
+            return;
+        }
+        let (always, everysec) = self.log_mode();
+        if self.log.state == State::Open {
+            self.gather_log(net, always);
+            self.end_generation_if_due();
+        }
+        if self.log.state == State::Open && !self.log.failed {
+            self.sync_log(net, always, everysec);
+            if always && self.log.direct {
+                self.fill_log(net);
+            }
+        }
+    }
+
+    fn gather_log(&mut self, net: &mut dyn World, always: bool) {
+        self.log.again = false;
+        if self.log.rest.is_some() || self.log.parked.is_some() || self.log.flying.len() >= FLYING {
+            return;
+        }
+        let waits = self.shared.saves.log.of(self.id).logged().saturating_sub(self.log.taken);
+        if waits == 0 {
+            return;
+        }
+        let due = *self.log.due_us.get_or_insert(self.now.mono_us + DELAY_US);
+        if !always && waits < BATCH && self.now.mono_us < due {
+            return;
+        }
+        if !self.take(net, self.id) {
+            self.log.again = true;
+            return;
+        }
+        let spare = std::mem::take(&mut self.log.spare);
+        let taken = self.hand.store(self.id).log.take(spare);
+        self.put_back(net);
+        self.log.due_us = None;
+        let position = self.log.taken;
+        self.log.taken = taken.position;
+        self.log.rest = Some(Rest { taken, at: 0, breaks: 0, position });
+        self.write_rest(net, always);
+    }
+
+    /// Makes frames of what was taken, up to the end of the generation, and writes them.
+    fn write_rest(&mut self, net: &mut dyn World, always: bool) {
+        let Some(mut rest) = self.log.rest.take() else { return };
+        let mut out = std::mem::take(&mut self.log.bytes);
+        out.clear();
+        let failed = self.log.failed;
+        if let Some(framer) = self.log.framer.as_mut().filter(|_| !failed) {
+            if self.config.aof_timestamp_enabled && self.log.last_stamp_secs != self.now.secs() {
+                self.log.last_stamp_secs = self.now.secs();
+                framer.frame(&mut out, format!("#TS:{}\r\n", self.now.secs()).as_bytes(), None);
+            }
+            frame(framer, &mut rest, &mut out);
+        } else {
+            skip(&mut rest);
+        }
+        let position = rest.position;
+        if rest.at < rest.taken.bytes.len() || rest.breaks < rest.taken.breaks.len() {
+            self.log.rest = Some(rest);
+        } else {
+            self.log.spare = rest.taken.bytes;
+        }
+        if !out.is_empty() {
+            pad(&mut out);
+            self.send_pages(net, &out, position, always);
+        }
+        self.log.bytes = out;
+    }
+
+    fn send_pages(&mut self, net: &mut dyn World, bytes: &[u8], position: u64, durable: bool) {
+        let log = &mut self.log;
+        let (Some(file), Some(framer)) = (log.file, &log.framer) else { return };
+        let mut pages = log.pages.pop().unwrap_or_default();
+        pages.fill(bytes);
+        log.next_serial += 1;
+        let serial = log.next_serial;
+        log.flying.push_back(Flight { serial, position, frames: framer.sequence(), durable, done: false });
+        let write = FileWrite { file, at: log.at, pages, durable, serial };
+        log.at += bytes.len() as u64;
+        self.shared.saves.log.of(self.id).file_bytes.store(log.at, Relaxed);
+        if log.fill.under_way && log.at > log.fill.end {
+            // A piece that is under way there would be written over it.
+            log.parked = Some(write);
+            return;
+        }
+        log.fill.end = log.fill.end.max(log.at);
+        net.write_file(write);
+    }
+
+    /// A write to a log file is complete, or has failed.
+    pub fn written(&mut self, net: &mut dyn World, write: FileWrite, result: Result<(), i32>) {
+        let FileWrite { mut pages, serial, at, .. } = write;
+        if serial == FILL {
+            return self.filled(net, at, pages, result);
+        }
+        if self.log.pages.len() < SPARE_PAGES && pages.capacity() <= SPARE_BYTES {
+            pages.fill(&[]);
+            self.log.pages.push(pages);
+        }
+        if let Some(flight) = self.log.flying.iter_mut().find(|flight| flight.serial == serial) {
+            flight.done = true;
+        }
+        if let Err(errno) = result {
+            self.log_failed(net, errno);
+        }
+        self.land(net);
+    }
+
+    /// Moves the log on by the oldest writes that are complete.
+    fn land(&mut self, net: &mut dyn World) {
+        let log = &mut self.log;
+        let mut lasts = None;
+        while let Some(flight) = log.flying.pop_front_if(|flight| flight.done) {
+            (log.written, log.written_frames) = (flight.position, flight.frames);
+            log.unsynced |= !flight.durable;
+            if flight.durable && !log.unsynced && log.sync.as_ref().is_none_or(|sync| !sync.of_data) {
+                lasts = Some((flight.position, flight.frames));
+            }
+        }
+        self.shared.saves.log.of(self.id).written.store(self.log.written, Relaxed);
+        if let Some((position, frames)) = lasts
+            && !self.log.failed
+        {
+            self.note_durable(net, position, frames);
+        }
+    }
+
+    fn note_durable(&mut self, net: &mut dyn World, position: u64, frames: u64) {
+        if let Some(framer) = &mut self.log.framer {
+            framer.set_durable(frames);
+        }
+        self.set_durable(net, position);
+    }
+
+    fn set_durable(&mut self, net: &mut dyn World, position: u64) {
+        let board = &self.shared.saves.log;
+        board.of(self.id).set_durable(position);
+        for (shard, line) in board.all().iter().enumerate() {
+            if shard != self.id && line.waits() {
+                net.wake(shard);
+            }
+        }
+    }
+
+    fn sync_log(&mut self, net: &mut dyn World, always: bool, everysec: bool) {
+        let log = &mut self.log;
+        let Some(file) = log.file else { return };
+        let spared = self.config.no_appendfsync_on_rewrite && self.shared.saves.log.rewrite_now().is_some();
+        let due = always || everysec && self.now.mono_us >= log.next_sync_us && !spared;
+        let fills = log.fill.unsynced && !log.fill.on;
+        if log.sync.is_some() || !due || !log.unsynced && !fills {
+            return;
+        }
+        log.fill.unsynced = false;
+        // A write that comes from now on is not covered.
+        let of_data = std::mem::take(&mut log.unsynced);
+        let (position, frames) = (log.written, log.written_frames);
+        log.sync = Some(Sync { position, frames, began_us: self.now.mono_us, of_data });
+        log.next_sync_us = self.now.mono_us + SYNC_US;
+        net.sync_file(file);
+    }
+
+    /// A sync of a log file is over.
+    pub fn synced(&mut self, net: &mut dyn World, file: FileId, result: Result<(), i32>) {
+        if self.log.file != Some(file) {
+            return;
+        }
+        let Some(sync) = self.log.sync.take() else { return };
+        if self.now.mono_us.saturating_sub(sync.began_us) > SYNC_US {
+            self.shared.saves.log.note_delayed_sync();
+        }
+        match result {
+            Err(errno) => self.log_failed(net, errno),
+            Ok(()) if self.log.failed => {}
+            Ok(()) if self.log.unsynced => self.note_durable(net, sync.position, sync.frames),
+            // What has come since lasts by itself.
+            Ok(()) => self.note_durable(net, self.log.written, self.log.written_frames),
+        }
+    }
+
+    /// Fills the file ahead of what is written, a piece at a time.
+    fn fill_log(&mut self, net: &mut dyn World) {
+        let log = &mut self.log;
+        let ahead = log.fill.end.saturating_sub(log.at);
+        let wanted = log.at.clamp(FILL_FIRST, FILL_MOST);
+        log.fill.on = ahead < wanted / 2 || log.fill.on && ahead < wanted;
+        let Some(file) = log.file else { return };
+        if !log.fill.on || log.fill.under_way {
+            return;
+        }
+        let pages = log.fill.pages.take().unwrap_or_else(|| {
+            let mut piece = vec![0; FILL_PIECE];
+            piece.chunks_mut(PAGE).for_each(filler);
+            let mut pages = Pages::default();
+            pages.fill(&piece);
+            pages
+        });
+        log.fill.under_way = true;
+        net.write_file(FileWrite { file, at: log.fill.end, pages, durable: false, serial: FILL });
+    }
+
+    /// A piece is filled, or could not be.
+    fn filled(&mut self, net: &mut dyn World, at: u64, pages: Pages, result: Result<(), i32>) {
+        let fill = &mut self.log.fill;
+        fill.under_way = false;
+        match result {
+            Ok(()) => {
+                fill.end = at + pages.len() as u64;
+                fill.unsynced = true;
+            }
+            // It only saves time: what is acknowledged will tell whether the disk is full.
+            Err(_) => fill.end = fill.end.max(self.log.at + FILL_MOST),
+        }
+        fill.pages = Some(pages);
+        if let Some(write) = self.log.parked.take() {
+            self.log.fill.end = self.log.fill.end.max(self.log.at);
+            net.write_file(write);
+        }
+    }
+
+    /// The end of a generation was met, and all before it is written: tells who makes the next one.
+    fn end_generation_if_due(&mut self) {
+        let at_turn = self.log.rest.as_ref().is_some_and(Rest::is_at_turn);
+        if !at_turn || !self.log.idle() {
+            return;
+        }
+        let whole = self.log.rest.as_mut().and_then(Rest::pass_turn).flatten();
+        self.log.state = State::Waiting;
+        let (shard, end, broken) = (self.id, self.log.at, self.log.failed);
+        self.post(SAVER, Letter::LogTurned { shard, end, broken, whole });
+    }
+
+    /// The next generation has a file for this shard.
+    pub fn log_opened(&mut self, net: &mut dyn World, start: LogStart) {
+        if let Some(old) = self.log.file.take() {
+            net.close_file(old);
+        }
+        let log = &mut self.log;
+        log.written_frames = start.framer.sequence();
+        log.framer = Some(start.framer);
+        (log.file, log.direct) = (Some(start.file), start.direct);
+        let pages = log.fill.pages.take();
+        (log.at, log.fill) = (start.len, Fill { end: start.len, pages, ..Fill::default() });
+        (log.unsynced, log.failed) = (false, false);
+        log.state = State::Open;
+        let passed = log.rest.as_ref().map_or(log.taken, |rest| rest.position);
+        log.written = passed;
+        // Whoever made the file has brought to the disk what came before.
+        self.set_durable(net, passed);
+        let always = self.log_mode().0;
+        self.log.last_stamp_secs = 0;
+        self.write_rest(net, always);
+    }
+
+    /// There is no log any more. Everything is written.
+    pub(super) fn log_closed(&mut self, net: &mut dyn World) {
+        if let Some(old) = self.log.file.take() {
+            net.close_file(old);
+        }
+        let taken = self.log.taken;
+        self.log = LogWriter { taken, ..LogWriter::default() };
+        self.set_durable(net, taken);
+    }
+
+    /// The next generation could not be made: what is logged from here on is dropped, until another one can.
+    pub(super) fn log_turn_failed(&mut self) {
+        self.log.state = State::Open;
+        self.log.failed = true;
+    }
+
+    fn log_failed(&mut self, net: &mut dyn World, errno: i32) {
+        if std::mem::replace(&mut self.log.failed, true) {
+            return;
+        }
+        let board = &self.shared.saves.log;
+        board.set_errno(errno);
+        (0..self.shared.route.shards()).filter(|shard| *shard != self.id).for_each(|shard| net.wake(shard));
+        self.post(SAVER, Letter::LogFailed { errno });
+    }
+}
+
+impl Rest {
+    fn is_at_turn(&self) -> bool {
+        matches!(self.taken.breaks.get(self.breaks), Some(Break::Turn { at, .. }) if *at == self.at)
+    }
+
+    /// Steps over the end of a generation: what stands alone behind it.
+    fn pass_turn(&mut self) -> Option<Option<Arc<[u8]>>> {
+        let Some(Break::Turn { whole, .. }) = self.taken.breaks.get(self.breaks) else { return None };
+        self.breaks += 1;
+        self.position += 1;
+        Some(whole.clone())
+    }
+}
+
+/// Makes frames of what was taken, up to the next end of a generation.
+fn frame(framer: &mut Framer, rest: &mut Rest, out: &mut Vec<u8>) {
+    let from = rest.at;
+    loop {
+        match rest.taken.breaks.get(rest.breaks) {
+            Some(Break::Part { from, end, part }) => {
+                plain(framer, &rest.taken.bytes[rest.at..*from], out);
+                framer.frame(out, &rest.taken.bytes[*from..*end], Some(part));
+                rest.at = *end;
+                rest.breaks += 1;
+            }
+            Some(Break::Turn { at, .. }) => {
+                plain(framer, &rest.taken.bytes[rest.at..*at], out);
+                rest.at = *at;
+                break;
+            }
+            None => {
+                plain(framer, &rest.taken.bytes[rest.at..], out);
+                rest.at = rest.taken.bytes.len();
+                break;
+            }
+        }
+    }
+    rest.position += (rest.at - from) as u64;
+}
+
+fn plain(framer: &mut Framer, bytes: &[u8], out: &mut Vec<u8>) {
+    if !bytes.is_empty() {
+        framer.frame(out, bytes, None);
+    }
+}
+
+/// Drops what was taken, up to the next end of a generation.
+fn skip(rest: &mut Rest) {
+    let from = rest.at;
+    while let Some(Break::Part { end, .. }) = rest.taken.breaks.get(rest.breaks) {
+        rest.at = *end;
+        rest.breaks += 1;
+    }
+    rest.at = match rest.taken.breaks.get(rest.breaks) {
+        Some(Break::Turn { at, .. }) => *at,
+        _ => rest.taken.bytes.len(),
+    };
+    rest.position += (rest.at - from) as u64;
+}
+
+#[cfg(test)]
+mod tests;

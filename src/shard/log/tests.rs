@@ -1,0 +1,237 @@
+use super::super::{Control, LoadRequest, LogTurn, Peer, SaveRequest, Shared};
+use super::*;
+use crate::base::time::Now;
+use crate::cmd::save::LogState;
+use crate::cmd::{ServerInfo, ShutdownMode};
+use crate::config::Config;
+use crate::persist::aof::{Scan, Tail};
+use crate::ring::net::{Chunk, ConnId, Net};
+use crate::store::Garbage;
+use std::sync::Mutex;
+
+const NOW: Now = Now { wall_us: 1_700_000_000_000_000, mono_us: 1 };
+const CONN: ConnId = ConnId(1 << 32);
+const FILE: FileId = FileId(0);
+
+#[derive(Default)]
+struct Desk(Arc<Mutex<Vec<LogTurn>>>);
+
+impl Control for Desk {
+    fn free(&self, _: Vec<Garbage>) {}
+    fn write_config(&self, _: usize, _: u64, _: Arc<Config>) {}
+    fn purge(&self) {}
+    fn shutdown(&self, _: ShutdownMode) {}
+    fn save(&self, _: SaveRequest) {}
+    fn load(&self, _: LoadRequest) {}
+    fn note(&self, _: String, _: bool) {}
+    fn turn_log(&self, turn: LogTurn) {
+        self.0.lock().expect("no test panics here").push(turn);
+    }
+}
+
+/// A world with a disk that completes nothing by itself.
+#[derive(Default)]
+struct Disk {
+    writes: Vec<FileWrite>,
+    syncs: usize,
+    image: Vec<u8>,
+    sent: Vec<u8>,
+    chunks: Vec<(ConnId, Chunk)>,
+    closed: Vec<ConnId>,
+}
+
+impl Net for Disk {
+    fn send(&mut self, conn: ConnId, chunk: Chunk) {
+        self.sent.extend_from_slice(chunk.as_slice());
+        self.chunks.push((conn, chunk));
+    }
+    fn pause_recv(&mut self, _: ConnId) {}
+    fn resume_recv(&mut self, _: ConnId) {}
+    fn close(&mut self, conn: ConnId) {
+        self.closed.push(conn);
+    }
+    fn wake(&mut self, _: usize) {}
+    fn write_file(&mut self, write: FileWrite) {
+        self.writes.push(write);
+    }
+    fn sync_file(&mut self, _: FileId) {
+        self.syncs += 1;
+    }
+    fn close_file(&mut self, _: FileId) {}
+}
+
+impl World for Disk {
+    fn ticks_ns(&self) -> u64 {
+        0
+    }
+    fn sleep_us(&mut self, _: u64) {}
+}
+
+struct Lab {
+    core: Core,
+    disk: Disk,
+    turns: Arc<Mutex<Vec<LogTurn>>>,
+    now: Now,
+}
+
+impl Lab {
+    fn new(fsync: &'static str) -> Lab {
+        let turns = Arc::default();
+        let info = ServerInfo { shards: 1, clients: 100, ..ServerInfo::default() };
+        let shared = Arc::new(Shared::new(info, 16, 7, Box::new(Desk(Arc::clone(&turns)))));
+        let config = Config { appendonly: true, appendfsync: fsync, ..Config::default() };
+        let mut core = Core::new(0, shared.clone(), Arc::new(config), NOW);
+        core.open(CONN, Peer { addr: "a".into(), laddr: "b".into(), fd: 1, unix: false, local: true });
+        let mut store = shared.cells[0].take().expect("it is at home");
+        store.log.switch(true);
+        let _ = shared.cells[0].put(store);
+        shared.saves.log.set_state(LogState::On);
+        let mut lab = Lab { core, disk: Disk::default(), turns, now: NOW };
+        lab.open_file(1);
+        lab
+    }
+
+    fn open_file(&mut self, generation: u64) {
+        let mut framer = Framer::new(9, 0, generation, 1);
+        let mut image = Vec::new();
+        framer.begin_file(&mut image);
+        pad(&mut image);
+        let len = image.len() as u64;
+        self.disk.image = image;
+        let start = LogStart { file: FILE, framer: Box::new(framer), len, direct: false };
+        self.core.log_opened(&mut self.disk, start);
+    }
+
+    fn turn(&mut self, requests: &str) {
+        self.core.begin_turn(self.now);
+        if !requests.is_empty() {
+            let text: String = requests.split(';').map(|line| format!("{}\r\n", line.trim())).collect();
+            self.core.data(&mut self.disk, CONN, text.as_bytes());
+        }
+        self.core.work(&mut self.disk);
+        self.core.flush(&mut self.disk);
+        for (conn, chunk) in std::mem::take(&mut self.disk.chunks) {
+            self.core.sent(&mut self.disk, conn, chunk, Ok(()));
+        }
+        self.core.flush(&mut self.disk);
+    }
+
+    /// The `n`th write under way ends.
+    fn end_write(&mut self, n: usize, result: Result<(), i32>) {
+        let write = self.disk.writes.remove(n);
+        if result.is_ok() {
+            let end = write.at as usize + write.pages.len();
+            self.disk.image.resize(self.disk.image.len().max(end), 0);
+            let bytes: Vec<u8> = write.pages.iter().flatten().copied().collect();
+            self.disk.image[write.at as usize..end].copy_from_slice(&bytes);
+        }
+        self.core.written(&mut self.disk, write, result);
+    }
+
+    fn replies(&mut self) -> String {
+        String::from_utf8_lossy(&std::mem::take(&mut self.disk.sent)).into_owned()
+    }
+
+    /// The commands that the file holds.
+    fn logged(&self) -> String {
+        let mut scan = Scan::new(1u64 << 20);
+        scan.push(&self.disk.image);
+        scan.finish();
+        let mut all = Vec::new();
+        while let Some(frame) = scan.next_frame() {
+            all.extend_from_slice(frame.payload);
+        }
+        assert!(matches!(scan.tail(), Some(Tail::Clean { .. })), "{:?}", scan.tail());
+        let text = String::from_utf8_lossy(&all).into_owned();
+        let words = text.split("\r\n").filter(|w| !w.starts_with(['*', '$', '#']) && !w.is_empty());
+        words.collect::<Vec<_>>().join(" ")
+    }
+}
+
+#[test]
+fn always_replies_when_the_write_and_all_before_it_are_on_the_disk() {
+    let mut lab = Lab::new("always");
+    lab.turn("SET a 1");
+    lab.turn("SET b 2");
+    assert_eq!((lab.disk.writes.len(), lab.replies()), (2, String::new()));
+    assert!(lab.disk.writes.iter().all(|write| write.durable));
+    lab.end_write(1, Ok(()));
+    lab.turn("");
+    assert_eq!(lab.replies(), "", "the first may still be lost, and then the second is");
+    lab.turn("GET a");
+    lab.end_write(0, Ok(()));
+    lab.turn("");
+    lab.turn("");
+    assert_eq!(lab.replies(), "+OK\r\n+OK\r\n$1\r\n1\r\n");
+    lab.turn("GET b; PING");
+    assert_eq!(lab.replies(), "$1\r\n2\r\n+PONG\r\n", "nothing is under way");
+    assert_eq!(lab.logged(), "SELECT 0 SET a 1 SET b 2");
+}
+
+#[test]
+fn everysec_gathers_and_syncs() {
+    let mut lab = Lab::new("everysec");
+    lab.turn("SET a 1");
+    lab.turn("SET b 2");
+    assert_eq!(lab.replies(), "+OK\r\n+OK\r\n");
+    assert!(lab.disk.writes.is_empty());
+    lab.now.mono_us += DELAY_US + 1;
+    lab.turn("");
+    assert_eq!(lab.disk.writes.len(), 1);
+    let board = lab.core.shared.clone();
+    lab.end_write(0, Ok(()));
+    lab.now.mono_us += SYNC_US;
+    lab.turn("");
+    assert_eq!((lab.disk.syncs, board.saves.log.of(0).durable()), (1, 0));
+    lab.turn("WAITAOF 1 0 0");
+    assert_eq!(lab.replies(), "");
+    lab.core.synced(&mut lab.disk, FILE, Ok(()));
+    lab.turn("");
+    assert_eq!(lab.replies(), "*2\r\n:1\r\n:0\r\n");
+    assert_eq!(board.saves.log.of(0).durable(), board.saves.log.of(0).logged());
+    lab.turn("WAITAOF 1 0 0");
+    assert_eq!(lab.replies(), "*2\r\n:1\r\n:0\r\n", "nothing was written since");
+    assert_eq!(lab.logged(), "SELECT 0 SET a 1 SET b 2");
+}
+
+#[test]
+fn a_failure_refuses_writes_and_lets_nothing_out_that_may_be_lost() {
+    let mut lab = Lab::new("always");
+    lab.turn("SET a 1");
+    lab.end_write(0, Ok(()));
+    lab.turn("");
+    assert_eq!(lab.replies(), "+OK\r\n");
+    lab.turn("SET a 2");
+    lab.end_write(0, Err(28));
+    lab.turn("");
+    assert_eq!((lab.replies(), lab.disk.closed.len()), (String::new(), 1), "nobody can say what it became");
+    lab.core.closed(CONN);
+    lab.core.open(CONN, Peer { addr: "a".into(), laddr: "b".into(), fd: 1, unix: false, local: true });
+    lab.turn("SET b 1; GET a; PING");
+    let misconf = "-MISCONF Errors writing to the AOF file: No space left on device\r\n";
+    assert_eq!(lab.replies(), format!("{misconf}$1\r\n2\r\n{misconf}"));
+}
+
+#[test]
+fn a_turn_splits_what_comes_before_from_what_comes_behind() {
+    let mut lab = Lab::new("always");
+    lab.turn("SET a 1; FLUSHALL; SET b 1");
+    lab.turn("SET c 1");
+    assert_eq!(lab.disk.writes.len(), 1, "what is behind the turn waits");
+    lab.end_write(0, Ok(()));
+    (0..3).for_each(|_| lab.turn(""));
+    assert_eq!(lab.logged(), "SELECT 0 SET a 1");
+    let turn = lab.turns.lock().expect("no panic").pop().expect("a turn");
+    assert_eq!(turn.ends, [Some(lab.disk.image.len() as u64)]);
+    assert_eq!(turn.whole.as_deref(), Some(&b"*1\r\n$8\r\nFLUSHALL\r\n"[..]));
+    assert_eq!(lab.replies(), "");
+    lab.open_file(3);
+    lab.core.generation_made(&mut lab.disk, Ok(3));
+    (0..3).for_each(|_| lab.turn(""));
+    while !lab.disk.writes.is_empty() {
+        lab.end_write(0, Ok(()));
+        (0..3).for_each(|_| lab.turn(""));
+    }
+    assert_eq!(lab.replies(), "+OK\r\n+OK\r\n+OK\r\n+OK\r\n");
+    assert_eq!(lab.logged(), "SELECT 0 SET b 1 SET c 1");
+}

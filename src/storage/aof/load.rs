@@ -1,0 +1,349 @@
+//! A dataset from its log: the base, then the stages of incremental files one after the other, each in as many streams as it has
+//! files; and then a new generation to write on.
+
+use super::dir::{AofDir, Generation, LogPlace, Note};
+use super::feed::{Ended, Feeder, Form, Meal, damaged};
+use super::files;
+use super::mend::{self, Mend};
+use super::survey::{self, Found, Named, Start, Survey, places};
+use crate::persist::aof::{BaseForm, Content, Manifest, PlainTail, Stage};
+use crate::persist::rdb::{Batch, Built, Reader};
+use crate::persist::replay::Piece;
+use crate::storage::load::{Dealer, Loaded, read_file};
+use crate::store::Route;
+use glommio::LocalExecutorBuilder;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::Receiver;
+use std::time::Instant;
+
+type Result<T> = std::result::Result<T, String>;
+
+/// A log to load.
+pub struct LoadLog {
+    pub place: LogPlace,
+    /// A snapshot that exists: the log starts from it when there is none yet.
+    pub snapshot: Option<PathBuf>,
+    /// Whether checksums of snapshots are compared.
+    pub check: bool,
+    pub route: Route,
+    pub databases: u64,
+    /// `aof-load-truncated`
+    pub load_truncated: bool,
+    /// `aof-disable-auto-gc`
+    pub keeps_history: bool,
+    /// Gives entries of a snapshot to their shard; they come back when they are built.
+    pub deliver: Box<dyn FnMut(usize, Batch) + Send>,
+    pub built: Receiver<Built>,
+    /// Gives commands to a shard.
+    pub replay: Box<dyn FnMut(usize, Piece) + Send>,
+    /// Is told of bytes done, and of all.
+    pub progress: Box<dyn Fn(u64, u64) + Send>,
+    pub answer: Box<dyn FnOnce(Result<Recovered>) + Send>,
+}
+
+/// A log that was loaded, and goes on.
+#[derive(Debug)]
+pub struct Recovered {
+    /// What its snapshot told; the default when there was none.
+    pub loaded: Loaded,
+    /// Bytes of the base, and of all files.
+    pub base_bytes: u64,
+    pub bytes: u64,
+    /// Where to write on.
+    pub generation: Generation,
+    pub notes: Vec<Note>,
+}
+
+/// Where the answer to a request goes.
+pub(super) type Answer = Box<dyn FnOnce(Result<Recovered>) + Send>;
+
+impl LoadLog {
+    /// The request, and where its answer goes.
+    pub(super) fn split(mut self) -> (LoadLog, Answer) {
+        let answer = std::mem::replace(&mut self.answer, Box::new(|_| {}));
+        (self, answer)
+    }
+}
+
+/// Loads a log and begins its next generation.
+pub(super) fn load(load: LoadLog) -> Result<(Recovered, AofDir)> {
+    let LoadLog { place, snapshot, check, route, databases, load_truncated, keeps_history, .. } = load;
+    let executor = LocalExecutorBuilder::default().make().map_err(|e| e.to_string())?;
+    let mut loading = Loading {
+        check,
+        load_truncated,
+        shards: route.shards(),
+        dealer: Dealer::new(route, databases, load.deliver, load.built),
+        feeder: Feeder::new(load.replay),
+        progress: load.progress,
+        done: 0,
+        total: 0,
+        notes: Vec::new(),
+    };
+    let read = executor.run(loading.load(&place, snapshot.as_deref()));
+    // Whatever happened, what is under way comes home: its shards are not to build when the answer is out.
+    let home = loading.dealer.wait_for_all();
+    let (manifest, last_number, sizes) = read?;
+    home?;
+    let mut dir = AofDir::new(place, manifest, last_number);
+    loading.notes.extend(dir.tidy(keeps_history)?);
+    if let Some(snapshot) = snapshot.filter(|_| sizes.from_snapshot) {
+        dir.adopt(&snapshot)?;
+    }
+    let generation = dir.begin(route.shards())?;
+    let Loading { dealer, notes, .. } = loading;
+    let Sizes { base_bytes, bytes, .. } = sizes;
+    Ok((Recovered { loaded: dealer.loaded, base_bytes, bytes, generation, notes }, dir))
+}
+
+#[derive(Default)]
+struct Sizes {
+    base_bytes: u64,
+    bytes: u64,
+    from_snapshot: bool,
+}
+
+struct Loading {
+    check: bool,
+    load_truncated: bool,
+    shards: usize,
+    dealer: Dealer,
+    feeder: Feeder,
+    progress: Box<dyn Fn(u64, u64) + Send>,
+    /// Bytes that were read, and all.
+    done: u64,
+    total: u64,
+    notes: Vec<Note>,
+}
+
+impl Loading {
+    /// Loads what there is: the manifest that the log goes on with, and the highest number of a generation so far.
+    async fn load(&mut self, place: &LogPlace, snapshot: Option<&Path>) -> Result<(Manifest, u64, Sizes)> {
+        let manifest = match survey::start(place, snapshot)? {
+            Start::Manifest(manifest) => manifest,
+            Start::Upgrade(manifest) => {
+                self.upgrade(place, &manifest)?;
+                manifest
+            }
+            Start::Snapshot(path) => {
+                self.snapshot(&path, false).await?;
+                self.say(format!("There is no log yet: it starts from the snapshot {}", path.display()));
+                let bytes = path.metadata().map_or(0, |about| about.len());
+                let sizes = Sizes { base_bytes: bytes, bytes, from_snapshot: true };
+                return Ok((Manifest::new(&place.filename), 0, sizes));
+            }
+            Start::Empty => return Ok((Manifest::new(&place.filename), 0, Sizes::default())),
+        };
+        let survey = Survey::of(&place.path(), manifest)?;
+        self.total = survey.bytes();
+        (self.progress)(0, self.total);
+        let began = Instant::now();
+        if let Some(base) = &survey.base {
+            let is_last = survey.stages.is_empty();
+            self.plain("base", base, is_last).await?;
+        }
+        for (i, stage) in survey.stages.iter().enumerate() {
+            self.stage(&survey, stage, i + 1 == survey.stages.len()).await?;
+        }
+        self.say_loaded("append only file", None, began);
+        let base_bytes = survey.base.as_ref().map_or(0, |base| base.len);
+        let bytes = self.total;
+        let last_number = survey.last_number();
+        Ok((survey.manifest, last_number, Sizes { base_bytes, bytes, from_snapshot: false }))
+    }
+
+    /// The one file of an older release becomes the base. The manifest comes first: it tells of a move that was cut short.
+    fn upgrade(&mut self, place: &LogPlace, manifest: &Manifest) -> Result<()> {
+        let old = place.old_file();
+        files::make_dir(&place.path())?;
+        files::replace(&place.manifest(), &manifest.format())?;
+        files::rename(&old, &place.file(&place.filename))?;
+        self.say(format!(
+            "{} is the base of the log now: it was moved into {}",
+            old.display(),
+            place.dirname
+        ));
+        Ok(())
+    }
+
+    fn say(&mut self, text: String) {
+        self.notes.push(Note::say(text));
+    }
+
+    fn say_loaded(&mut self, what: &str, file: Option<&Path>, began: Instant) {
+        let name =
+            file.and_then(Path::file_name).map_or(String::new(), |n| format!(" {}", n.to_string_lossy()));
+        self.say(format!("DB loaded from {what}{name}: {:.3} seconds", began.elapsed().as_secs_f64()));
+    }
+
+    async fn stage(&mut self, survey: &Survey, stage: &Stage, is_last: bool) -> Result<()> {
+        let found = &survey.incr[places(stage)];
+        if let Stage::Plain { .. } = stage {
+            return self.plain("incr file", &found[0], is_last).await;
+        }
+        let began = Instant::now();
+        let ends = match stage {
+            Stage::Generation { .. } if is_last => self.mend(found).await?,
+            _ => found.iter().map(|f| f.len).collect(),
+        };
+        let meal = |(i, (found, end)): (usize, (&Found, u64))| Meal {
+            path: found.path.clone(),
+            form: Form::Frames { end },
+            shard: i % self.shards,
+        };
+        let meals: Vec<Meal> = found.iter().zip(ends).enumerate().map(meal).collect();
+        let ended = self.feed(&meals).await?;
+        for (i, from) in ended.iter().enumerate().filter_map(|(i, e)| Some((i, e.appended?))) {
+            if i + 1 < found.len() {
+                let what = damaged("in that commands without frames follow its frames");
+                return Err(format!("{}: {what}", found[i].path.display()));
+            }
+            self.commands(&found[i], Form::Plain { from }, is_last).await?;
+        }
+        found.iter().for_each(|found| self.say_loaded("incr file", Some(&found.path), began));
+        Ok(())
+    }
+
+    /// Cuts the files that were written last, where they have to be cut: where they end.
+    async fn mend(&mut self, found: &[Found]) -> Result<Vec<u64>> {
+        let mut seen = Vec::new();
+        for (shard, found) in found.iter().enumerate() {
+            seen.push(mend::see(found, shard, None, &mut |_| {}).await?);
+        }
+        let mends = mend::mends(seen)?;
+        if let Some(mend) = mends.iter().find(|mend| mend.loses && !self.load_truncated) {
+            return Err(truncated(&mend.found.path, &mend.lost()));
+        }
+        self.notes.extend(mend::cut(&mends)?);
+        // What Redis has appended is met when the frames before it have run.
+        let end = |mend: &Mend| mend.appended.map_or(mend.cut.end, |_| mend.found.len);
+        Ok(mends.iter().map(end).collect())
+    }
+
+    /// A file without frames, perhaps with a snapshot at its beginning.
+    async fn plain(&mut self, what: &str, found: &Found, is_last: bool) -> Result<()> {
+        let began = Instant::now();
+        let form = match found.content {
+            Content::Rdb => {
+                self.snapshot(&found.path, true).await?;
+                // What is behind it are commands.
+                self.dealer.loaded.left_over = 0;
+                Form::Plain { from: self.dealer.loaded.bytes }
+            }
+            Content::Framed => Form::Frames { end: found.len },
+            Content::Plain | Content::Blank | Content::Unknown => Form::Plain { from: 0 },
+        };
+        let reads_on = !matches!(form, Form::Plain { from } if from == found.len);
+        if reads_on {
+            self.commands(found, form, is_last).await?;
+        }
+        self.say_loaded(what, Some(&found.path), began);
+        Ok(())
+    }
+
+    /// The commands of one file, which may be cut off if it is the last.
+    async fn commands(&mut self, found: &Found, form: Form, is_last: bool) -> Result<()> {
+        let meal = Meal { path: found.path.clone(), form, shard: 0 };
+        let ended = self.feed(&[meal]).await?;
+        match ended.first() {
+            Some(Ended { valid, tail: PlainTail::Truncated { at }, .. }) => {
+                self.cut_off(found, *valid, *at, is_last)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// A file of Redis's ends within a command or a transaction.
+    fn cut_off(&mut self, found: &Found, valid: u64, at: u64, is_last: bool) -> Result<()> {
+        let gone = found.len - valid;
+        let text = format!(
+            "it ends within {} (at byte {at}): {gone} bytes go, from byte {valid} on",
+            if at < found.len { "a command" } else { "a transaction" }
+        );
+        if !is_last {
+            let what = "other files follow it, so nothing may be missing; restore it from a backup";
+            return Err(format!("{}: {text}; {what}", found.path.display()));
+        }
+        if !self.load_truncated {
+            return Err(truncated(&found.path, &text));
+        }
+        files::cut(&found.path, valid)?;
+        let name = found.path.file_name().unwrap_or_default().to_string_lossy();
+        self.notes.push(Note::warn(format!("The log was cut where it is whole: {name}: {text}")));
+        Ok(())
+    }
+
+    async fn feed(&mut self, meals: &[Meal]) -> Result<Vec<Ended>> {
+        let (done, total, progress) = (&mut self.done, self.total, &self.progress);
+        let mut read = |bytes: u64| {
+            *done += bytes;
+            progress((*done).min(total), total);
+        };
+        self.feeder.feed(meals, &mut read).await
+    }
+
+    /// Reads a snapshot, from the beginning of a file.
+    async fn snapshot(&mut self, path: &Path, keeps_past: bool) -> Result<()> {
+        self.dealer.keeps_past = keeps_past;
+        let (before, all, progress) = (self.done, self.total, &self.progress);
+        let told = |done: u64, total: u64| progress(before + done, all.max(total));
+        let read = read_file(path, Reader::new(self.check), (&mut self.dealer, 0.0), &told).await;
+        // Commands may follow: all entries are there before the first of them.
+        let home = self.dealer.wait_for_all();
+        read.and(home).map_err(|e| format!("{}: {e}", path.display()))?;
+        self.done += self.dealer.loaded.bytes;
+        Ok(())
+    }
+}
+
+fn truncated(path: &Path, what: &str) -> String {
+    format!(
+        "{}: {what}; aof-load-truncated is no: set it to yes, or run kring-server --check-aof --fix, to go on without them",
+        path.display()
+    )
+}
+
+impl AofDir {
+    /// Removes what a crash has left behind, as far as it is surely ours.
+    pub(super) fn tidy(&mut self, keeps_history: bool) -> Result<Vec<Note>> {
+        let mut notes = if keeps_history { Vec::new() } else { self.remove_history() };
+        let place = self.place().clone();
+        let mut names = survey::list(&place.path())?;
+        names.sort();
+        for name in names {
+            let temporary = name.strip_prefix("temp-").is_some_and(|rest| {
+                let ours = survey::is_ours(rest, &place.filename).is_some();
+                ours || rest == Manifest::file_name(&place.filename)
+                    || rest == format!("{}.base", place.filename)
+            });
+            let manifest = self.manifest();
+            let members = manifest.base().into_iter().chain(manifest.incr()).chain(manifest.history());
+            let kind = survey::is_ours(&name, &place.filename);
+            if !temporary && (kind.is_none() || members.into_iter().any(|member| member.name == name)) {
+                continue;
+            }
+            let path = place.file(&name);
+            if temporary || kind == Some(Named::Incr) && survey::is_leftover(&path) {
+                files::remove(&path)?;
+                notes.push(Note::say(format!("Removed {name}, which an earlier run left behind unfinished")));
+            } else {
+                notes.push(Note::warn(format!(
+                    "{name} is not named by the manifest of the log: it was left alone"
+                )));
+            }
+        }
+        Ok(notes)
+    }
+
+    /// A snapshot becomes the base of a log that has nothing yet.
+    fn adopt(&mut self, snapshot: &Path) -> Result<()> {
+        let mut next = self.manifest().clone();
+        let name = next.new_base(BaseForm::Rdb);
+        let place = self.place().clone();
+        files::make_dir(&place.path())?;
+        let temporary = place.temporary_base();
+        files::copy(snapshot, &temporary)?;
+        files::rename(&temporary, &place.file(&name))?;
+        self.commit(next)
+    }
+}

@@ -1,0 +1,214 @@
+//! What a log's directory holds, before any of it is loaded: the manifest, what each of its files is, and in which order they are read.
+//!
+//! Whatever does not fit together is refused here, in one line that says what to do.
+
+use super::dir::LogPlace;
+use super::files;
+use crate::persist::aof::{Content, Manifest, Opened, Scan, Stage, content, stages};
+use std::path::{Path, PathBuf};
+
+type Result<T> = std::result::Result<T, String>;
+
+/// Bytes that tell what a file is: its first frame is among them.
+const HEAD: usize = 64 << 10;
+/// Bytes that [`content`] looks at.
+const LOOK: usize = 4_096;
+/// The longest payload of a frame that is read.
+pub(super) const PAYLOAD_MAX: u32 = u32::MAX;
+
+/// A file of the log.
+#[derive(Clone, Debug)]
+pub struct Found {
+    pub path: PathBuf,
+    /// Bytes.
+    pub len: u64,
+    pub content: Content,
+    /// What its first frame says.
+    pub opened: Opened,
+}
+
+/// The files of a log.
+#[derive(Clone, Debug)]
+pub struct Survey {
+    pub manifest: Manifest,
+    pub base: Option<Found>,
+    /// As in the manifest.
+    pub incr: Vec<Found>,
+    /// The order in which they are read.
+    pub stages: Vec<Stage>,
+}
+
+impl Survey {
+    /// Looks at the files of a manifest.
+    pub fn of(dir: &Path, manifest: Manifest) -> Result<Survey> {
+        let base = manifest.base().map(|base| Found::of(&dir.join(&base.name))).transpose()?;
+        let incr: Vec<Found> =
+            manifest.incr().iter().map(|m| Found::of(&dir.join(&m.name))).collect::<Result<_>>()?;
+        let opened: Vec<Opened> = incr.iter().map(|found| found.opened.clone()).collect();
+        let stages = stages(&opened).map_err(|e| {
+            let path = incr.get(e.file).map_or(dir, |found| &found.path);
+            format!("{}: {}; {RESTORE}", path.display(), e.why)
+        })?;
+        let survey = Survey { manifest, base, incr, stages };
+        for found in survey.stages.iter().flat_map(|stage| &survey.incr[places(stage)]) {
+            if found.opened == Opened::Blank {
+                return Err(format!("{}: what it held is gone; {RESTORE}", found.path.display()));
+            }
+        }
+        Ok(survey)
+    }
+
+    /// Bytes of all files.
+    pub fn bytes(&self) -> u64 {
+        self.base.iter().chain(&self.incr).map(|found| found.len).sum()
+    }
+
+    /// The highest number of a generation.
+    pub fn last_number(&self) -> u64 {
+        let number = |found: &Found| match &found.opened {
+            Opened::Framed(info) => info.generation,
+            Opened::Blank | Opened::Plain => 0,
+        };
+        self.base.iter().chain(&self.incr).map(number).max().unwrap_or(0)
+    }
+}
+
+const RESTORE: &str = "restore the files that the manifest names from a backup";
+
+/// The places of a stage's files in the manifest.
+pub(super) fn places(stage: &Stage) -> std::ops::Range<usize> {
+    match *stage {
+        Stage::Generation { first, shards, .. } => first..first + shards,
+        Stage::Alone { file, .. } | Stage::Plain { file } => file..file + 1,
+    }
+}
+
+impl Found {
+    /// Its name, without the path.
+    pub fn name(&self) -> String {
+        self.path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+    }
+
+    /// Looks at a file.
+    pub fn of(path: &Path) -> Result<Found> {
+        let name = path.display();
+        let about = match path.metadata() {
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+                return Err(format!("{name}: the file is missing, though the manifest names it; {RESTORE}"));
+            }
+            about => about.map_err(files::failed("look at", path))?,
+        };
+        if !about.is_file() {
+            return Err(format!("{name} is no file, though the manifest names it"));
+        }
+        let head = files::read_start(path, HEAD)?;
+        let content = content(&head[..head.len().min(LOOK)]);
+        let opened = match content {
+            Content::Blank => Opened::Blank,
+            Content::Plain | Content::Rdb => Opened::Plain,
+            Content::Framed => {
+                let mut scan = Scan::new(PAYLOAD_MAX);
+                scan.push(&head);
+                let _ = scan.next_frame();
+                let info = scan.info().cloned();
+                Opened::Framed(info.ok_or(format!("{name}: its first frame is damaged; {RESTORE}"))?)
+            }
+            Content::Unknown => {
+                return Err(format!(
+                    "{name} was written by a later version of kring, which this one cannot read"
+                ));
+            }
+        };
+        Ok(Found { path: path.to_path_buf(), len: about.len(), content, opened })
+    }
+}
+
+/// How the dataset of a log begins.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) enum Start {
+    /// A manifest tells.
+    Manifest(Manifest),
+    /// The one file of a release before Redis 7 is there: it becomes the base, with this manifest.
+    Upgrade(Manifest),
+    /// There is no log, but a snapshot.
+    Snapshot(PathBuf),
+    Empty,
+}
+
+/// How it begins; `snapshot` is one that exists.
+pub(super) fn start(place: &LogPlace, snapshot: Option<&Path>) -> Result<Start> {
+    let path = place.manifest();
+    let old = place.old_file();
+    let has_old = old.is_file();
+    if let Some(text) = files::read(&path)? {
+        let manifest = Manifest::parse(&place.filename, &text)
+            .map_err(|e| format!("{}: {e}; restore the manifest from a backup", path.display()))?;
+        // A move of the old file that was cut short.
+        let moved_half = has_old
+            && manifest.incr().is_empty()
+            && manifest.base().is_some_and(|b| b.name == place.filename && !place.file(&b.name).exists());
+        return Ok(if moved_half { Start::Upgrade(manifest) } else { Start::Manifest(manifest) });
+    }
+    if let Some(name) = orphan(place)? {
+        return Err(format!(
+            "{} is missing, but {} lies beside it: restore the manifest from a backup, or move the files away",
+            path.display(),
+            place.file(&name).display()
+        ));
+    }
+    if has_old {
+        return Ok(Start::Upgrade(Manifest::of_single_file(&place.filename)));
+    }
+    Ok(snapshot.map_or(Start::Empty, |path| Start::Snapshot(path.to_path_buf())))
+}
+
+/// A file of a log in a directory without a manifest. One that was made and never written on is none.
+fn orphan(place: &LogPlace) -> Result<Option<String>> {
+    let mut names: Vec<String> = list(&place.path())?;
+    names.retain(|name| is_ours(name, &place.filename).is_some() && !is_leftover(&place.file(name)));
+    names.sort();
+    Ok(names.into_iter().next())
+}
+
+/// The names in a directory; none when there is no directory.
+pub(super) fn list(dir: &Path) -> Result<Vec<String>> {
+    let entries = match std::fs::read_dir(dir) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.map_err(files::failed("list", dir))?,
+    };
+    Ok(entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect())
+}
+
+/// What a file is by its name.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Named {
+    Base,
+    Incr,
+}
+
+/// Whether a name is one that we would give: `<filename>.<number>.base.rdb|aof` or `<filename>.<number>.incr.aof`.
+pub(super) fn is_ours(name: &str, filename: &str) -> Option<Named> {
+    let rest = name.strip_prefix(filename)?.strip_prefix('.')?;
+    let (number, kind) = rest.split_once('.')?;
+    if number.is_empty() || !number.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    match kind {
+        "base.rdb" | "base.aof" => Some(Named::Base),
+        "incr.aof" => Some(Named::Incr),
+        _ => None,
+    }
+}
+
+/// Whether a file holds the frame that opens it and nothing else: made for a generation whose manifest was never written.
+pub(super) fn is_leftover(path: &Path) -> bool {
+    if path.metadata().map_or(u64::MAX, |about| about.len()) > LOOK as u64 {
+        return false;
+    }
+    let Ok(bytes) = files::read_start(path, LOOK) else { return false };
+    let mut scan = Scan::new(PAYLOAD_MAX);
+    scan.push(&bytes);
+    scan.finish();
+    while scan.next_frame().is_some() {}
+    content(&bytes) == Content::Framed && scan.frames() == 1 && scan.info().is_some_and(|info| !info.alone)
+}
