@@ -24,9 +24,9 @@ use std::time::{Duration, Instant};
 /// Bytes of a block, also its alignment: a huge page of this processor.
 pub const BLOCK: usize = 2 << 20;
 /// While blocks are taken, this part of those in use is kept ready, within bounds.
-const READY_PART: usize = 16;
-const READY_MIN: usize = 2;
-const READY_MAX: usize = 8;
+const READY_PART: usize = 8;
+const READY_MIN: usize = 4;
+const READY_MAX: usize = 16;
 /// For so long after the last one was taken.
 const QUIET: Duration = Duration::from_secs(5);
 
