@@ -86,7 +86,7 @@ fn a_transaction_is_a_unit_with_its_part_in_each_shard() {
     }
     let taken = stage.take_logs();
     let whole = |taken: &Taken| match &taken.breaks[..] {
-        [Break::Turn { at: 0, whole: Some(whole) }] => String::from_utf8(whole.to_vec()).unwrap(),
+        [Break::Turn { at: 0, whole: Some(whole), .. }] => String::from_utf8(whole.to_vec()).unwrap(),
         other => panic!("{other:?}"),
     };
     assert!(taken.iter().all(|taken| taken.bytes.is_empty()));
