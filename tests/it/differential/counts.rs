@@ -40,7 +40,10 @@ fn changes_hits_and_misses_are_counted_as_in_redis() {
             };
             let (of_kring, of_redis) = (differ(&before.0, &after.0), differ(&before.1, &after.1));
             // What replies otherwise, a random member or an error, may count otherwise: `cases` compares it.
-            let comparable = kring.first() == redis.first() && !COMMANDS_LEFT_OUT.contains(&name.as_str());
+            // A BITFIELD that only makes the string grow is a change here, for the log's sake.
+            let comparable = kring.first() == redis.first()
+                && !COMMANDS_LEFT_OUT.contains(&name.as_str())
+                && !(name == "bitfield" && line.contains("FAIL"));
             if comparable && of_kring != of_redis {
                 pair.note(
                     line,
