@@ -120,6 +120,10 @@ impl Core {
         job.hold.merge(&std::mem::take(&mut self.hold));
         job.input = input;
         job.input.drain(..at);
+        if let Some(replay) = &mut job.session.replay {
+            replay.base += at;
+            job.out.clear();
+        }
         let need = match stop {
             Stop::Mail(need) => Some(need),
             Stop::Away(shard) => Some(ShardSet::one(shard)),
@@ -150,6 +154,10 @@ impl Core {
             job.blocked.iter().for_each(|blocked| self.give_up(blocked));
             return self.put_back(net);
         };
+        if let Some(replay) = &mut job.session.replay {
+            // What is at hand begins at the beginning of the piece again.
+            replay.base = 0;
+        }
         conn.session = Some(job.session);
         conn.shown = None;
         conn.waits = Waits::Nothing;
