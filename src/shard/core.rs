@@ -448,7 +448,9 @@ impl Core {
             Letter::Unwalk { cut } => self.unwalk(net, cut),
             Letter::Halt { on } => self.set_halted(on),
             Letter::Halted => self.halted(net),
-            Letter::LogTurned { shard, end, broken, whole } => self.log_turned(shard, end, broken, whole),
+            Letter::LogTurned { shard, end, broken, whole } => {
+                self.log_turned(net, shard, end, broken, whole);
+            }
             Letter::LogFailed { errno } => self.log_failure(errno),
             Letter::LogClosed => self.log_closed(net),
             Letter::LogTurnFailed => self.log_turn_failed(),

@@ -16,6 +16,7 @@ use super::{Core, Letter};
 use crate::cmd::ShutdownMode;
 use crate::cmd::save::LogState;
 use crate::ring::net::World;
+use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -90,15 +91,37 @@ enum End {
     Shutdown(ShutdownMode),
 }
 
+impl End {
+    /// Whether it is not to be when something cannot be written.
+    fn needs_all(self) -> bool {
+        matches!(self, End::Shutdown(mode) if !mode.force)
+    }
+}
+
+/// Whose turn of the log it is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Turner {
+    /// A rewrite's.
+    Rewrite,
+    /// That of an operation on the whole keyspace.
+    Whole,
+    /// The log ends.
+    End,
+}
+
 /// What shard 0 knows of the log.
 #[derive(Default)]
 pub(super) struct Rewriter {
     under_way: Option<Rewrite>,
+    /// The turns that the storage plane was asked for and has not answered, in order.
+    asked: VecDeque<Turner>,
     /// The turn that shards are coming to: their ends, and what stands alone.
     ends: Vec<Option<Option<u64>>>,
     whole: Option<Arc<[u8]>>,
-    /// A rewrite's turn is the next one.
+    /// A rewrite's turn is under way to the shards: the next one behind which nothing stands alone.
     turns: bool,
+    /// A write or a sync has failed since the last turn.
+    fails: bool,
     end: Option<End>,
     /// Generations that have begun since the last rewrite.
     generations: u32,
@@ -149,12 +172,16 @@ impl Core {
         match rewrite.purpose {
             Purpose::Rewrite | Purpose::Mend => {
                 self.rewriter.turns = true;
+                // It may have been stopped for a SHUTDOWN that did not come to pass.
+                self.hand.iter_mut().for_each(|store| store.log.go_on());
                 self.hand.turn_logs(None);
             }
             Purpose::Start => {
                 self.hand.iter_mut().for_each(|store| store.log.switch(true));
                 self.shared.saves.log.set_state(LogState::Starting);
                 let ends = vec![None; self.shared.route.shards()];
+                self.rewriter.asked.push_back(Turner::Rewrite);
+                self.rewriter.fails = false;
                 self.shared.control.turn_log(LogTurn { ends, whole: None, next: Next::Unlisted });
             }
             Purpose::Alone => {}
@@ -162,7 +189,14 @@ impl Core {
     }
 
     /// A shard has come to the end of the generation.
-    pub(super) fn log_turned(&mut self, shard: usize, end: u64, broken: bool, whole: Option<Arc<[u8]>>) {
+    pub(super) fn log_turned(
+        &mut self,
+        net: &mut dyn World,
+        shard: usize,
+        end: u64,
+        broken: bool,
+        whole: Option<Arc<[u8]>>,
+    ) {
         let shards = self.shared.route.shards();
         self.rewriter.ends.resize(shards, None);
         self.rewriter.ends[shard] = Some((!broken).then_some(end));
@@ -173,46 +207,63 @@ impl Core {
         let ends: Vec<Option<u64>> = std::mem::take(&mut self.rewriter.ends).into_iter().flatten().collect();
         self.shared.saves.log.add_earlier(ends.iter().flatten().sum());
         let whole = self.rewriter.whole.take();
-        let mends = matches!(self.rewriter.purpose(), Some(Purpose::Mend | Purpose::Start));
-        let next = match (self.rewriter.end, mends) {
-            (Some(_), _) if whole.is_none() => Next::End,
-            (_, true) => Next::Unlisted,
+        let turner = match (&whole, std::mem::take(&mut self.rewriter.turns)) {
+            (Some(_), turns) => {
+                self.rewriter.turns = turns;
+                Turner::Whole
+            }
+            (None, true) => Turner::Rewrite,
+            (None, false) => Turner::End,
+        };
+        let (broken, purpose) = (ends.iter().any(Option::is_none), self.rewriter.purpose());
+        let next = match (turner, purpose) {
+            (Turner::End, _) if broken && self.rewriter.end.is_some_and(End::needs_all) => {
+                return self.log_ended(net, Err("a write has failed".into()));
+            }
+            (Turner::End, _) => Next::End,
+            (_, Some(Purpose::Mend | Purpose::Start)) => Next::Unlisted,
+            // What the files before lack is in the base: until it is there, nothing may follow them.
+            (Turner::Rewrite, _) if broken => Next::Unlisted,
+            (Turner::Whole, _) if broken => {
+                return self.turn_failed(net, "what comes before it is not whole");
+            }
             _ => Next::Listed,
         };
+        if turner == Turner::Rewrite {
+            self.rewriter.fails = false;
+        }
+        self.rewriter.asked.push_back(turner);
         self.shared.control.turn_log(LogTurn { ends, whole, next });
     }
 
     /// The storage plane has made the next generation (its number), or could not.
     pub fn generation_made(&mut self, net: &mut dyn World, result: Result<u64, String>) {
-        match (&result, self.rewriter.end) {
-            (Ok(_), Some(_)) => return self.log_ended(net, Ok(())),
-            (Err(why), Some(_)) => return self.log_ended(net, Err(why.clone())),
-            _ => {}
-        }
-        match result {
-            Ok(generation) => {
+        match (self.rewriter.asked.pop_front(), result) {
+            (Some(Turner::End), result) => self.log_ended(net, result.map(drop)),
+            (turner, Ok(generation)) => {
                 self.rewriter.generations += 1;
-                if std::mem::take(&mut self.rewriter.turns) || self.rewriter.purpose() == Some(Purpose::Start)
+                if let Some(rewrite) =
+                    self.rewriter.under_way.as_mut().filter(|_| turner == Some(Turner::Rewrite))
                 {
-                    if let Some(rewrite) = &mut self.rewriter.under_way {
-                        rewrite.from.get_or_insert(generation);
-                    }
+                    rewrite.from.get_or_insert(generation);
                     self.base_if_ready();
                 }
             }
-            Err(why) => {
-                self.warn(format!("The next files of the append-only log cannot be made: {why}"));
-                self.rewriter.turns = false;
-                if self.shared.saves.log.state() == LogState::On {
-                    self.shared.saves.log.set_errno(EIO);
-                    self.rewriter.last_errno = EIO;
-                }
-                for shard in 0..self.shared.route.shards() {
-                    self.post(shard, Letter::LogTurnFailed);
-                }
-                self.rewrite_failed(net);
-            }
+            (_, Err(why)) => self.turn_failed(net, &why),
         }
+    }
+
+    /// Nothing of what is logged is kept any more, until a new base and new files are there.
+    fn turn_failed(&mut self, net: &mut dyn World, why: &str) {
+        self.warn(format!("The next files of the append-only log cannot be made: {why}"));
+        if self.shared.saves.log.state() == LogState::On {
+            self.shared.saves.log.set_errno(EIO);
+            self.rewriter.last_errno = EIO;
+        }
+        for shard in 0..self.shared.route.shards() {
+            self.post(shard, Letter::LogTurnFailed);
+        }
+        self.rewrite_failed(net);
     }
 
     /// The base of a rewrite was written, or could not be.
@@ -266,7 +317,7 @@ impl Core {
                 if purpose != Purpose::Alone {
                     board.set_state(LogState::On);
                 }
-                if purpose == Purpose::Mend && self.rewriter.last_errno != 0 {
+                if self.rewriter.last_errno != 0 && !self.rewriter.fails {
                     self.rewriter.last_errno = 0;
                     board.set_errno(0);
                     self.warn("The append-only log can be written again");
@@ -297,6 +348,9 @@ impl Core {
 
     /// A write or a sync failed at some shard.
     pub(super) fn log_failure(&mut self, errno: i32) {
+        // The end of a rewrite may have said meanwhile that all is well.
+        self.shared.saves.log.set_errno(errno);
+        self.rewriter.fails = true;
         let why = std::io::Error::from_raw_os_error(errno);
         if self.rewriter.last_errno == 0 {
             self.warn(format!(
@@ -359,12 +413,26 @@ impl Core {
         if self.shared.saves.log.state() == LogState::Off || self.shared.saves.is_loading() {
             return false;
         }
-        self.end_log(net, End::Shutdown(mode));
+        let end = End::Shutdown(mode);
+        if self.shared.saves.log.errno() != 0 && end.needs_all() {
+            // What was acknowledged before the failure may be in memory only.
+            self.refuse_stop("it cannot be written at the moment");
+            return true;
+        }
+        self.end_log(net, end);
         true
     }
 
     fn log_ended(&mut self, net: &mut dyn World, result: Result<(), String>) {
         let Some(end) = self.rewriter.end.take() else { return };
+        if let (Err(why), true) = (&result, end.needs_all()) {
+            self.rewriter.last_errno = EIO;
+            self.shared.saves.log.set_errno(EIO);
+            for shard in 0..self.shared.route.shards() {
+                self.post(shard, Letter::LogTurnFailed);
+            }
+            return self.refuse_stop(why);
+        }
         self.shared.saves.log.set_state(LogState::Off);
         self.shared.saves.log.set_errno(0);
         self.rewriter.last_errno = 0;
@@ -374,11 +442,15 @@ impl Core {
         if let Err(why) = &result {
             self.warn(format!("The append-only log could not be brought to the disk: {why}"));
         }
-        match (end, result) {
-            (End::Off, _) => {}
-            (End::Shutdown(mode), Err(_)) if !mode.force => self.resume(Err(NOT_SYNCED.into())),
-            (End::Shutdown(mode), _) => self.shared.control.shutdown(mode),
+        if let End::Shutdown(mode) = end {
+            self.shared.control.shutdown(mode);
         }
         let _ = net;
+    }
+
+    /// SHUTDOWN would lose what was acknowledged.
+    fn refuse_stop(&mut self, why: &str) {
+        self.warn(format!("The append-only log could not be brought to the disk, can't exit: {why}. SHUTDOWN FORCE exits all the same"));
+        self.resume(Err(NOT_SYNCED.into()));
     }
 }
