@@ -73,15 +73,21 @@ pub(super) fn new_base(
 
 /// A directory that nothing was loaded from.
 fn open(place: LogPlace) -> Result<AofDir, String> {
+    let claim = files::claim(&place.path())?;
     let manifest = match survey::start(&place, None)? {
         Start::Manifest(manifest) => manifest,
         Start::Upgrade(_) | Start::Snapshot(_) | Start::Empty => {
-            return Ok(AofDir::new(place.clone(), crate::persist::aof::Manifest::new(&place.filename), 0));
+            return Ok(AofDir::new(
+                place.clone(),
+                claim,
+                crate::persist::aof::Manifest::new(&place.filename),
+                0,
+            ));
         }
     };
     let survey = Survey::of(&place.path(), manifest)?;
     let last_number = survey.last_number();
-    let mut dir = AofDir::new(place, survey.manifest, last_number);
+    let mut dir = AofDir::new(place, claim, survey.manifest, last_number);
     dir.tidy(true)?;
     Ok(dir)
 }

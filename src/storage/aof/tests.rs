@@ -108,7 +108,7 @@ fn load(scratch: &Scratch, shards: usize, load_truncated: bool, snapshot: Option
         let n = keys.len() as u64;
         given.keys.extend(keys);
         given.keeps_past.push(batch.keeps_past);
-        let built = Built { shard, batch: Batch::default(), keys: n, expired: 0, trouble: None };
+        let built = Built { shard, batch: Batch::default(), keys: n, expired: 0, empty: 0, trouble: None };
         back.send(built).expect("somebody listens");
     };
     let (answer, answered) = channel();
