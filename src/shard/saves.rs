@@ -9,7 +9,7 @@
 
 use super::walk::Walk;
 use super::{Core, Job, Letter, LoadRequest, SaveRequest};
-use crate::cmd::save::SaveBoard;
+use crate::cmd::save::{LogState, SaveBoard};
 use crate::cmd::version::{KRING_VERSION, REDIS_VERSION};
 use crate::cmd::{Order, ReloadMode, SaveKind, Session, ShutdownMode};
 use crate::config::{MaxmemoryPolicy, delay_us};
@@ -373,7 +373,9 @@ impl Core {
                 Why::Asked(SaveKind::Background) => Ok("Background saving started"),
                 // In Redis too, FLUSHALL is done when the keys are gone.
                 Why::Asked(SaveKind::Emptied) => Ok("OK"),
-                Why::Asked(SaveKind::Foreground | SaveKind::Scheduled) | Why::Rewrite | Why::Final => Err("ERR".into()),
+                Why::Asked(SaveKind::Foreground | SaveKind::Scheduled) | Why::Rewrite | Why::Final => {
+                    Err("ERR".into())
+                }
             };
             self.tell(waiter, if result.is_ok() { Ok("OK") } else { words });
         }
@@ -480,6 +482,10 @@ impl Core {
         match result {
             Ok(()) => {
                 self.warn("DB reloaded by DEBUG RELOAD");
+                // What was loaded need not be what was logged.
+                if self.shared.saves.log.state() != LogState::Off {
+                    self.shared.saves.log.schedule(true);
+                }
                 self.resume(Ok("OK"));
             }
             Err(why) => {
