@@ -463,7 +463,9 @@ impl Core {
             Letter::Unwalk { cut } => self.unwalk(net, cut),
             Letter::Halt { on } => self.set_halted(on),
             Letter::Halted => self.halted(net),
-            Letter::LogTurned { shard, number, end, whole } => self.log_turned(shard, number, end, whole),
+            Letter::LogTurned { shard, number, end, whole } => {
+                self.log_turned(net, (shard, number), end, whole);
+            }
             Letter::LogFailed { errno } => self.log_failure(errno),
             Letter::LogClosed => self.log_closed(net),
             Letter::LogTurnFailed => self.log_turn_failed(net),
