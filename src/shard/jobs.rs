@@ -120,6 +120,10 @@ impl Core {
         job.hold.merge(&std::mem::take(&mut self.hold));
         job.input = input;
         job.input.drain(..at);
+        if let Some(replay) = &mut job.session.replay {
+            replay.base += at;
+            job.out.clear();
+        }
         let need = match stop {
             Stop::Mail(need) => Some(need),
             Stop::Away(shard) => Some(ShardSet::one(shard)),
