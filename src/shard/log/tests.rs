@@ -79,7 +79,8 @@ impl Lab {
         let turns = Arc::default();
         let info = ServerInfo { shards: 1, clients: 100, ..ServerInfo::default() };
         let shared = Arc::new(Shared::new(info, 16, 7, Box::new(Desk(Arc::clone(&turns)))));
-        let config = Config { appendonly: true, appendfsync: fsync, ..Config::default() };
+        let save = crate::config::SavePoints(vec![]);
+        let config = Config { appendonly: true, appendfsync: fsync, save, ..Config::default() };
         let mut core = Core::new(0, shared.clone(), Arc::new(config), NOW);
         core.open(CONN, Peer { addr: "a".into(), laddr: "b".into(), fd: 1, unix: false, local: true });
         let mut store = shared.cells[0].take().expect("it is at home");
