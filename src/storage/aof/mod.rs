@@ -52,6 +52,11 @@ fn opened<'a>(log: &'a mut Option<AofDir>, place: &LogPlace) -> Result<&'a mut A
     Ok(log.insert(dir))
 }
 
+/// See [`AofDir::claim`].
+pub(super) fn claim(log: &mut Option<AofDir>, place: &LogPlace) -> Result<(), String> {
+    opened(log, place)?.claim()
+}
+
 /// See [`AofDir::turn`].
 pub(super) fn turn(
     log: &mut Option<AofDir>,
