@@ -42,6 +42,9 @@ const FILL_PIECE: usize = 256 << 10;
 const SPARE_PAGES: usize = FLYING;
 /// The largest of them.
 const SPARE_BYTES: usize = 1 << 20;
+/// A log that is so many bytes behind its store, or so long, holds writes back until it has caught up.
+const BEHIND_BYTES: u64 = 64 << 20;
+const BEHIND_US: u64 = 500_000;
 /// Serials of writes that fill a file ahead.
 const FILL: u64 = u64::MAX;
 
@@ -134,6 +137,8 @@ pub(super) struct LogWriter {
     again: bool,
     failed: bool,
     last_stamp_secs: i64,
+    /// A position that was not written yet, and since when it has been waiting.
+    oldest: Option<(u64, u64)>,
     bytes: Vec<u8>,
     spare: Vec<u8>,
     pages: Vec<Pages>,
@@ -172,6 +177,7 @@ impl Core {
             return;
         }
         let (always, everysec) = self.log_mode();
+        self.look_whether_behind();
         if self.log.state == State::Open {
             self.gather_log(net, always);
             self.end_generation_if_due();
@@ -181,6 +187,26 @@ impl Core {
             if always && self.log.direct {
                 self.fill_log(net);
             }
+        }
+    }
+
+    /// A disk that is slower than the clients, or many operations on the whole keyspace one after the other: without a bound the
+    /// memory would be full of what waits, and a crash would lose more than `everysec` may.
+    fn look_whether_behind(&mut self) {
+        let line = self.shared.saves.log.of(self.id);
+        let (log, logged) = (&mut self.log, line.logged());
+        if log.oldest.is_some_and(|(position, _)| position <= log.written) {
+            log.oldest = None;
+        }
+        if log.failed || logged <= log.written {
+            log.oldest = None;
+        } else {
+            log.oldest.get_or_insert((logged, self.now.mono_us));
+        }
+        let late = log.oldest.is_some_and(|(_, since)| self.now.mono_us.saturating_sub(since) > BEHIND_US);
+        let behind = late || !log.failed && logged.saturating_sub(log.written) > BEHIND_BYTES;
+        if line.set_behind(behind) && behind {
+            self.shared.saves.log.note_delayed_sync();
         }
     }
 
@@ -434,7 +460,9 @@ impl Core {
             net.close_file(old);
         }
         let logged = self.shared.saves.log.of(self.id).logged();
-        self.log = LogWriter { taken: logged, next_serial: self.log.next_serial, ..LogWriter::default() };
+        let next_serial = self.log.next_serial;
+        self.log = LogWriter { taken: logged, written: logged, next_serial, ..LogWriter::default() };
+        self.shared.saves.log.of(self.id).set_behind(false);
         self.set_durable(net, logged);
     }
 
@@ -442,6 +470,7 @@ impl Core {
     pub(super) fn log_turn_failed(&mut self, net: &mut dyn World) {
         self.log.state = State::Open;
         self.log.failed = true;
+        // What stands behind the turn goes the same way, up to the next one.
         self.write_rest(net, false);
     }
 

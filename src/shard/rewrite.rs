@@ -21,7 +21,7 @@ use std::sync::Arc;
 
 /// So many generations (FLUSHALL begins one) are worth a rewrite whatever their size: each has a file per shard.
 const GENERATIONS_MAX: u32 = 128;
-/// What a failure of the storage plane is told as.
+/// What a failure of the storage plane is told as if it has no number.
 const EIO: i32 = 5;
 /// After a failure the next attempt waits so long, in seconds.
 const RETRY_SECS: i64 = 5;
@@ -136,6 +136,13 @@ impl Rewriter {
     pub fn is_busy(&self) -> bool {
         self.under_way.is_some() || self.end.is_some()
     }
+}
+
+/// The number in what the storage plane says of a failure, or that of the one before.
+fn errno_of(why: &str, before: i32) -> i32 {
+    let number = why.rsplit_once("(os error ").and_then(|(_, rest)| rest.split(')').next());
+    let other = if before == 0 { EIO } else { before };
+    number.and_then(|n| n.parse().ok()).unwrap_or(other)
 }
 
 impl Core {
@@ -253,8 +260,7 @@ impl Core {
     fn turn_failed(&mut self, net: &mut dyn World, why: &str) {
         self.warn(format!("The next files of the append-only log cannot be made: {why}"));
         if self.shared.saves.log.state() == LogState::On {
-            self.shared.saves.log.set_errno(EIO);
-            self.rewriter.last_errno = EIO;
+            self.log_failure(errno_of(why, self.shared.saves.log.errno()));
             for shard in 0..self.shared.route.shards() {
                 self.post(shard, Letter::LogTurnFailed);
             }
@@ -440,8 +446,7 @@ impl Core {
         self.rewriter.end_turn = None;
         let Some(end) = self.rewriter.end.take() else { return };
         if let (Err(why), true) = (&result, end.needs_all()) {
-            self.rewriter.last_errno = EIO;
-            self.shared.saves.log.set_errno(EIO);
+            self.log_failure(errno_of(why, self.shared.saves.log.errno()));
             for shard in 0..self.shared.route.shards() {
                 self.post(shard, Letter::LogTurnFailed);
             }

@@ -330,6 +330,7 @@ impl Core {
         self.shared.saves.begin_save(now_secs, keys, in_background);
         self.shared.control.save(SaveRequest {
             path: if rewrites { self.base_path() } else { self.path() },
+            in_log: rewrites,
             head,
             sum: self.config.rdbchecksum,
             compress: self.config.rdbcompression,

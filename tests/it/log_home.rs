@@ -1,6 +1,6 @@
 //! A home of an append-only log: a directory in which servers live one after the other, and how it is looked at from outside.
 
-use crate::client::Client;
+use crate::client::{Client, words};
 use crate::reply::Reply;
 use crate::server::{KRING, Scratch, Server, free_port, wait_until};
 use std::path::{Path, PathBuf};
@@ -103,23 +103,25 @@ pub fn info(server: &Server, field: &str) -> String {
     server.info().remove(field).unwrap_or_else(|| panic!("INFO has no {field}"))
 }
 
-/// Values of every type, in two databases.
+/// Values of every type, in two databases. All is sent at once.
 pub fn fill(client: &mut Client, round: usize) {
+    let mut lines: Vec<String> = Vec::new();
     for db in [0, 5] {
-        client.ok(&format!("SELECT {db}"));
-        for i in 0..40 {
-            let n = round * 1_000 + i;
-            client.ok(&format!("SET key:{n} value:{n}"));
-            client.ok(&format!("SET later:{n} {} EX 100000", "x".repeat(1 + i * 30)));
-            client.run(&format!("RPUSH list:{} {n} b c", n % 7));
-            client.run(&format!("SADD set:{} {n} x y", n % 5));
-            client.run(&format!("SADD numbers:{} {n} 1 2", n % 5));
-            client.run(&format!("ZADD zset {n} m:{n}"));
-            client.run(&format!("HSET hash:{} f:{n} {n}", n % 3));
-            client.run(&format!("XADD stream * n {n}"));
-            client.run("INCRBYFLOAT float 1.25");
+        lines.push(format!("SELECT {db}"));
+        for n in (0..40).map(|i| round * 1_000 + i) {
+            lines.extend([
+                format!("SET key:{n} value:{n}"),
+                format!("SET later:{n} {} EX 100000", "x".repeat(1 + n % 1_000 * 30)),
+                format!("RPUSH list:{} {n} b c", n % 7),
+                format!("SADD set:{} {n} x y", n % 5),
+                format!("SADD numbers:{} {n} 1 2", n % 5),
+                format!("ZADD zset {n} m:{n}"),
+                format!("HSET hash:{} f:{n} {n}", n % 3),
+                format!("XADD stream * n {n}"),
+                "INCRBYFLOAT float 1.25".into(),
+            ]);
         }
-        for line in [
+        let more = [
             "XGROUP CREATE stream group 0",
             "XREADGROUP GROUP group me COUNT 3 STREAMS stream >",
             "MULTI",
@@ -134,9 +136,14 @@ pub fn fill(client: &mut Client, round: usize) {
             "PFADD hll a b c",
             "COPY hash:1 copy",
             "MSET m1 1 m2 2 m3 3 m4 4",
-        ] {
-            client.run(line);
-        }
+        ];
+        lines.extend(more.map(String::from));
     }
-    client.ok("SELECT 0");
+    lines.push("SELECT 0".into());
+    client.send(&lines.iter().flat_map(|line| words(line)).collect::<Vec<_>>()).unwrap();
+    for line in &lines {
+        let reply = client.reply();
+        // A group that is there already, or a key that is not, is no matter.
+        assert!(!reply.is_error() || !line.starts_with("SET"), "{line}: {reply:?}");
+    }
 }

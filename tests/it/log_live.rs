@@ -445,3 +445,15 @@ fn one_directory_has_one_server() {
     let _ = copy(dir.path());
     let _ = redis(copy(dir.path()).path(), &[]);
 }
+
+#[test]
+fn a_base_without_a_command_is_a_base() {
+    let dir = Scratch::new();
+    let server = kring(dir.path(), 2, &["--aof-use-rdb-preamble", "no"]);
+    rewrite(&server);
+    assert_eq!(std::fs::metadata(&files(dir.path(), "b")[0]).unwrap().len(), 0);
+    server.connect().ok("SET a 1");
+    let wanted = digest(&server);
+    stop(server);
+    assert_lasts(dir.path(), &wanted);
+}

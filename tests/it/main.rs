@@ -29,6 +29,7 @@ mod limits;
 mod log_boot;
 mod log_faults;
 mod log_files;
+mod log_full;
 mod log_home;
 mod log_live;
 mod memory;

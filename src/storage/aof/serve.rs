@@ -24,6 +24,11 @@ fn opened<'a>(log: &'a mut Option<AofDir>, place: &LogPlace) -> Result<&'a mut A
     Ok(log.insert(dir))
 }
 
+/// See [`AofDir::claim`].
+pub(in crate::storage) fn claim(log: &mut Option<AofDir>, place: &LogPlace) -> Result<(), String> {
+    opened(log, place)?.claim()
+}
+
 /// See [`AofDir::turn`].
 pub(in crate::storage) fn turn(
     log: &mut Option<AofDir>,
