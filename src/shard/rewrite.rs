@@ -97,8 +97,9 @@ pub(super) struct Rewriter {
     /// The turn that shards are coming to: their ends, and what stands alone.
     ends: Vec<Option<Option<u64>>>,
     whole: Option<Arc<[u8]>>,
-    /// A rewrite's turn is the next one.
-    turns: bool,
+    /// How many turns all shards have come to, and which of them is the rewrite's.
+    turned: u64,
+    wanted: Option<u64>,
     end: Option<End>,
     /// Generations that have begun since the last rewrite.
     generations: u32,
@@ -148,11 +149,13 @@ impl Core {
         let Some(rewrite) = &self.rewriter.under_way else { return };
         match rewrite.purpose {
             Purpose::Rewrite | Purpose::Mend => {
-                self.rewriter.turns = true;
                 self.hand.turn_logs(None);
+                // Others may be under way: FLUSHALL's, or that of a rewrite which was given up.
+                self.rewriter.wanted = Some(self.hand.peek(self.id).log.turned());
             }
             Purpose::Start => {
                 self.hand.iter_mut().for_each(|store| store.log.switch(true));
+                (self.rewriter.turned, self.rewriter.wanted) = (0, Some(0));
                 self.shared.saves.log.set_state(LogState::Starting);
                 let ends = vec![None; self.shared.route.shards()];
                 self.shared.control.turn_log(LogTurn { ends, whole: None, next: Next::Unlisted });
@@ -172,8 +175,10 @@ impl Core {
         }
         let ends: Vec<Option<u64>> = std::mem::take(&mut self.rewriter.ends).into_iter().flatten().collect();
         self.shared.saves.log.add_earlier(ends.iter().flatten().sum());
+        self.rewriter.turned += 1;
         let whole = self.rewriter.whole.take();
-        let mends = matches!(self.rewriter.purpose(), Some(Purpose::Mend | Purpose::Start));
+        // Nothing may be listed behind a file that is not whole, until there is a base.
+        let mends = matches!(self.rewriter.purpose(), Some(Purpose::Mend | Purpose::Start)) || ends.contains(&None);
         let next = match (self.rewriter.end, mends) {
             (Some(_), _) if whole.is_none() => Next::End,
             (_, true) => Next::Unlisted,
@@ -192,17 +197,17 @@ impl Core {
         match result {
             Ok(generation) => {
                 self.rewriter.generations += 1;
-                if std::mem::take(&mut self.rewriter.turns) || self.rewriter.purpose() == Some(Purpose::Start)
-                {
+                if self.rewriter.wanted == Some(self.rewriter.turned) {
+                    self.rewriter.wanted = None;
                     if let Some(rewrite) = &mut self.rewriter.under_way {
-                        rewrite.from.get_or_insert(generation);
+                        rewrite.from = Some(generation);
                     }
                     self.base_if_ready();
                 }
             }
             Err(why) => {
                 self.warn(format!("The next files of the append-only log cannot be made: {why}"));
-                self.rewriter.turns = false;
+                self.rewriter.wanted = None;
                 if self.shared.saves.log.state() == LogState::On {
                     self.shared.saves.log.set_errno(EIO);
                     self.rewriter.last_errno = EIO;
@@ -282,6 +287,7 @@ impl Core {
 
     fn rewrite_failed(&mut self, net: &mut dyn World) {
         let Some(rewrite) = self.rewriter.under_way.take() else { return };
+        self.rewriter.wanted = None;
         self.shared.saves.log.end_rewrite(self.now.secs(), false);
         self.saver_gives_up(net);
         if rewrite.purpose == Purpose::Start {

@@ -64,6 +64,8 @@ pub struct Log {
     on: bool,
     bytes: Vec<u8>,
     breaks: Vec<Break>,
+    /// Generations that have ended since it was switched on.
+    turned: u64,
     /// The position of what was taken last.
     taken: u64,
     /// The database that the stream has selected.
@@ -103,6 +105,11 @@ impl Log {
     #[inline]
     pub fn position(&self) -> u64 {
         self.taken + (self.bytes.len() + self.turns()) as u64
+    }
+
+    /// How many generations have ended since it was switched on: in all stores at the same instants.
+    pub fn turned(&self) -> u64 {
+        self.turned
     }
 
     /// A turn takes a byte of the positions, so that what comes behind it can be told from what comes before.
@@ -277,6 +284,7 @@ impl Log {
     fn turn(&mut self, whole: Option<Arc<[u8]>>) {
         assert!(self.effects == 0, "a generation ends between units");
         self.breaks.push(Break::Turn { at: self.bytes.len(), whole });
+        self.turned += 1;
         self.in_whole = false;
         self.db = NONE;
         self.open_here();
