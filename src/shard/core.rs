@@ -451,7 +451,7 @@ impl Core {
             Letter::LogTurned { shard, end, broken, whole } => self.log_turned(shard, end, broken, whole),
             Letter::LogFailed { errno } => self.log_failure(errno),
             Letter::LogClosed => self.log_closed(net),
-            Letter::LogTurnFailed => self.log_turn_failed(),
+            Letter::LogTurnFailed => self.log_turn_failed(net),
             Letter::Served { conn, wait, out, left } => self.served(net, conn, wait, *out, left),
             Letter::Chore(chore) => {
                 self.chores.push(chore);

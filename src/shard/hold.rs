@@ -131,9 +131,12 @@ impl Core {
         let board = &self.shared.saves.log;
         let is_free = |holds: &Holds| {
             let first = holds.queue.front().filter(|(chunk, _)| *chunk == holds.sent);
-            first.is_some_and(|(_, hold)| hold.points.iter().all(|(s, at)| *at <= board.of(*s as usize).durable()))
+            first.is_some_and(|(_, hold)| {
+                hold.points.iter().all(|(s, at)| *at <= board.of(*s as usize).durable())
+            })
         };
-        let conns = self.held.iter().filter_map(|id| self.conns.get(id.index())?.as_ref().filter(|c| c.id == *id));
+        let conns =
+            self.held.iter().filter_map(|id| self.conns.get(id.index())?.as_ref().filter(|c| c.id == *id));
         conns.filter(|conn| conn.sending == 0).any(|conn| conn.holds.as_deref().is_some_and(is_free))
     }
 

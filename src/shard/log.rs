@@ -450,9 +450,11 @@ impl Core {
     }
 
     /// The next generation could not be made: what is logged from here on is dropped, until another one can.
-    pub(super) fn log_turn_failed(&mut self) {
+    pub(super) fn log_turn_failed(&mut self, net: &mut dyn World) {
         self.log.state = State::Open;
         self.log.failed = true;
+        // What is behind the turn is dropped, up to the next.
+        self.write_rest(net, false);
     }
 
     fn log_failed(&mut self, net: &mut dyn World, errno: i32) {

@@ -97,9 +97,14 @@ pub(super) struct Rewriter {
     /// The turn that shards are coming to: their ends, and what stands alone.
     ends: Vec<Option<Option<u64>>>,
     whole: Option<Arc<[u8]>>,
-    /// How many turns all shards have come to, and which of them is the rewrite's.
-    turned: u64,
-    wanted: Option<u64>,
+    /// Turns are numbered from 0 since the log was switched on, and several may be under way (FLUSHALL's, or that of a rewrite
+    /// which was given up): the next that all shards come to, the next that the storage plane makes, and whose is whose.
+    comes: u64,
+    made: u64,
+    of_rewrite: Option<u64>,
+    of_end: Option<u64>,
+    /// The first files are being made, for which no turn is in any store.
+    starts: bool,
     end: Option<End>,
     /// Generations that have begun since the last rewrite.
     generations: u32,
@@ -150,12 +155,11 @@ impl Core {
         match rewrite.purpose {
             Purpose::Rewrite | Purpose::Mend => {
                 self.hand.turn_logs(None);
-                // Others may be under way: FLUSHALL's, or that of a rewrite which was given up.
-                self.rewriter.wanted = Some(self.hand.peek(self.id).log.turned());
+                self.rewriter.of_rewrite = Some(self.hand.peek(self.id).log.turned() - 1);
             }
             Purpose::Start => {
                 self.hand.iter_mut().for_each(|store| store.log.switch(true));
-                (self.rewriter.turned, self.rewriter.wanted) = (0, Some(0));
+                (self.rewriter.comes, self.rewriter.made, self.rewriter.starts) = (0, 0, true);
                 self.shared.saves.log.set_state(LogState::Starting);
                 let ends = vec![None; self.shared.route.shards()];
                 self.shared.control.turn_log(LogTurn { ends, whole: None, next: Next::Unlisted });
@@ -175,30 +179,33 @@ impl Core {
         }
         let ends: Vec<Option<u64>> = std::mem::take(&mut self.rewriter.ends).into_iter().flatten().collect();
         self.shared.saves.log.add_earlier(ends.iter().flatten().sum());
-        self.rewriter.turned += 1;
+        let ends_log = self.rewriter.of_end == Some(self.rewriter.comes);
+        self.rewriter.comes += 1;
         let whole = self.rewriter.whole.take();
         // Nothing may be listed behind a file that is not whole, until there is a base.
-        let mends = matches!(self.rewriter.purpose(), Some(Purpose::Mend | Purpose::Start)) || ends.contains(&None);
-        let next = match (self.rewriter.end, mends) {
-            (Some(_), _) if whole.is_none() => Next::End,
-            (_, true) => Next::Unlisted,
-            _ => Next::Listed,
+        let mends =
+            matches!(self.rewriter.purpose(), Some(Purpose::Mend | Purpose::Start)) || ends.contains(&None);
+        let next = match (ends_log, mends) {
+            (true, _) => Next::End,
+            (false, true) => Next::Unlisted,
+            (false, false) => Next::Listed,
         };
         self.shared.control.turn_log(LogTurn { ends, whole, next });
     }
 
     /// The storage plane has made the next generation (its number), or could not.
     pub fn generation_made(&mut self, net: &mut dyn World, result: Result<u64, String>) {
-        match (&result, self.rewriter.end) {
-            (Ok(_), Some(_)) => return self.log_ended(net, Ok(())),
-            (Err(why), Some(_)) => return self.log_ended(net, Err(why.clone())),
-            _ => {}
+        let starts = std::mem::take(&mut self.rewriter.starts);
+        let number = (!starts).then_some(self.rewriter.made);
+        self.rewriter.made += u64::from(!starts);
+        if number.is_some() && number == self.rewriter.of_end {
+            return self.log_ended(net, result.map(drop));
         }
         match result {
             Ok(generation) => {
                 self.rewriter.generations += 1;
-                if self.rewriter.wanted == Some(self.rewriter.turned) {
-                    self.rewriter.wanted = None;
+                if starts || number == self.rewriter.of_rewrite {
+                    self.rewriter.of_rewrite = None;
                     if let Some(rewrite) = &mut self.rewriter.under_way {
                         rewrite.from = Some(generation);
                     }
@@ -207,7 +214,7 @@ impl Core {
             }
             Err(why) => {
                 self.warn(format!("The next files of the append-only log cannot be made: {why}"));
-                self.rewriter.wanted = None;
+                self.rewriter.of_rewrite = None;
                 if self.shared.saves.log.state() == LogState::On {
                     self.shared.saves.log.set_errno(EIO);
                     self.rewriter.last_errno = EIO;
@@ -287,7 +294,7 @@ impl Core {
 
     fn rewrite_failed(&mut self, net: &mut dyn World) {
         let Some(rewrite) = self.rewriter.under_way.take() else { return };
-        self.rewriter.wanted = None;
+        self.rewriter.of_rewrite = None;
         self.shared.saves.log.end_rewrite(self.now.secs(), false);
         self.saver_gives_up(net);
         if rewrite.purpose == Purpose::Start {
@@ -358,6 +365,7 @@ impl Core {
     pub(super) fn stop_logs(&mut self) {
         self.hand.turn_logs(None);
         self.hand.iter_mut().for_each(|store| store.log.stop());
+        self.rewriter.of_end = Some(self.hand.peek(self.id).log.turned() - 1);
     }
 
     /// SHUTDOWN: brings the log to its end before the process ends. Whether there is one.
@@ -371,6 +379,7 @@ impl Core {
 
     fn log_ended(&mut self, net: &mut dyn World, result: Result<(), String>) {
         let Some(end) = self.rewriter.end.take() else { return };
+        self.rewriter.of_end = None;
         self.shared.saves.log.set_state(LogState::Off);
         self.shared.saves.log.set_errno(0);
         self.rewriter.last_errno = 0;

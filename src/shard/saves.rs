@@ -373,7 +373,9 @@ impl Core {
                 Why::Asked(SaveKind::Background) => Ok("Background saving started"),
                 // In Redis too, FLUSHALL is done when the keys are gone.
                 Why::Asked(SaveKind::Emptied) => Ok("OK"),
-                Why::Asked(SaveKind::Foreground | SaveKind::Scheduled) | Why::Rewrite | Why::Final => Err("ERR".into()),
+                Why::Asked(SaveKind::Foreground | SaveKind::Scheduled) | Why::Rewrite | Why::Final => {
+                    Err("ERR".into())
+                }
             };
             self.tell(waiter, if result.is_ok() { Ok("OK") } else { words });
         }
