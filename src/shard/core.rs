@@ -354,7 +354,7 @@ impl Core {
             || self.cron.is_busy()
             || self.room.is_busy()
             || !self.deliveries.is_empty()
-            || self.log.is_busy()
+            || self.has_news_of_log()
             || self.has_replay()
             || self.walk.as_ref().is_some_and(|walk| walk.next_us <= self.now.mono_us)
     }

@@ -164,8 +164,7 @@ impl Core {
     }
 
     fn begin_rewrite(&mut self, net: &mut dyn World, purpose: Purpose) {
-        self.rewriter.under_way =
-            Some(Rewrite { purpose, saved: false, turn: None, from: None });
+        self.rewriter.under_way = Some(Rewrite { purpose, saved: false, turn: None, from: None });
         self.rewriter.last_try_secs = self.now.secs();
         self.shared.saves.log.begin_rewrite(self.now.secs());
         self.begin_save(net, Why::Rewrite, None);
