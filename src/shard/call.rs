@@ -54,6 +54,7 @@ impl Core {
         work.session.is_replay()
             || self.pause.is_none()
                 && !self.is_halted
+                && !self.gate.is_behind()
                 && self.gate.is_open()
                 && work.session.reply == ReplyMode::On
                 && self.tallies.watch_ns >= SHARED_WATCH_NS

@@ -354,7 +354,7 @@ impl Core {
             || self.cron.is_busy()
             || self.room.is_busy()
             || !self.deliveries.is_empty()
-            || self.log.is_busy()
+            || self.has_news_of_log()
             || self.has_replay()
             || self.walk.as_ref().is_some_and(|walk| walk.next_us <= self.now.mono_us)
     }
@@ -463,7 +463,9 @@ impl Core {
             Letter::Unwalk { cut } => self.unwalk(net, cut),
             Letter::Halt { on } => self.set_halted(on),
             Letter::Halted => self.halted(net),
-            Letter::LogTurned { shard, number, end, whole } => self.log_turned(shard, number, end, whole),
+            Letter::LogTurned { shard, number, end, whole } => {
+                self.log_turned(net, (shard, number), end, whole);
+            }
             Letter::LogFailed { errno } => self.log_failure(errno),
             Letter::LogClosed => self.log_closed(net),
             Letter::LogTurnFailed => self.log_turn_failed(net),

@@ -553,12 +553,15 @@ impl Core {
         if session.is_replay() { i64::MAX } else { self.config.proto_max_bulk_len as i64 }
     }
 
-    /// Whether CLIENT PAUSE, or the server's own halt, holds a command back.
+    /// Whether CLIENT PAUSE, the server's own halt, or a log that has to catch up holds a command back.
     #[inline]
     fn holds_back(&self, found: Found, session: &Session) -> bool {
-        let Some((_, mode)) = self.pause else { return self.is_halted };
+        let mode = self.pause.map(|(_, mode)| mode);
+        if mode.is_none() && !self.gate.is_behind() {
+            return self.is_halted;
+        }
         self.is_halted
-            || mode == PauseMode::All
+            || mode == Some(PauseMode::All)
             || flags_of(found, session) & (flag::WRITE | flag::MAY_REPLICATE) != 0
     }
 

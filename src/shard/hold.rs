@@ -126,6 +126,20 @@ impl Core {
         false
     }
 
+    /// Whether replies wait that need not any more: then somebody has rung.
+    pub fn holds_for_nothing(&self) -> bool {
+        let board = &self.shared.saves.log;
+        let is_free = |holds: &Holds| {
+            let first = holds.queue.front().filter(|(chunk, _)| *chunk == holds.sent);
+            first.is_some_and(|(_, hold)| {
+                hold.points.iter().all(|(s, at)| *at <= board.of(*s as usize).durable())
+            })
+        };
+        let conns =
+            self.held.iter().filter_map(|id| self.conns.get(id.index())?.as_ref().filter(|c| c.id == *id));
+        conns.filter(|conn| conn.sending == 0).any(|conn| conn.holds.as_deref().is_some_and(is_free))
+    }
+
     /// Lets go what waited for the disk, or gives it up when the log cannot be written.
     pub(super) fn release_held(&mut self, net: &mut dyn World) {
         if self.held.is_empty() && self.for_disk.is_empty() {

@@ -42,6 +42,9 @@ const FILL_PIECE: usize = 256 << 10;
 const SPARE_PAGES: usize = FLYING;
 /// The largest of them.
 const SPARE_BYTES: usize = 1 << 20;
+/// A log that is so many bytes behind its store, or so long, holds writes back until it has caught up.
+const BEHIND_BYTES: u64 = 64 << 20;
+const BEHIND_US: u64 = 500_000;
 /// Serials of writes that fill a file ahead.
 const FILL: u64 = u64::MAX;
 
@@ -134,15 +137,17 @@ pub(super) struct LogWriter {
     again: bool,
     failed: bool,
     last_stamp_secs: i64,
+    /// A position that was not written yet, and since when it has been waiting.
+    oldest: Option<(u64, u64)>,
     bytes: Vec<u8>,
     spare: Vec<u8>,
     pages: Vec<Pages>,
 }
 
 impl LogWriter {
-    /// Whether it has to be looked at in the next turn, whatever happens.
-    pub fn is_busy(&self) -> bool {
-        self.again
+    /// Whether no more is taken from the store for now.
+    fn is_full(&self) -> bool {
+        self.rest.is_some() || self.parked.is_some() || self.flying.len() >= FLYING
     }
 
     /// When it has to be looked at.
@@ -157,6 +162,20 @@ impl LogWriter {
 }
 
 impl Core {
+    /// Whether something has come to the log since it was looked at last, or to replies that wait for logs: whoever brought it has
+    /// not rung a shard that was awake, so who is about to sleep looks again.
+    pub(super) fn has_news_of_log(&self) -> bool {
+        let log = &self.log;
+        if log.again || self.holds_for_nothing() {
+            return true;
+        }
+        if log.state != State::Open || log.is_full() {
+            return false;
+        }
+        let waits = self.shared.saves.log.of(self.id).logged().saturating_sub(log.taken);
+        waits > 0 && (log.due_us.is_none() || waits >= BATCH)
+    }
+
     /// How the log is brought to the disk: (durable writes, a sync a second).
     fn log_mode(&self) -> (bool, bool) {
         match self.config.appendfsync {
@@ -172,6 +191,7 @@ impl Core {
             return;
         }
         let (always, everysec) = self.log_mode();
+        self.look_whether_behind();
         if self.log.state == State::Open {
             self.gather_log(net, always);
             self.end_generation_if_due();
@@ -184,9 +204,29 @@ impl Core {
         }
     }
 
+    /// A disk that is slower than the clients, or many operations on the whole keyspace one after the other: without a bound the
+    /// memory would be full of what waits, and a crash would lose more than `everysec` may.
+    fn look_whether_behind(&mut self) {
+        let line = self.shared.saves.log.of(self.id);
+        let (log, logged) = (&mut self.log, line.logged());
+        if log.oldest.is_some_and(|(position, _)| position <= log.written) {
+            log.oldest = None;
+        }
+        if log.failed || logged <= log.written {
+            log.oldest = None;
+        } else {
+            log.oldest.get_or_insert((logged, self.now.mono_us));
+        }
+        let late = log.oldest.is_some_and(|(_, since)| self.now.mono_us.saturating_sub(since) > BEHIND_US);
+        let behind = late || !log.failed && logged.saturating_sub(log.written) > BEHIND_BYTES;
+        if line.set_behind(behind) && behind {
+            self.shared.saves.log.note_delayed_sync();
+        }
+    }
+
     fn gather_log(&mut self, net: &mut dyn World, always: bool) {
         self.log.again = false;
-        if self.log.rest.is_some() || self.log.parked.is_some() || self.log.flying.len() >= FLYING {
+        if self.log.is_full() {
             return;
         }
         let waits = self.shared.saves.log.of(self.id).logged().saturating_sub(self.log.taken);
@@ -421,6 +461,7 @@ impl Core {
         log.state = State::Open;
         let passed = log.rest.as_ref().map_or(log.taken, |rest| rest.position);
         log.written = passed;
+        self.shared.saves.log.of(self.id).written.store(passed, Relaxed);
         // Whoever made the file has brought to the disk what came before.
         self.set_durable(net, passed);
         let always = self.log_mode().0;
@@ -434,7 +475,9 @@ impl Core {
             net.close_file(old);
         }
         let logged = self.shared.saves.log.of(self.id).logged();
-        self.log = LogWriter { taken: logged, next_serial: self.log.next_serial, ..LogWriter::default() };
+        let next_serial = self.log.next_serial;
+        self.log = LogWriter { taken: logged, written: logged, next_serial, ..LogWriter::default() };
+        self.shared.saves.log.of(self.id).set_behind(false);
         self.set_durable(net, logged);
     }
 
@@ -442,6 +485,7 @@ impl Core {
     pub(super) fn log_turn_failed(&mut self, net: &mut dyn World) {
         self.log.state = State::Open;
         self.log.failed = true;
+        // What is behind the turn is dropped, up to the next.
         self.write_rest(net, false);
     }
 

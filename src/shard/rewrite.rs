@@ -21,7 +21,7 @@ use std::sync::Arc;
 
 /// So many generations (FLUSHALL begins one) are worth a rewrite whatever their size: each has a file per shard.
 const GENERATIONS_MAX: u32 = 128;
-/// What a failure of the storage plane is told as.
+/// What a failure of the storage plane is told as if it has no number.
 const EIO: i32 = 5;
 /// After a failure the next attempt waits so long, in seconds.
 const RETRY_SECS: i64 = 5;
@@ -83,8 +83,6 @@ struct Rewrite {
     turn: Option<u64>,
     /// The generation that its turn began.
     from: Option<u64>,
-    /// The files of that generation have failed too.
-    spoiled: bool,
 }
 
 /// Why the log ends.
@@ -92,6 +90,24 @@ struct Rewrite {
 enum End {
     Off,
     Shutdown(ShutdownMode),
+}
+
+impl End {
+    /// Whether it is not to be when something cannot be written.
+    fn needs_all(self) -> bool {
+        matches!(self, End::Shutdown(mode) if !mode.force)
+    }
+}
+
+/// Whose turn of the log it is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Turner {
+    /// A rewrite's.
+    Rewrite,
+    /// That of an operation on the whole keyspace.
+    Whole,
+    /// The log ends.
+    End,
 }
 
 /// What shard 0 knows of the log.
@@ -102,7 +118,9 @@ pub(super) struct Rewriter {
     ends: Vec<Option<Option<u64>>>,
     whole: Option<Arc<[u8]>>,
     /// The turn that the storage plane is at.
-    asked: Option<u64>,
+    asked: Option<Turner>,
+    /// A write or a sync has failed since the last rewrite's turn.
+    fails: bool,
     /// The log ends; by which turn, once that is known; and what is to end it when the rewrite under way is over.
     end: Option<End>,
     end_turn: Option<u64>,
@@ -118,6 +136,13 @@ impl Rewriter {
     pub fn is_busy(&self) -> bool {
         self.under_way.is_some() || self.end.is_some()
     }
+}
+
+/// The number in what the storage plane says of a failure, or that of the one before.
+fn errno_of(why: &str, before: i32) -> i32 {
+    let number = why.rsplit_once("(os error ").and_then(|(_, rest)| rest.split(')').next());
+    let other = if before == 0 { EIO } else { before };
+    number.and_then(|n| n.parse().ok()).unwrap_or(other)
 }
 
 impl Core {
@@ -139,8 +164,7 @@ impl Core {
     }
 
     fn begin_rewrite(&mut self, net: &mut dyn World, purpose: Purpose) {
-        self.rewriter.under_way =
-            Some(Rewrite { purpose, saved: false, turn: None, from: None, spoiled: false });
+        self.rewriter.under_way = Some(Rewrite { purpose, saved: false, turn: None, from: None });
         self.rewriter.last_try_secs = self.now.secs();
         self.shared.saves.log.begin_rewrite(self.now.secs());
         self.begin_save(net, Why::Rewrite, None);
@@ -151,6 +175,8 @@ impl Core {
         let Some(rewrite) = &self.rewriter.under_way else { return };
         match rewrite.purpose {
             Purpose::Rewrite | Purpose::Mend => {
+                // It may have been stopped for a SHUTDOWN that did not come to pass.
+                self.hand.iter_mut().for_each(|store| store.log.go_on());
                 let turn = self.hand.turn_logs(None);
                 if let Some(rewrite) = &mut self.rewriter.under_way {
                     rewrite.turn = Some(turn);
@@ -160,18 +186,19 @@ impl Core {
                 self.hand.iter_mut().for_each(|store| store.log.switch(true));
                 self.shared.saves.log.set_state(LogState::Starting);
                 let ends = vec![None; self.shared.route.shards()];
-                self.rewriter.asked = None;
+                self.rewriter.asked = Some(Turner::Rewrite);
+                self.rewriter.fails = false;
                 self.shared.control.turn_log(LogTurn { ends, whole: None, next: Next::Unlisted });
             }
             Purpose::Alone => {}
         }
     }
 
-    /// A shard has come to the end of the generation.
+    /// A shard has come to the end of the generation, by the turn of this number.
     pub(super) fn log_turned(
         &mut self,
-        shard: usize,
-        number: u64,
+        net: &mut dyn World,
+        (shard, number): (usize, u64),
         end: Option<u64>,
         whole: Option<Arc<[u8]>>,
     ) {
@@ -185,49 +212,59 @@ impl Core {
         let ends: Vec<Option<u64>> = std::mem::take(&mut self.rewriter.ends).into_iter().flatten().collect();
         self.shared.saves.log.add_earlier(ends.iter().flatten().sum());
         let whole = self.rewriter.whole.take();
-        let mends = |rewrite: &Rewrite| rewrite.purpose == Purpose::Mend && rewrite.turn == Some(number);
-        let next = if self.rewriter.end_turn == Some(number) {
-            Next::End
-        } else if self.rewriter.under_way.as_ref().is_some_and(mends) {
-            Next::Unlisted
-        } else {
-            Next::Listed
+        let rewrite = self.rewriter.under_way.as_ref();
+        let turner = match (self.rewriter.end_turn, rewrite.and_then(|rewrite| rewrite.turn)) {
+            (Some(end), _) if end == number => Turner::End,
+            (_, Some(turn)) if turn == number => Turner::Rewrite,
+            _ => Turner::Whole,
         };
-        self.rewriter.asked = Some(number);
+        let (broken, purpose) = (ends.iter().any(Option::is_none), rewrite.map(|rewrite| rewrite.purpose));
+        let next = match (turner, purpose) {
+            (Turner::End, _) if broken && self.rewriter.end.is_some_and(End::needs_all) => {
+                return self.log_ended(Err("a write has failed".into()));
+            }
+            (Turner::End, _) => Next::End,
+            (_, Some(Purpose::Mend | Purpose::Start)) => Next::Unlisted,
+            // What the files before lack is in the base: until it is there, nothing may follow them.
+            (Turner::Rewrite, _) if broken => Next::Unlisted,
+            (Turner::Whole, _) if broken => {
+                return self.turn_failed(net, "what comes before it is not whole");
+            }
+            _ => Next::Listed,
+        };
+        if turner == Turner::Rewrite {
+            self.rewriter.fails = false;
+        }
+        self.rewriter.asked = Some(turner);
         self.shared.control.turn_log(LogTurn { ends, whole, next });
     }
 
     /// The storage plane has made the next generation (its number), or could not.
     pub fn generation_made(&mut self, net: &mut dyn World, result: Result<u64, String>) {
-        let asked = self.rewriter.asked.take();
-        if asked.is_some() && asked == self.rewriter.end_turn {
-            return self.log_ended(result.map(drop));
-        }
-        match result {
-            Ok(generation) => {
+        match (self.rewriter.asked.take(), result) {
+            (Some(Turner::End), result) => self.log_ended(result.map(drop)),
+            (turner, Ok(generation)) => {
                 self.rewriter.generations += 1;
-                if let Some(rewrite) = &mut self.rewriter.under_way
-                    && rewrite.turn == asked
-                    && rewrite.purpose != Purpose::Alone
+                if let Some(rewrite) =
+                    self.rewriter.under_way.as_mut().filter(|_| turner == Some(Turner::Rewrite))
                 {
                     rewrite.from = Some(generation);
                     self.base_if_ready();
                 }
             }
-            Err(why) => {
-                self.warn(format!("The next files of the append-only log cannot be made: {why}"));
-                if self.shared.saves.log.state() == LogState::On {
-                    self.shared.saves.log.set_errno(EIO);
-                    self.rewriter.last_errno = EIO;
-                }
-                if asked.is_some() {
-                    for shard in 0..self.shared.route.shards() {
-                        self.post(shard, Letter::LogTurnFailed);
-                    }
-                }
-                self.rewrite_failed(net);
+            (_, Err(why)) => self.turn_failed(net, &why),
+        }
+    }
+
+    fn turn_failed(&mut self, net: &mut dyn World, why: &str) {
+        self.warn(format!("The next files of the append-only log cannot be made: {why}"));
+        if self.shared.saves.log.state() == LogState::On {
+            self.log_failure(errno_of(why, self.shared.saves.log.errno()));
+            for shard in 0..self.shared.route.shards() {
+                self.post(shard, Letter::LogTurnFailed);
             }
         }
+        self.rewrite_failed(net);
     }
 
     /// The base of a rewrite was written, or could not be.
@@ -270,7 +307,7 @@ impl Core {
     /// The base is listed, with so many bytes in all files, or could not be.
     pub fn base_made(&mut self, net: &mut dyn World, result: Result<u64, String>) {
         let Some(rewrite) = &self.rewriter.under_way else { return };
-        let (purpose, spoiled) = (rewrite.purpose, rewrite.spoiled);
+        let purpose = rewrite.purpose;
         match result {
             Ok(bytes) => {
                 self.rewriter.under_way = None;
@@ -281,7 +318,7 @@ impl Core {
                 if purpose != Purpose::Alone {
                     board.set_state(LogState::On);
                 }
-                if purpose == Purpose::Mend && !spoiled && self.rewriter.last_errno != 0 {
+                if self.rewriter.last_errno != 0 && !self.rewriter.fails {
                     self.rewriter.last_errno = 0;
                     board.set_errno(0);
                     self.warn("The append-only log can be written again");
@@ -327,6 +364,9 @@ impl Core {
 
     /// A write or a sync failed at some shard.
     pub(super) fn log_failure(&mut self, errno: i32) {
+        // The end of a rewrite may have said meanwhile that all is well.
+        self.shared.saves.log.set_errno(errno);
+        self.rewriter.fails = true;
         let why = std::io::Error::from_raw_os_error(errno);
         if self.rewriter.last_errno == 0 {
             self.warn(format!(
@@ -334,9 +374,6 @@ impl Core {
             ));
         }
         self.rewriter.last_errno = errno;
-        if let Some(rewrite) = &mut self.rewriter.under_way {
-            rewrite.spoiled = rewrite.from.is_some();
-        }
     }
 
     /// Begins what is due: the log's start or end, a rewrite, the way out of a failure.
@@ -392,10 +429,14 @@ impl Core {
         if self.shared.saves.log.state() == LogState::Off || self.shared.saves.is_loading() {
             return false;
         }
+        let end = End::Shutdown(mode);
         if self.rewriter.under_way.is_some() {
             self.rewriter.end_after = Some(mode);
+        } else if self.shared.saves.log.errno() != 0 && end.needs_all() {
+            // What was acknowledged before the failure may be in memory only.
+            self.refuse_stop("it cannot be written at the moment");
         } else {
-            self.end_log(net, End::Shutdown(mode));
+            self.end_log(net, end);
         }
         true
     }
@@ -403,6 +444,13 @@ impl Core {
     fn log_ended(&mut self, result: Result<(), String>) {
         self.rewriter.end_turn = None;
         let Some(end) = self.rewriter.end.take() else { return };
+        if let (Err(why), true) = (&result, end.needs_all()) {
+            self.log_failure(errno_of(why, self.shared.saves.log.errno()));
+            for shard in 0..self.shared.route.shards() {
+                self.post(shard, Letter::LogTurnFailed);
+            }
+            return self.refuse_stop(why);
+        }
         self.shared.saves.log.set_state(LogState::Off);
         self.shared.saves.log.set_errno(0);
         self.rewriter.last_errno = 0;
@@ -412,10 +460,16 @@ impl Core {
         if let Err(why) = &result {
             self.warn(format!("The append-only log could not be brought to the disk: {why}"));
         }
-        match (end, result) {
-            (End::Off, _) => {}
-            (End::Shutdown(mode), Err(_)) if !mode.force => self.resume(Err(NOT_SYNCED.into())),
-            (End::Shutdown(mode), _) => self.shared.control.shutdown(mode),
+        if let End::Shutdown(mode) = end {
+            self.shared.control.shutdown(mode);
         }
+    }
+
+    /// SHUTDOWN would lose what was acknowledged.
+    fn refuse_stop(&mut self, why: &str) {
+        self.warn(format!(
+            "The append-only log could not be brought to the disk, can't exit: {why}. SHUTDOWN FORCE exits all the same"
+        ));
+        self.resume(Err(NOT_SYNCED.into()));
     }
 }

@@ -9,7 +9,7 @@
 
 use super::walk::Walk;
 use super::{Core, Job, Letter, LoadRequest, SaveRequest};
-use crate::cmd::save::SaveBoard;
+use crate::cmd::save::{LogState, SaveBoard};
 use crate::cmd::version::{KRING_VERSION, REDIS_VERSION};
 use crate::cmd::{Order, ReloadMode, SaveKind, Session, ShutdownMode};
 use crate::config::{MaxmemoryPolicy, delay_us};
@@ -330,6 +330,7 @@ impl Core {
         self.shared.saves.begin_save(now_secs, keys, in_background);
         self.shared.control.save(SaveRequest {
             path: if rewrites { self.base_path() } else { self.path() },
+            in_log: rewrites,
             head,
             sum: self.config.rdbchecksum,
             compress: self.config.rdbcompression,
@@ -491,6 +492,10 @@ impl Core {
         match result {
             Ok(()) => {
                 self.warn("DB reloaded by DEBUG RELOAD");
+                // What was loaded need not be what was logged.
+                if self.shared.saves.log.state() != LogState::Off {
+                    self.shared.saves.log.schedule(true);
+                }
                 self.resume(Ok("OK"));
             }
             Err(why) => {

@@ -99,6 +99,11 @@ impl Log {
         *self = Log { on, taken: position, turns, db: NONE, open_db: NONE, ..Log::default() };
     }
 
+    /// Logs again after [`Log::stop`].
+    pub fn go_on(&mut self) {
+        self.on = true;
+    }
+
     /// Logs no more; what is here is taken as ever.
     pub fn stop(&mut self) {
         self.on = false;

@@ -32,7 +32,7 @@ mod survey;
 pub use check::{Listener, Verdict, check};
 pub use dir::{After, AofDir, Generation, LogFile, LogPlace, NewBase, Note, Turn};
 pub use load::{LoadLog, Recovered};
-pub(super) use serve::{load, new_base, turn};
+pub(super) use serve::{claim, load, new_base, turn};
 pub use show::{Form, show};
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! What the thread of the log is asked for, with the directory that it owns.
 
 use super::dir::{AofDir, Generation, LogPlace, NewBase, Note, Turn};
+use super::files;
 use super::load::LoadLog;
 use super::survey::{self, Start, Survey};
 use crate::persist::aof::Manifest;
@@ -21,6 +22,11 @@ fn opened<'a>(log: &'a mut Option<AofDir>, place: &LogPlace) -> Result<&'a mut A
         None => open(place.clone())?,
     };
     Ok(log.insert(dir))
+}
+
+/// See [`AofDir::claim`].
+pub(in crate::storage) fn claim(log: &mut Option<AofDir>, place: &LogPlace) -> Result<(), String> {
+    opened(log, place)?.claim()
 }
 
 /// See [`AofDir::turn`].
@@ -44,15 +50,16 @@ pub(in crate::storage) fn new_base(
 
 /// A directory that nothing was loaded from.
 fn open(place: LogPlace) -> Result<AofDir, String> {
+    let claim = files::claim(&place.path())?;
     let manifest = match survey::start(&place, None)? {
         Start::Manifest(manifest) => manifest,
         Start::Upgrade(_) | Start::Snapshot(_) | Start::Empty => {
-            return Ok(AofDir::new(place.clone(), Manifest::new(&place.filename), 0));
+            return Ok(AofDir::new(place.clone(), claim, Manifest::new(&place.filename), 0));
         }
     };
     let survey = Survey::of(&place.path(), manifest)?;
     let last_number = survey.last_number();
-    let mut dir = AofDir::new(place, survey.manifest, last_number);
+    let mut dir = AofDir::new(place, claim, survey.manifest, last_number);
     dir.tidy(true)?;
     Ok(dir)
 }
