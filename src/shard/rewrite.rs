@@ -386,16 +386,17 @@ impl Core {
         }
         let (board, wanted) = (&saves.log, self.config.appendonly);
         let may_try = self.now.secs() - self.rewriter.last_try_secs >= RETRY_SECS;
+        if board.state() == LogState::On && wanted && board.errno() != 0 {
+            if may_try {
+                self.begin_rewrite(net, Purpose::Mend);
+            }
+            return;
+        }
         match board.state() {
             LogState::Off if wanted && (may_try || self.rewriter.last_try_secs == 0) => {
                 self.begin_rewrite(net, Purpose::Start);
             }
             LogState::On if !wanted => self.end_log(net, End::Off),
-            LogState::On if board.errno() != 0 => {
-                if may_try {
-                    self.begin_rewrite(net, Purpose::Mend);
-                }
-            }
             LogState::On if board.is_scheduled() => self.begin_rewrite(net, Purpose::Rewrite),
             LogState::On if self.has_grown() && (may_try || !board.rewrites().2) => {
                 self.begin_rewrite(net, Purpose::Rewrite);
