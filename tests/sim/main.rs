@@ -8,6 +8,7 @@
 //! ```text
 //! KRING_SIM_SEED=123 cargo test --test sim                  runs this seed only
 //! KRING_SIM_RUNS=20000 cargo test --release --test sim      the long form: so many runs of each kind
+//! KRING_SIM_FROM=20001                                      the seed of the first of them
 //! ```
 //!
 //! What it catches was tried by planting faults: no wake-up when a wanted store comes back, borrowers that ignore the wish, a loan
@@ -74,7 +75,10 @@ fn env(name: &str) -> Option<u64> {
 fn seeds(name: &str, runs: u64, mut run: impl FnMut(u64) -> (usize, u64)) {
     let seeds = match env("KRING_SIM_SEED") {
         Some(seed) => seed..=seed,
-        None => 1..=env("KRING_SIM_RUNS").unwrap_or(runs),
+        None => {
+            let from = env("KRING_SIM_FROM").unwrap_or(1);
+            from..=from - 1 + env("KRING_SIM_RUNS").unwrap_or(runs)
+        }
     };
     let (began, count) = (Instant::now(), seeds.clone().count());
     let (mut ops, mut steps) = (0, 0);
