@@ -21,7 +21,11 @@
 //!
 //! With an append-only log the disk is a model too (`disk.rs`), and the storage plane that makes its files (`plane.rs`). At many
 //! moments of a run, what a crash would leave is drawn, recovered by the real code, replayed into another server (`revival.rs`), and
-//! compared with what clients have seen (`crash.rs`).
+//! compared with what clients have seen (`crash.rs`). Caught there: replies that wait for one participant's log only, or not for what
+//! a transaction before them rests on, writes taken for durable while one before them flies, or is only on its way to be written when
+//! the sync begins, parts without their transaction's id, a turn that waits for no other shard, or not for what flies, a shard whose
+//! replies may leave and who is not rung; and what it found itself: a base listed with the wrong generation, sleep in front of news of
+//! the log, replies that did not wait around a failure of the disk.
 //!
 //! What it cannot show: memory ordering between real threads (`base/cell.rs` and `store/wait.rs` are tested by threads), stores that
 //! are put back within a call (`tests/it/transactions.rs` does), fairness among jobs of one owner, keys that expire, and how long
