@@ -99,7 +99,7 @@ impl Control for Line {
     }
 
     fn save(&self, request: SaveRequest) {
-        let SaveRequest { path, head, sum, compress, delay_us, inbox, saves } = request;
+        let SaveRequest { path, in_log, head, sum, compress, delay_us, inbox, saves } = request;
         let (bell, letterbox) = self.shards[0].clone();
         let main = self.main.clone();
         let name = path.display().to_string();
@@ -114,7 +114,16 @@ impl Control for Line {
         };
         let progress = move |entries, _bytes| saves.note_save(entries);
         let (progress, answer) = (Box::new(progress), Box::new(answer));
-        self.storage.save(Save { path, head, sum, compress, delay_us, inbox, progress, answer });
+        let save = Save { path, head, sum, compress, delay_us, inbox, progress, answer };
+        if !in_log {
+            return self.storage.save(save);
+        }
+        let storage = self.storage.clone();
+        let claimed = move |claimed: Result<(), String>| match claimed {
+            Ok(()) => storage.save(save),
+            Err(why) => (save.answer)(Err(why)),
+        };
+        self.storage.claim_log(self.log_place.clone(), Box::new(claimed));
     }
 
     fn load(&self, request: LoadRequest) {

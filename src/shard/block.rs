@@ -179,6 +179,10 @@ impl Core {
     /// Ends the waits of those whose writes are on the disk.
     pub(super) fn end_disk_waits(&mut self, net: &mut dyn World) {
         let shared = self.shared.clone();
+        if shared.saves.log.errno() != 0 {
+            // What could not be written is on the disk when a new base is.
+            return;
+        }
         for (id, mut hold) in std::mem::take(&mut self.for_disk) {
             let Some(blocked) = self.conn(id).and_then(|conn| conn.blocked.as_deref_mut()) else { continue };
             let Some(on_disk) = blocked.on_disk else { continue };

@@ -100,7 +100,7 @@ impl Core {
         if self.pause.is_some_and(|(until_ms, _)| until_ms <= self.now.ms()) {
             (self.pause, self.access.frozen) = (None, false);
         }
-        if self.pause.is_none() && !self.is_halted && !self.paused.is_empty() {
+        if self.pause.is_none() && !self.is_halted && !self.gate.is_behind() && !self.paused.is_empty() {
             for id in std::mem::take(&mut self.paused) {
                 self.unpause_conn(id);
             }

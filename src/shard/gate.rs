@@ -18,6 +18,8 @@ const MISCONF: &str = "MISCONF Redis is configured to save RDB snapshots, but it
 pub(super) struct Gate {
     loading: bool,
     unsaved: bool,
+    /// A log has to catch up: writes wait.
+    behind: bool,
     /// Why the log cannot be written; 0: it can.
     log_errno: i32,
 }
@@ -27,6 +29,12 @@ impl Gate {
     #[inline]
     pub fn is_open(self) -> bool {
         !self.loading && !self.unsaved && self.log_errno == 0
+    }
+
+    /// Whether writes wait until the log has caught up.
+    #[inline]
+    pub fn is_behind(self) -> bool {
+        self.behind
     }
 
     /// Whether the dataset is being loaded.
@@ -64,7 +72,12 @@ impl Core {
         let saves = &self.shared.saves;
         let unsaved =
             saves.last_failed() && self.config.stop_writes_on_bgsave_error && !self.config.save.0.is_empty();
-        self.gate = Gate { loading: saves.is_loading(), unsaved, log_errno: saves.log.errno() };
+        self.gate = Gate {
+            loading: saves.is_loading(),
+            unsaved,
+            behind: saves.log.is_behind(),
+            log_errno: saves.log.errno(),
+        };
     }
 
     /// Refuses a command that may not pass. `None`: it may.

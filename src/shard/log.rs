@@ -18,7 +18,7 @@
 
 use super::saves::SAVER;
 use super::{Core, Letter};
-use crate::base::pages::{PAGE, Pages};
+use crate::base::direct::{PAGE, Pages};
 use crate::persist::aof::{Framer, filler, pad};
 use crate::ring::net::{FileId, FileWrite, World};
 use crate::store::log::{Break, Taken};
@@ -42,6 +42,9 @@ const FILL_PIECE: usize = 256 << 10;
 const SPARE_PAGES: usize = FLYING;
 /// The largest of them.
 const SPARE_BYTES: usize = 1 << 20;
+/// A log that is so many bytes behind its store, or so long, holds writes back until it has caught up.
+const BEHIND_BYTES: u64 = 64 << 20;
+const BEHIND_US: u64 = 500_000;
 /// Serials of writes that fill a file ahead.
 const FILL: u64 = u64::MAX;
 
@@ -134,6 +137,8 @@ pub(super) struct LogWriter {
     again: bool,
     failed: bool,
     last_stamp_secs: i64,
+    /// A position that was not written yet, and since when it has been waiting.
+    oldest: Option<(u64, u64)>,
     bytes: Vec<u8>,
     spare: Vec<u8>,
     pages: Vec<Pages>,
@@ -186,6 +191,7 @@ impl Core {
             return;
         }
         let (always, everysec) = self.log_mode();
+        self.look_whether_behind();
         if self.log.state == State::Open {
             self.gather_log(net, always);
             self.end_generation_if_due();
@@ -195,6 +201,26 @@ impl Core {
             if always && self.log.direct {
                 self.fill_log(net);
             }
+        }
+    }
+
+    /// A disk that is slower than the clients, or many operations on the whole keyspace one after the other: without a bound the
+    /// memory would be full of what waits, and a crash would lose more than `everysec` may.
+    fn look_whether_behind(&mut self) {
+        let line = self.shared.saves.log.of(self.id);
+        let (log, logged) = (&mut self.log, line.logged());
+        if log.oldest.is_some_and(|(position, _)| position <= log.written) {
+            log.oldest = None;
+        }
+        if log.failed || logged <= log.written {
+            log.oldest = None;
+        } else {
+            log.oldest.get_or_insert((logged, self.now.mono_us));
+        }
+        let late = log.oldest.is_some_and(|(_, since)| self.now.mono_us.saturating_sub(since) > BEHIND_US);
+        let behind = late || !log.failed && logged.saturating_sub(log.written) > BEHIND_BYTES;
+        if line.set_behind(behind) && behind {
+            self.shared.saves.log.note_delayed_sync();
         }
     }
 
@@ -219,8 +245,8 @@ impl Core {
         let taken = self.hand.store(self.id).log.take(spare);
         self.put_back(net);
         self.log.due_us = None;
-        let position = self.log.taken;
         self.log.taken = taken.position;
+        let position = taken.from;
         self.log.rest = Some(Rest { taken, at: 0, breaks: 0, position });
         self.write_rest(net, always);
     }
@@ -275,7 +301,11 @@ impl Core {
 
     /// A write to a log file is complete, or has failed.
     pub fn written(&mut self, net: &mut dyn World, write: FileWrite, result: Result<(), i32>) {
-        let FileWrite { mut pages, serial, at, .. } = write;
+        let FileWrite { mut pages, serial, at, file, .. } = write;
+        if self.log.file != Some(file) {
+            // Its file was given up while it was under way.
+            return;
+        }
         if serial == FILL {
             return self.filled(net, at, pages, result);
         }
@@ -410,10 +440,10 @@ impl Core {
         if !at_turn || !self.log.idle() {
             return;
         }
-        let whole = self.log.rest.as_mut().and_then(Rest::pass_turn).flatten();
+        let Some((number, whole)) = self.log.rest.as_mut().and_then(Rest::pass_turn) else { return };
         self.log.state = State::Waiting;
-        let (shard, end, broken) = (self.id, self.log.at, self.log.failed);
-        self.post(SAVER, Letter::LogTurned { shard, end, broken, whole });
+        let end = (!self.log.failed).then_some(self.log.at);
+        self.post(SAVER, Letter::LogTurned { shard: self.id, number, end, whole });
     }
 
     /// The next generation has a file for this shard.
@@ -439,14 +469,16 @@ impl Core {
         self.write_rest(net, always);
     }
 
-    /// There is no log any more. Everything is written.
+    /// There is no log any more: everything is written, or given up.
     pub(super) fn log_closed(&mut self, net: &mut dyn World) {
         if let Some(old) = self.log.file.take() {
             net.close_file(old);
         }
-        let taken = self.log.taken;
-        self.log = LogWriter { taken, ..LogWriter::default() };
-        self.set_durable(net, taken);
+        let logged = self.shared.saves.log.of(self.id).logged();
+        let next_serial = self.log.next_serial;
+        self.log = LogWriter { taken: logged, written: logged, next_serial, ..LogWriter::default() };
+        self.shared.saves.log.of(self.id).set_behind(false);
+        self.set_durable(net, logged);
     }
 
     /// The next generation could not be made: what is logged from here on is dropped, until another one can.
@@ -473,12 +505,12 @@ impl Rest {
         matches!(self.taken.breaks.get(self.breaks), Some(Break::Turn { at, .. }) if *at == self.at)
     }
 
-    /// Steps over the end of a generation: what stands alone behind it.
-    fn pass_turn(&mut self) -> Option<Option<Arc<[u8]>>> {
-        let Some(Break::Turn { whole, .. }) = self.taken.breaks.get(self.breaks) else { return None };
+    /// Steps over the end of a generation: its number, and what stands alone behind it.
+    fn pass_turn(&mut self) -> Option<(u64, Option<Arc<[u8]>>)> {
+        let Some(Break::Turn { whole, number, .. }) = self.taken.breaks.get(self.breaks) else { return None };
         self.breaks += 1;
         self.position += 1;
-        Some(whole.clone())
+        Some((*number, whole.clone()))
     }
 }
 

@@ -16,12 +16,13 @@ use super::{Core, Letter};
 use crate::cmd::ShutdownMode;
 use crate::cmd::save::LogState;
 use crate::ring::net::World;
+use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 /// So many generations (FLUSHALL begins one) are worth a rewrite whatever their size: each has a file per shard.
 const GENERATIONS_MAX: u32 = 128;
-/// What a failure of the storage plane is told as.
+/// What a failure of the storage plane is told as if it has no number.
 const EIO: i32 = 5;
 /// After a failure the next attempt waits so long, in seconds.
 const RETRY_SECS: i64 = 5;
@@ -79,6 +80,8 @@ pub(super) enum Purpose {
 struct Rewrite {
     purpose: Purpose,
     saved: bool,
+    /// The number of its turn.
+    turn: Option<u64>,
     /// The generation that its turn began.
     from: Option<u64>,
 }
@@ -90,6 +93,24 @@ enum End {
     Shutdown(ShutdownMode),
 }
 
+impl End {
+    /// Whether it is not to be when something cannot be written.
+    fn needs_all(self) -> bool {
+        matches!(self, End::Shutdown(mode) if !mode.force)
+    }
+}
+
+/// Whose turn of the log it is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Turner {
+    /// A rewrite's.
+    Rewrite,
+    /// That of an operation on the whole keyspace.
+    Whole,
+    /// The log ends.
+    End,
+}
+
 /// What shard 0 knows of the log.
 #[derive(Default)]
 pub(super) struct Rewriter {
@@ -97,15 +118,15 @@ pub(super) struct Rewriter {
     /// The turn that shards are coming to: their ends, and what stands alone.
     ends: Vec<Option<Option<u64>>>,
     whole: Option<Arc<[u8]>>,
-    /// Turns are numbered from 0 since the log was switched on, and several may be under way (FLUSHALL's, or that of a rewrite
-    /// which was given up): the next that all shards come to, the next that the storage plane makes, and whose is whose.
-    comes: u64,
-    made: u64,
-    of_rewrite: Option<u64>,
-    of_end: Option<u64>,
-    /// The first files are being made, for which no turn is in any store.
-    starts: bool,
+    /// Turns that the storage plane was asked for, in order: shards may come to the next one before it is heard that the one before
+    /// is made.
+    asked: VecDeque<Turner>,
+    /// A write or a sync has failed since the last rewrite's turn.
+    fails: bool,
+    /// The log ends; by which turn, once that is known; and what is to end it when the rewrite under way is over.
     end: Option<End>,
+    end_turn: Option<u64>,
+    end_after: Option<ShutdownMode>,
     /// Generations that have begun since the last rewrite.
     generations: u32,
     last_try_secs: i64,
@@ -117,11 +138,13 @@ impl Rewriter {
     pub fn is_busy(&self) -> bool {
         self.under_way.is_some() || self.end.is_some()
     }
+}
 
-    /// Why the base that is being made is made.
-    pub fn purpose(&self) -> Option<Purpose> {
-        self.under_way.as_ref().map(|rewrite| rewrite.purpose)
-    }
+/// The number in what the storage plane says of a failure, or that of the one before.
+fn errno_of(why: &str, before: i32) -> i32 {
+    let number = why.rsplit_once("(os error ").and_then(|(_, rest)| rest.split(')').next());
+    let other = if before == 0 { EIO } else { before };
+    number.and_then(|n| n.parse().ok()).unwrap_or(other)
 }
 
 impl Core {
@@ -143,7 +166,7 @@ impl Core {
     }
 
     fn begin_rewrite(&mut self, net: &mut dyn World, purpose: Purpose) {
-        self.rewriter.under_way = Some(Rewrite { purpose, saved: false, from: None });
+        self.rewriter.under_way = Some(Rewrite { purpose, saved: false, turn: None, from: None });
         self.rewriter.last_try_secs = self.now.secs();
         self.shared.saves.log.begin_rewrite(self.now.secs());
         self.begin_save(net, Why::Rewrite, None);
@@ -154,77 +177,96 @@ impl Core {
         let Some(rewrite) = &self.rewriter.under_way else { return };
         match rewrite.purpose {
             Purpose::Rewrite | Purpose::Mend => {
-                self.hand.turn_logs(None);
-                self.rewriter.of_rewrite = Some(self.hand.peek(self.id).log.turned() - 1);
+                // It may have been stopped for a SHUTDOWN that did not come to pass.
+                self.hand.iter_mut().for_each(|store| store.log.go_on());
+                let turn = self.hand.turn_logs(None);
+                if let Some(rewrite) = &mut self.rewriter.under_way {
+                    rewrite.turn = Some(turn);
+                }
             }
             Purpose::Start => {
                 self.hand.iter_mut().for_each(|store| store.log.switch(true));
-                (self.rewriter.comes, self.rewriter.made, self.rewriter.starts) = (0, 0, true);
                 self.shared.saves.log.set_state(LogState::Starting);
                 let ends = vec![None; self.shared.route.shards()];
+                self.rewriter.asked.push_back(Turner::Rewrite);
+                self.rewriter.fails = false;
                 self.shared.control.turn_log(LogTurn { ends, whole: None, next: Next::Unlisted });
             }
             Purpose::Alone => {}
         }
     }
 
-    /// A shard has come to the end of the generation.
-    pub(super) fn log_turned(&mut self, shard: usize, end: u64, broken: bool, whole: Option<Arc<[u8]>>) {
+    /// A shard has come to the end of the generation, by the turn of this number.
+    pub(super) fn log_turned(
+        &mut self,
+        net: &mut dyn World,
+        (shard, number): (usize, u64),
+        end: Option<u64>,
+        whole: Option<Arc<[u8]>>,
+    ) {
         let shards = self.shared.route.shards();
         self.rewriter.ends.resize(shards, None);
-        self.rewriter.ends[shard] = Some((!broken).then_some(end));
+        self.rewriter.ends[shard] = Some(end);
         self.rewriter.whole = whole;
         if self.rewriter.ends.iter().any(Option::is_none) {
             return;
         }
         let ends: Vec<Option<u64>> = std::mem::take(&mut self.rewriter.ends).into_iter().flatten().collect();
         self.shared.saves.log.add_earlier(ends.iter().flatten().sum());
-        let ends_log = self.rewriter.of_end == Some(self.rewriter.comes);
-        self.rewriter.comes += 1;
         let whole = self.rewriter.whole.take();
-        // Nothing may be listed behind a file that is not whole, until there is a base.
-        let mends =
-            matches!(self.rewriter.purpose(), Some(Purpose::Mend | Purpose::Start)) || ends.contains(&None);
-        let next = match (ends_log, mends) {
-            (true, _) => Next::End,
-            (false, true) => Next::Unlisted,
-            (false, false) => Next::Listed,
+        let rewrite = self.rewriter.under_way.as_ref();
+        let turner = match (self.rewriter.end_turn, rewrite.and_then(|rewrite| rewrite.turn)) {
+            (Some(end), _) if end == number => Turner::End,
+            (_, Some(turn)) if turn == number => Turner::Rewrite,
+            _ => Turner::Whole,
         };
+        let (broken, purpose) = (ends.iter().any(Option::is_none), rewrite.map(|rewrite| rewrite.purpose));
+        let next = match (turner, purpose) {
+            (Turner::End, _) if broken && self.rewriter.end.is_some_and(End::needs_all) => {
+                return self.log_ended(Err("a write has failed".into()));
+            }
+            (Turner::End, _) => Next::End,
+            (_, Some(Purpose::Mend | Purpose::Start)) => Next::Unlisted,
+            // What the files before lack is in the base: until it is there, nothing may follow them.
+            (Turner::Rewrite, _) if broken => Next::Unlisted,
+            (Turner::Whole, _) if broken => {
+                return self.turn_failed(net, "what comes before it is not whole");
+            }
+            _ => Next::Listed,
+        };
+        if turner == Turner::Rewrite {
+            self.rewriter.fails = false;
+        }
+        self.rewriter.asked.push_back(turner);
         self.shared.control.turn_log(LogTurn { ends, whole, next });
     }
 
     /// The storage plane has made the next generation (its number), or could not.
     pub fn generation_made(&mut self, net: &mut dyn World, result: Result<u64, String>) {
-        let starts = std::mem::take(&mut self.rewriter.starts);
-        let number = (!starts).then_some(self.rewriter.made);
-        self.rewriter.made += u64::from(!starts);
-        if number.is_some() && number == self.rewriter.of_end {
-            return self.log_ended(net, result.map(drop));
-        }
-        match result {
-            Ok(generation) => {
+        match (self.rewriter.asked.pop_front(), result) {
+            (Some(Turner::End), result) => self.log_ended(result.map(drop)),
+            (turner, Ok(generation)) => {
                 self.rewriter.generations += 1;
-                if starts || number == self.rewriter.of_rewrite {
-                    self.rewriter.of_rewrite = None;
-                    if let Some(rewrite) = &mut self.rewriter.under_way {
-                        rewrite.from = Some(generation);
-                    }
+                if let Some(rewrite) =
+                    self.rewriter.under_way.as_mut().filter(|_| turner == Some(Turner::Rewrite))
+                {
+                    rewrite.from = Some(generation);
                     self.base_if_ready();
                 }
             }
-            Err(why) => {
-                self.warn(format!("The next files of the append-only log cannot be made: {why}"));
-                self.rewriter.of_rewrite = None;
-                if self.shared.saves.log.state() == LogState::On {
-                    self.shared.saves.log.set_errno(EIO);
-                    self.rewriter.last_errno = EIO;
-                }
-                for shard in 0..self.shared.route.shards() {
-                    self.post(shard, Letter::LogTurnFailed);
-                }
-                self.rewrite_failed(net);
+            (_, Err(why)) => self.turn_failed(net, &why),
+        }
+    }
+
+    fn turn_failed(&mut self, net: &mut dyn World, why: &str) {
+        self.warn(format!("The next files of the append-only log cannot be made: {why}"));
+        if self.shared.saves.log.state() == LogState::On {
+            self.log_failure(errno_of(why, self.shared.saves.log.errno()));
+            for shard in 0..self.shared.route.shards() {
+                self.post(shard, Letter::LogTurnFailed);
             }
         }
+        self.rewrite_failed(net);
     }
 
     /// The base of a rewrite was written, or could not be.
@@ -279,12 +321,13 @@ impl Core {
                     board.set_state(LogState::On);
                     board.set_strict(self.config.appendfsync == "always");
                 }
-                if purpose == Purpose::Mend && self.rewriter.last_errno != 0 {
+                if self.rewriter.last_errno != 0 && !self.rewriter.fails {
                     self.rewriter.last_errno = 0;
                     board.set_errno(0);
                     self.warn("The append-only log can be written again");
                 }
                 self.note("Background AOF rewrite finished successfully");
+                self.end_after_rewrite(net);
             }
             Err(why) => {
                 self.warn(format!("Background append only file rewriting error: {why}"));
@@ -295,22 +338,38 @@ impl Core {
 
     fn rewrite_failed(&mut self, net: &mut dyn World) {
         let Some(rewrite) = self.rewriter.under_way.take() else { return };
-        self.rewriter.of_rewrite = None;
         self.shared.saves.log.end_rewrite(self.now.secs(), false);
-        self.saver_gives_up(net);
+        self.give_up_walk();
         if rewrite.purpose == Purpose::Start {
-            self.drop_log(net);
+            // Without a base the log says nothing.
+            self.shared.saves.log.set_state(LogState::Off);
+            self.want_log_dropped(net);
+        }
+        self.end_after_rewrite(net);
+    }
+
+    /// All stores are in hand: what was logged is nobody's any more.
+    pub(super) fn drop_logs(&mut self) {
+        self.hand.iter_mut().for_each(|store| store.log.switch(false));
+        for shard in 0..self.shared.route.shards() {
+            self.post(shard, Letter::LogClosed);
         }
     }
 
-    /// What was begun is not to be: without a base the log says nothing.
-    fn drop_log(&mut self, net: &mut dyn World) {
-        self.shared.saves.log.set_state(LogState::Off);
-        self.end_log(net, End::Off);
+    /// SHUTDOWN has waited for the rewrite to be over.
+    fn end_after_rewrite(&mut self, net: &mut dyn World) {
+        if let Some(mode) = self.rewriter.end_after.take()
+            && !self.ends_log_first(net, mode)
+        {
+            self.shared.control.shutdown(mode);
+        }
     }
 
     /// A write or a sync failed at some shard.
     pub(super) fn log_failure(&mut self, errno: i32) {
+        // The end of a rewrite may have said meanwhile that all is well.
+        self.shared.saves.log.set_errno(errno);
+        self.rewriter.fails = true;
         let why = std::io::Error::from_raw_os_error(errno);
         if self.rewriter.last_errno == 0 {
             self.warn(format!(
@@ -364,9 +423,8 @@ impl Core {
 
     /// All stores are in hand: the log ends here.
     pub(super) fn stop_logs(&mut self) {
-        self.hand.turn_logs(None);
+        self.rewriter.end_turn = Some(self.hand.turn_logs(None));
         self.hand.iter_mut().for_each(|store| store.log.stop());
-        self.rewriter.of_end = Some(self.hand.peek(self.id).log.turned() - 1);
     }
 
     /// SHUTDOWN: brings the log to its end before the process ends. Whether there is one.
@@ -374,13 +432,28 @@ impl Core {
         if self.shared.saves.log.state() == LogState::Off || self.shared.saves.is_loading() {
             return false;
         }
-        self.end_log(net, End::Shutdown(mode));
+        let end = End::Shutdown(mode);
+        if self.rewriter.under_way.is_some() {
+            self.rewriter.end_after = Some(mode);
+        } else if self.shared.saves.log.errno() != 0 && end.needs_all() {
+            // What was acknowledged before the failure may be in memory only.
+            self.refuse_stop("it cannot be written at the moment");
+        } else {
+            self.end_log(net, end);
+        }
         true
     }
 
-    fn log_ended(&mut self, net: &mut dyn World, result: Result<(), String>) {
+    fn log_ended(&mut self, result: Result<(), String>) {
+        self.rewriter.end_turn = None;
         let Some(end) = self.rewriter.end.take() else { return };
-        self.rewriter.of_end = None;
+        if let (Err(why), true) = (&result, end.needs_all()) {
+            self.log_failure(errno_of(why, self.shared.saves.log.errno()));
+            for shard in 0..self.shared.route.shards() {
+                self.post(shard, Letter::LogTurnFailed);
+            }
+            return self.refuse_stop(why);
+        }
         self.shared.saves.log.set_state(LogState::Off);
         self.shared.saves.log.set_errno(0);
         self.rewriter.last_errno = 0;
@@ -390,11 +463,16 @@ impl Core {
         if let Err(why) = &result {
             self.warn(format!("The append-only log could not be brought to the disk: {why}"));
         }
-        match (end, result) {
-            (End::Off, _) => {}
-            (End::Shutdown(mode), Err(_)) if !mode.force => self.resume(Err(NOT_SYNCED.into())),
-            (End::Shutdown(mode), _) => self.shared.control.shutdown(mode),
+        if let End::Shutdown(mode) = end {
+            self.shared.control.shutdown(mode);
         }
-        let _ = net;
+    }
+
+    /// SHUTDOWN would lose what was acknowledged.
+    fn refuse_stop(&mut self, why: &str) {
+        self.warn(format!(
+            "The append-only log could not be brought to the disk, can't exit: {why}. SHUTDOWN FORCE exits all the same"
+        ));
+        self.resume(Err(NOT_SYNCED.into()));
     }
 }

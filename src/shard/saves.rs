@@ -9,7 +9,7 @@
 
 use super::walk::Walk;
 use super::{Core, Job, Letter, LoadRequest, SaveRequest};
-use crate::cmd::save::SaveBoard;
+use crate::cmd::save::{LogState, SaveBoard};
 use crate::cmd::version::{KRING_VERSION, REDIS_VERSION};
 use crate::cmd::{Order, ReloadMode, SaveKind, Session, ShutdownMode};
 use crate::config::{MaxmemoryPolicy, delay_us};
@@ -41,8 +41,9 @@ pub(super) type Waiter = (usize, u64);
 enum Whole {
     Cut,
     Flush,
-    /// The log ends.
+    /// The log ends, or was never begun.
     LogEnd,
+    LogDrop,
 }
 
 /// Why a snapshot is written.
@@ -241,6 +242,10 @@ impl Core {
                 self.stop_logs();
                 self.put_back(net);
             }
+            Some(Whole::LogDrop) => {
+                self.drop_logs();
+                self.put_back(net);
+            }
             Some(Whole::Flush) => {
                 for store in self.hand.iter_mut() {
                     for db in 0..store.databases() {
@@ -259,9 +264,13 @@ impl Core {
         self.want_whole(net, Whole::LogEnd);
     }
 
+    /// The same to forget what was logged.
+    pub(super) fn want_log_dropped(&mut self, net: &mut dyn World) {
+        self.want_whole(net, Whole::LogDrop);
+    }
+
     /// A rewrite is given up: its walk too.
-    pub(super) fn saver_gives_up(&mut self, net: &mut dyn World) {
-        let _ = net;
+    pub(super) fn give_up_walk(&mut self) {
         if let Some(UnderWay { why: Why::Rewrite, line: Some(line), .. }) = &self.saver.under_way {
             line.give_up();
         }
@@ -321,6 +330,7 @@ impl Core {
         self.shared.saves.begin_save(now_secs, keys, in_background);
         self.shared.control.save(SaveRequest {
             path: if rewrites { self.base_path() } else { self.path() },
+            in_log: rewrites,
             head,
             sum: self.config.rdbchecksum,
             compress: self.config.rdbcompression,
@@ -482,6 +492,10 @@ impl Core {
         match result {
             Ok(()) => {
                 self.warn("DB reloaded by DEBUG RELOAD");
+                // What was loaded need not be what was logged.
+                if self.shared.saves.log.state() != LogState::Off {
+                    self.shared.saves.log.schedule(true);
+                }
                 self.resume(Ok("OK"));
             }
             Err(why) => {

@@ -46,6 +46,8 @@ pub trait Control: Send + Sync {
 /// A snapshot to write.
 pub struct SaveRequest {
     pub path: PathBuf,
+    /// Whether it lies in the log's directory.
+    pub in_log: bool,
     /// What the file begins with.
     pub head: Vec<u8>,
     /// Whether it ends with a checksum.

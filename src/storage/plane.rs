@@ -33,6 +33,7 @@ enum LogRequest {
     Load(Box<LoadLog>),
     Turn { place: LogPlace, turn: Turn, answer: Turned },
     NewBase { place: LogPlace, base: NewBase, answer: Based },
+    Claim { place: LogPlace, answer: Answer },
 }
 
 enum Request {
@@ -98,6 +99,11 @@ impl Plane {
         self.ask_log(LogRequest::NewBase { place, base, answer });
     }
 
+    /// Makes a log's directory if there is none, and sees to it that no other server uses it.
+    pub fn claim_log(&self, place: LogPlace, answer: Answer) {
+        self.ask_log(LogRequest::Claim { place, answer });
+    }
+
     fn ask_log(&self, request: LogRequest) {
         if let Err(lost) = self.log.send(request) {
             lost.0.refuse();
@@ -112,6 +118,7 @@ impl LogRequest {
             LogRequest::Load(load) => (load.answer)(Err(GONE.into())),
             LogRequest::Turn { answer, .. } => answer(Err(GONE.into())),
             LogRequest::NewBase { answer, .. } => answer(Err(GONE.into())),
+            LogRequest::Claim { answer, .. } => answer(Err(GONE.into())),
         }
     }
 }
@@ -123,6 +130,7 @@ fn serve_log(inbox: Receiver<LogRequest>) {
             LogRequest::Load(load) => aof::load(*load, &mut log),
             LogRequest::Turn { place, turn, answer } => answer(aof::turn(&mut log, &place, turn)),
             LogRequest::NewBase { place, base, answer } => answer(aof::new_base(&mut log, &place, base)),
+            LogRequest::Claim { place, answer } => answer(aof::claim(&mut log, &place)),
         }
     }
 }

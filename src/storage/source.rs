@@ -18,8 +18,12 @@ pub(super) enum Source {
 impl Source {
     /// The file from `from` on, to `end` or to where it ends; and how long it is.
     pub async fn open(path: &Path, from: u64, end: Option<u64>) -> Result<(Source, u64), String> {
-        match DmaFile::open(path).await {
-            Ok(file) => {
+        // glommio finds out by the first file that is opened whether its device can be polled. One without a byte to read would seem
+        // to say yes, whatever the device, and then no file on it could be read.
+        let is_empty = path.metadata().is_ok_and(|about| about.len() == 0);
+        let direct = if is_empty { None } else { DmaFile::open(path).await.ok() };
+        match direct {
+            Some(file) => {
                 let len = file.file_size().await.map_err(text)?;
                 let end = end.unwrap_or(len).min(len);
                 let reader = DmaStreamReaderBuilder::new(file)
@@ -29,7 +33,7 @@ impl Source {
                     .with_read_ahead(READS_AHEAD);
                 Ok((Source::Direct(reader.build()), len))
             }
-            Err(_) => {
+            None => {
                 let file = BufferedFile::open(path).await.map_err(text)?;
                 let len = file.file_size().await.map_err(text)?;
                 Ok((Source::Buffered { file, at: from, end: end.unwrap_or(len).min(len) }, len))
@@ -83,6 +87,17 @@ mod tests {
                 all.extend_from_slice(&bytes);
             }
         })
+    }
+
+    #[test]
+    fn an_empty_file_tells_nothing_of_its_device() {
+        let path = |what: &str| std::env::temp_dir().join(format!("kring-{what}-{}", std::process::id()));
+        let (empty, full) = (path("empty"), path("full"));
+        std::fs::write(&empty, b"").expect("written");
+        std::fs::write(&full, b"bytes").expect("written");
+        assert_eq!(read(&empty, 0, None), (Vec::new(), 0));
+        assert_eq!(read(&full, 0, None).0, b"bytes");
+        [empty, full].iter().for_each(|path| std::fs::remove_file(path).expect("removed"));
     }
 
     #[test]

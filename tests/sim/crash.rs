@@ -57,7 +57,7 @@ impl LogSide {
             shard.net.disk = Some(self.disk.clone());
             let mut store = shared.cells[at].take().expect("nobody runs yet");
             store.log.switch(true);
-            shared.cells[at].put(store);
+            let _ = shared.cells[at].put(store);
             let Some(crate::plane::Answer::Opened(start)) = self.plane.answers[at].pop_front() else {
                 continue;
             };

@@ -11,6 +11,7 @@
 use crate::disk::Disk;
 use crate::rng::Rng;
 use crate::thieves::Thieves;
+use kring::base::cell::{Back, caller_bit};
 use kring::ring::net::{Chunk, ConnId, FileId, FileWrite, Net, World};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -42,6 +43,15 @@ impl Board {
     /// A moment of the other cores.
     pub fn moment(&self) {
         self.thieves.borrow_mut().moment(self, self.open.get());
+    }
+
+    /// Rings those who wait for a store that is back.
+    pub fn call(&self, owner: usize, back: Back) {
+        for shard in 0..self.sleeps.len() {
+            if back.wanted && shard == owner || back.callers & caller_bit(shard) != 0 {
+                self.wake(shard);
+            }
+        }
     }
 
     /// Rings a shard that sleeps: who takes the flag rings.

@@ -133,6 +133,7 @@ impl Shard {
                     self.begin(now);
                 } else if now.mono_us >= until_us {
                     assert!(!mail, "shard {} slept through a letter", self.id);
+                    assert!(!self.core.keeps_waiting(), "shard {} slept while a store was back", self.id);
                     let overslept = self.core.holds_for_nothing();
                     assert!(
                         !overslept,

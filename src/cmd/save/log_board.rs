@@ -13,6 +13,8 @@ pub struct ShardLog {
     durable: AtomicU64,
     /// The shard has replies that wait for other logs.
     waits: AtomicBool,
+    /// It is so far behind that writes wait.
+    behind: AtomicBool,
     /// Bytes of its files, padding included.
     pub file_bytes: AtomicU64,
     /// Up to here they are in a file.
@@ -189,7 +191,13 @@ impl LogBoard {
         self.shards.iter().map(|s| s.logged().saturating_sub(s.written.load(Ordering::Relaxed))).sum()
     }
 
-    /// A sync took longer than a second.
+    /// Whether writes wait until a log has caught up.
+    #[inline]
+    pub fn is_behind(&self) -> bool {
+        self.shards.iter().any(|shard| shard.behind.load(Ordering::Relaxed))
+    }
+
+    /// A sync took longer than a second, or writes had to wait.
     pub fn note_delayed_sync(&self) {
         self.delayed_syncs.fetch_add(1, Ordering::Relaxed);
     }
@@ -222,6 +230,15 @@ impl ShardLog {
     /// Told by the owner.
     pub fn set_durable(&self, position: u64) {
         self.durable.store(position, Ordering::SeqCst);
+    }
+
+    /// It is too far behind, or not any more. Whether that is new.
+    pub fn set_behind(&self, behind: bool) -> bool {
+        let new = self.behind.load(Ordering::Relaxed) != behind;
+        if new {
+            self.behind.store(behind, Ordering::Relaxed);
+        }
+        new
     }
 
     /// The shard has replies that wait for other logs, or has none any more.

@@ -54,6 +54,12 @@ pub(super) fn run<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
 /// that was acknowledged is lost by that.
 pub fn check(path: &Path, fix: bool, to: &mut dyn Listener) -> Verdict {
     let checked = run(async {
+        let dir =
+            if path.is_dir() { Some(path) } else { path.parent().filter(|p| !p.as_os_str().is_empty()) };
+        let _claim = match dir {
+            Some(dir) if fix => files::claim(dir).map_err(Problem::Unreadable)?,
+            _ => None,
+        };
         let survey = survey(path)?;
         let mut check = Check { to: &mut *to, done: 0, total: survey.bytes(), fix, is_whole: true };
         check.all(&survey).await?;

@@ -138,6 +138,8 @@ impl Note {
 /// See the module's text. Owned by the storage thread.
 pub struct AofDir {
     place: LogPlace,
+    /// Keeps other servers out, once there is a directory.
+    claim: Option<File>,
     /// As it is on the disk.
     manifest: Manifest,
     /// Files that have no base yet, added to the manifest: they have temporary names, and the manifest on the disk lacks them.
@@ -152,8 +154,8 @@ pub struct AofDir {
 
 impl AofDir {
     /// A directory with this manifest, whose files are of generations up to `last_number`.
-    pub(super) fn new(place: LogPlace, manifest: Manifest, last_number: u64) -> AofDir {
-        AofDir { place, manifest, draft: None, begun: Vec::new(), last_number, current: Vec::new() }
+    pub(super) fn new(place: LogPlace, claim: Option<File>, manifest: Manifest, last_number: u64) -> AofDir {
+        AofDir { place, claim, manifest, draft: None, begun: Vec::new(), last_number, current: Vec::new() }
     }
 
     /// The directory's place.
@@ -210,7 +212,7 @@ impl AofDir {
         shards: usize,
         made: &mut Vec<PathBuf>,
     ) -> Result<Generation> {
-        files::make_dir(&self.place.path())?;
+        self.claim()?;
         let mut next = self.draft.as_ref().unwrap_or(&self.manifest).clone();
         let mut number = self.last_number;
         if let Some(commands) = whole {
@@ -261,6 +263,15 @@ impl AofDir {
         created
     }
 
+    /// Makes the directory if it is absent, and sees to it that it is ours.
+    pub(super) fn claim(&mut self) -> Result<()> {
+        if self.claim.is_none() {
+            files::make_dir(&self.place.path())?;
+            self.claim = files::claim(&self.place.path())?;
+        }
+        Ok(())
+    }
+
     /// Makes this the manifest.
     pub(super) fn commit(&mut self, manifest: Manifest) -> Result<()> {
         files::replace(&self.place.manifest(), &manifest.format())?;
@@ -270,6 +281,7 @@ impl AofDir {
 
     /// A base was written: it takes the place of the one before and of all files before its generation.
     pub fn new_base(&mut self, base: NewBase) -> Result<Vec<Note>> {
+        self.claim()?;
         let mut notes = Vec::new();
         let first_seq = match base.from {
             None => u64::MAX,

@@ -1,6 +1,6 @@
 //! The few things that are done to files of the log's directory, each whole and durable when it returns.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
@@ -26,6 +26,25 @@ pub(super) fn make_dir(dir: &Path) -> Result<()> {
             made.map_err(failed("make the directory", dir))?;
             sync_dir(dir.parent().unwrap_or(Path::new(".")))
         }
+    }
+}
+
+/// Claims a directory for this process, until it is dropped or the process ends, however that may be. `None`: there is no such
+/// directory.
+pub(super) fn claim(dir: &Path) -> Result<Option<File>> {
+    let claim = match File::open(dir) {
+        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
+        opened => opened.map_err(failed("open", dir))?,
+    };
+    match claim.try_lock() {
+        Ok(()) => Ok(Some(claim)),
+        Err(TryLockError::WouldBlock) => Err(format!(
+            "{} is used by another server: stop it, or set another dir or appenddirname",
+            dir.display()
+        )),
+        // A file system without locks: there is nobody to ask.
+        Err(TryLockError::Error(e)) if e.kind() == ErrorKind::Unsupported => Ok(Some(claim)),
+        Err(TryLockError::Error(e)) => Err(failed("lock", dir)(e)),
     }
 }
 

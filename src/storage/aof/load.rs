@@ -68,6 +68,8 @@ impl LoadLog {
 /// Loads a log and begins its next generation.
 pub(super) fn load(load: LoadLog) -> Result<(Recovered, AofDir)> {
     let LoadLog { place, snapshot, check, route, databases, load_truncated, keeps_history, .. } = load;
+    // Before anything is looked at: what is cut off or tidied up must be nobody else's.
+    let claim = files::claim(&place.path())?;
     let executor = LocalExecutorBuilder::default().make().map_err(|e| e.to_string())?;
     let mut loading = Loading {
         check,
@@ -85,7 +87,7 @@ pub(super) fn load(load: LoadLog) -> Result<(Recovered, AofDir)> {
     let home = loading.dealer.wait_for_all();
     let (manifest, last_number, sizes) = read?;
     home?;
-    let mut dir = AofDir::new(place, manifest, last_number);
+    let mut dir = AofDir::new(place, claim, manifest, last_number);
     loading.notes.extend(dir.tidy(keeps_history)?);
     if let Some(snapshot) = snapshot.filter(|_| sizes.from_snapshot) {
         dir.adopt(&snapshot)?;
@@ -315,6 +317,8 @@ impl AofDir {
                 let ours = survey::is_ours(rest, &place.filename).is_some();
                 ours || rest == Manifest::file_name(&place.filename)
                     || rest == format!("{}.base", place.filename)
+                    // While it is written it has one more.
+                    || rest == format!("temp-{}.base", place.filename)
             });
             let manifest = self.manifest();
             let members = manifest.base().into_iter().chain(manifest.incr()).chain(manifest.history());
@@ -340,7 +344,7 @@ impl AofDir {
         let mut next = self.manifest().clone();
         let name = next.new_base(BaseForm::Rdb);
         let place = self.place().clone();
-        files::make_dir(&place.path())?;
+        self.claim()?;
         let temporary = place.temporary_base();
         files::copy(snapshot, &temporary)?;
         files::rename(&temporary, &place.file(&name))?;
