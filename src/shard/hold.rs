@@ -100,6 +100,14 @@ impl Core {
         self.mark_dirty(id);
     }
 
+    /// While the log cannot be written reads go on, whatever they see. A batch that ran behind the closed gate has written nothing; one
+    /// that ran before, though the log had failed already, waits, in vain perhaps.
+    pub(super) fn let_reads_out(&mut self) {
+        if self.gate.bars_logged() {
+            self.hold = Hold::default();
+        }
+    }
+
     /// The replies that a connection has gathered depend on something that ran elsewhere, no one knows where.
     pub(super) fn hold_for_all(&mut self, id: ConnId) {
         let board = &self.shared.saves.log;

@@ -117,6 +117,7 @@ impl Core {
         let stop = self.drive(net, &mut work);
         let at = work.at;
         self.put_back(net);
+        self.let_reads_out();
         job.hold.merge(&std::mem::take(&mut self.hold));
         job.input = input;
         job.input.drain(..at);

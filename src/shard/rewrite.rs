@@ -319,6 +319,7 @@ impl Core {
                 board.set_base_bytes(bytes);
                 if purpose != Purpose::Alone {
                     board.set_state(LogState::On);
+                    board.set_strict(self.config.appendfsync == "always");
                 }
                 if self.rewriter.last_errno != 0 && !self.rewriter.fails {
                     self.rewriter.last_errno = 0;

@@ -83,6 +83,7 @@ impl Plan {
             // A walk waits by the clock.
             saves: if frozen { 0 } else { sometimes(&mut rng, 20) },
             rewrites: 0,
+            peeps: 0,
             faulty: false,
         };
         Plan {
@@ -126,6 +127,7 @@ impl Plan {
         topics.pauses = 0;
         topics.rewrites = if plan.frozen { 0 } else { rng.pick(&[0, 10, 40]) };
         topics.faulty = faulty;
+        topics.peeps = 400;
         if faulty {
             topics.queues = 0;
         }

@@ -50,6 +50,8 @@ pub struct Topics {
     pub saves: usize,
     /// Per thousand: BGREWRITEAOF.
     pub rewrites: usize,
+    /// Per thousand looks at a group: at one key of it only.
+    pub peeps: usize,
     /// The disk may fail: nothing is asked whose reply depends on writes that may be refused.
     pub faulty: bool,
 }
@@ -357,6 +359,10 @@ impl Author {
         let by_exec = rng.permille(topics.transactions);
         if rng.permille(600) {
             let look = What::Look { group };
+            if rng.permille(topics.peeps) {
+                let key = &keys[rng.below(keys.len())];
+                return requests.push(Request::new(&["MGET", key, key], false, look));
+            }
             if by_exec {
                 return transaction(keys.iter().map(|k| any(&["GET", k])), look, requests);
             }

@@ -469,7 +469,9 @@ impl World {
         if self.rng.permille(100) {
             log.plane.work(&mut self.scribe.base);
         }
-        if self.rng.below(10_000) < log.plan.crashes {
+        // Best right after somebody got a reply.
+        let likely = if self.progress + 1 == self.step { 20 } else { 1 };
+        if self.rng.below(10_000) < log.plan.crashes * likely {
             log.crash(&self.shared, &self.ops, &self.plan, self.step);
         }
     }
