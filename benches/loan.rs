@@ -27,13 +27,13 @@ fn cells(rounds: u64) {
     let cells: Vec<Cell<Store>> = (0..STORES).map(|s| Cell::new(Box::new(Store::new(s, 1, 7)))).collect();
     time("take a store and put it back:", rounds, || {
         let store = cells[0].take().expect("nobody else takes");
-        cells[0].put(black_box(store));
+        let _nobody = cells[0].put(black_box(store));
     });
     let mut hand = Vec::with_capacity(STORES);
     time("take eight stores in order and put them back:", rounds, || {
         hand.extend(cells.iter().map(|cell| cell.take().expect("nobody else takes")));
         cells.iter().zip(hand.drain(..)).for_each(|(cell, store)| {
-            cell.put(black_box(store));
+            let _ = cell.put(black_box(store));
         });
     });
 }
@@ -59,7 +59,7 @@ fn commands(rounds: u64) {
         let away = shared.cells[1].take_as_owner().expect("it lies there between rounds");
         turn(&mut cores[0], &mut world, &batch);
         deliver(&mut cores, &mut world);
-        shared.cells[1].put(away);
+        let _owner = shared.cells[1].put(away);
         let owner: &mut Core = &mut cores[1];
         owner.work(&mut world);
         deliver(&mut cores, &mut world);

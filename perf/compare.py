@@ -7,6 +7,7 @@ and says whether kring meets it. Exit code: 0 all met or nothing required, 2 som
 """
 
 import argparse
+import concurrent.futures
 import contextlib
 import datetime
 import json
@@ -22,6 +23,7 @@ import sys
 import tempfile
 import time
 
+import durable
 import families
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -44,8 +46,9 @@ class Server:
         self.name, self.port = name, port
         self.log = tempfile.TemporaryFile()
         self.dir = tempfile.TemporaryDirectory(prefix="kring-compare-")
+        self.command = ["taskset", "-c", cpus, *command]
         self.process = subprocess.Popen(
-            ["taskset", "-c", cpus, *command], stdout=self.log, stderr=self.log, stdin=subprocess.DEVNULL,
+            self.command, stdout=self.log, stderr=self.log, stdin=subprocess.DEVNULL,
             cwd=self.dir.name)
         self.pid = self.process.pid
         try:
@@ -54,14 +57,36 @@ class Server:
             self.stop()
             raise
 
-    def wait_ready(self):
-        until = time.monotonic() + READY_S
+    def restart(self, kill):
+        """Ends the process and starts it again with what it has left in its directory."""
+        self.process.kill() if kill else self.process.terminate()
+        self.process.wait(LOAD_S)
+        self.began = time.monotonic()
+        self.process = subprocess.Popen(self.command, stdout=self.log, stderr=self.log, stdin=subprocess.DEVNULL,
+                                        cwd=self.dir.name)
+        self.pid = self.process.pid
+
+    def loaded_in(self):
+        """Seconds from the start to the first PONG."""
+        self.wait_ready(LOAD_S, 0.005)
+        return time.monotonic() - self.began
+
+    def ask(self, *words):
+        """One command's reply, a bulk string or a line."""
+        with socket.create_connection(("127.0.0.1", self.port), LOAD_S) as sock:
+            sock.sendall(b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%s\r\n" % (len(w), w.encode()) for w in words))
+            replies = sock.makefile("rb")
+            line = replies.readline().decode()
+            return replies.read(int(line[1:])).decode() if line[:1] == "$" else line[1:].strip()
+
+    def wait_ready(self, limit=READY_S, pause=0.05):
+        until = time.monotonic() + limit
         while time.monotonic() < until and self.process.poll() is None:
             with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1) as sock:
                 sock.sendall(b"*1\r\n$4\r\nPING\r\n")
                 if sock.recv(64)[:1] == b"+":
                     return
-            time.sleep(0.05)
+            time.sleep(pause)
         self.log.seek(0)
         said = self.log.read().decode(errors="replace").strip().splitlines()[-3:]
         raise Failed(f"{self.name} does not answer on port {self.port}: {' | '.join(said) or 'it said nothing'}")
@@ -101,7 +126,7 @@ class Lab:
         self.args = args
         self.running = []
 
-    def start(self, kind, cpus, shards=1):
+    def start(self, kind, cpus, shards=1, extra=()):
         """Starts a server of a kind: kring, redis, valkey or constant."""
         port, args = free_port(), self.args
         binary = {"kring": args.kring_bin, "redis": args.redis_bin, "valkey": args.valkey_bin}.get(kind)
@@ -112,6 +137,7 @@ class Lab:
                        "--data-size", size]
         elif kind == "kring" and "kring" in os.path.basename(binary):
             command += ["--shards", str(shards), "--cpu-list", cpus]
+        command += extra
         server = Server(kind, command, cpus, port)
         self.running.append(server)
         return server
@@ -411,6 +437,68 @@ def idle(lab, paper):
                       ratio(results, path, "kring with idle", "kring alone"), 1.05)
 
 
+EXEC = "MULTI ; SET __key__ __data__ ; GET __key__ ; SET __key__ __data__ ; GET __key__ ; EXEC"
+
+
+def exec_beside(lab, paper):
+    """Plain GETs with and without transactions over 2 shards beside them, a tenth of all requests."""
+    specs, cpus = sharded(lab, (2,))
+    [closed] = lab.campaign(specs, cpus, lambda s: lab.timed(s, "--ratio", "0:1", cpus=cpus))
+    rate = round(median(closed["2 shards"], "ops_per_s") / 4)
+    get = ("--ratio", "0:1", "--rate", rate, "--poisson")
+
+    def alone(server):
+        return lab.timed(server, *get, cpus=cpus)
+
+    def beside(server):
+        flags = ("--commands", EXEC, "--rate", round(rate / 9), "--poisson")
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            other = pool.submit(lab.timed, server, *flags, cpus=cpus, clients=10)
+            result = lab.timed(server, *get, cpus=cpus)
+            other.result()
+        return result
+
+    runs = lab.campaign(specs, cpus, alone, beside)
+    results = dict(zip(("GET alone", "GET beside EXEC"), (run["2 shards"] for run in runs)))
+    paper.table(f"GETs at {rate}/s, 2 shards, a tenth of all requests EXEC over both", results, "GET alone")
+    paper.require("p99 of GET beside cross-shard EXEC against alone",
+                  ratio(results, "latency_us/p99", "GET beside EXEC", "GET alone"), 1.5)
+
+
+def queue(lab, paper):
+    """A job queue: 1,000 consumers that wait, producers at full rate; every item comes once."""
+    args = lab.args
+    workers = os.path.join(ROOT, "perf/workers.py")
+
+    def run(server):
+        command = ["taskset", "-c", args.client_cpu, sys.executable, workers, str(server.port), str(server.pid),
+                   str(args.consumers), str(args.seconds)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=args.seconds + SLACK_S)
+        if done.returncode:
+            raise Failed(f"{server.name}: {done.stderr.strip()}")
+        result = json.loads(done.stdout)
+        if result["lost"] or result["doubled"]:
+            raise Failed(f"{server.name}: {result['lost']} items lost, {result['doubled']} came twice")
+        return result | {"us": result["cpu_s"] / result["items"] * 1e6, "ops_per_s": result["items"] / result["seconds"]}
+
+    results = {}
+    for _ in range(args.starts):
+        servers = [lab.start(kind, args.server_cpu) for kind in ["kring", *lab.peers()]]
+        subjects = [(s.name, lambda s=s: run(s)) for s in servers]
+        for name, found in lab.rounds(subjects, -(-args.rounds // args.starts)).items():
+            results.setdefault(name, []).extend(found)
+        lab.stop_all()
+    paper.say(f"\n### A job queue: {args.consumers} consumers in BLPOP and BRPOP, producers at full rate\n")
+    paper.head(["", "items", "items per CPU second", "CPU us/item", "items/s"])
+    for name, found in results.items():
+        us = median(found, "us")
+        rate = median(found, "ops_per_s")
+        paper.row([name, str(sum(r["items"] for r in found)), f"{1e6 / us:.0f}", f"{us:.2f}", f"{rate:.0f}"])
+    paper.say()
+    paper.say("- every item came to one consumer, once")
+    paper.require("server CPU per item against redis", ratio(results, "us", "kring", "redis"), 1.0)
+
+
 def types(lab, paper):
     """Single commands of every type (--only NAME for some)."""
     paper.say("\n### Commands of every type, 1 shard\n")
@@ -423,15 +511,26 @@ def multi(lab, paper):
     families.multi(lab, paper, lab.args.only, ratio, CPU)
 
 
+def durability(scenario):
+    """A scenario of durable.py."""
+    def run(lab, paper):
+        paper.say(f"\n### {scenario.__doc__}\n")
+        scenario(lab, paper, value, median)
+    run.__doc__ = scenario.__doc__
+    return run
+
+
 SCENARIOS = {"p1": p1, "p32": p32, "open": open_loop, "shards": shards, "latency1": latency1, "memory": memory,
-             "idle": idle, "constant": constant, "multi": multi, "types": types}
+             "idle": idle, "constant": constant, "exec-beside": exec_beside, "queue": queue, "multi": multi, "types": types,
+             "always": durability(durable.always), "everysec": durability(durable.everysec),
+             "snapshot": durability(durable.snapshot), "load": durability(durable.load)}
 
 
 def parse():
-    listed = "\n".join(f"  {name:<10} {run.__doc__}" for name, run in SCENARIOS.items())
+    listed = "\n".join(f"  {name:<11} {run.__doc__}" for name, run in SCENARIOS.items())
     release = os.path.join(ROOT, "target/release")
     parser = argparse.ArgumentParser(
-        prog="perf/compare", description=__doc__, epilog=f"scenarios:\n{listed}\n  all        each of them",
+        prog="perf/compare", description=__doc__, epilog=f"scenarios:\n{listed}\n  all         each of them",
         formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
     add("scenario", nargs="+", choices=[*SCENARIOS, "all"], metavar="SCENARIO")
@@ -445,6 +544,7 @@ def parse():
     add("--data-size", type=int, default=64, help="bytes of a value (64)")
     add("--memory-keys", type=int, default=10_000_000, help="keys of the scenario memory (10 M)")
     add("--idle-connections", type=int, default=10_000, help="connections of the scenario idle (10,000)")
+    add("--consumers", type=int, default=1_000, help="who waits in the scenario queue (1,000)")
     add("--server-cpu", default="0", help="core of the servers (0)")
     add("--client-cpu", default="1", help="core of the load (1)")
     add("--kring-bin", default=os.path.join(release, "kring-server"))

@@ -20,8 +20,8 @@
 //!
 //! Each shard's data is one value, the *store*, in a cell from which it is taken whole and put back. The shard that owns
 //! a connection parses its requests where they arrived, takes the store that the keys live in, its own or another's, runs
-//! the commands as plain single-threaded code, and puts the store back. Only when a store stays away does the rest of the
-//! batch travel as a *job*, by lock-free queues, to the owner and home again. A command over several shards takes their
+//! the commands as plain single-threaded code, and puts the store back. Only when a store stays away again and again does the
+//! rest of the batch travel as a *job*, by lock-free queues, to the owner and home again. A command over several shards takes their
 //! stores in ascending order and has them all in hand while it runs, so it is atomic. Replies leave once per turn of the
 //! loop, in the system call that also brings new requests.
 //!

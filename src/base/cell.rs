@@ -4,23 +4,55 @@
 //!  word: 0                 empty: somebody holds the value
 //!        pointer           here: whoever swaps it for 0 owns the value
 //!  wanted: true            the owner waits for the value: borrowers leave it alone until it has had its turn
+//!  callers: bits           these want to hear when it is back: others may come before them
+//!  holder: a number        who took it last, as far as takers say so: a hint
 //! ```
 //! A take is one swap, a put one store: about 20 cycles each when the line is near.
 
 use std::ptr;
-use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering};
 
 /// A cache-line-aligned `Option<Box<T>>` that any thread may take from and put back to.
 #[repr(align(128))]
 pub struct Cell<T> {
     value: AtomicPtr<T>,
     wanted: AtomicBool,
+    callers: AtomicU64,
+    holder: AtomicU32,
+}
+
+/// Who has to hear that a value is back.
+#[must_use]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Back {
+    /// The owner, who waits for it.
+    pub wanted: bool,
+    /// Who asked to be called: a bit for each [`caller_bit`].
+    pub callers: u64,
+}
+
+impl Back {
+    /// Nobody has to.
+    #[inline]
+    pub fn is_quiet(self) -> bool {
+        !self.wanted && self.callers == 0
+    }
+}
+
+/// The bit of a caller by its number; several may share one, and are called together.
+pub fn caller_bit(caller: usize) -> u64 {
+    1 << (caller % 64)
 }
 
 impl<T: Send> Cell<T> {
     /// A cell with a value in it.
     pub fn new(value: Box<T>) -> Self {
-        Cell { value: AtomicPtr::new(Box::into_raw(value)), wanted: AtomicBool::new(false) }
+        Cell {
+            value: AtomicPtr::new(Box::into_raw(value)),
+            wanted: AtomicBool::new(false),
+            callers: AtomicU64::new(0),
+            holder: AtomicU32::new(0),
+        }
     }
 
     /// Takes the value, unless it is away or its owner waits for it.
@@ -46,11 +78,38 @@ impl<T: Send> Cell<T> {
         Some(unsafe { Box::from_raw(taken) })
     }
 
-    /// Puts the value back. True when the owner waits for it and must be woken.
-    pub fn put(&self, value: Box<T>) -> bool {
+    /// Puts the value back, and says who must be woken for it. Callers are told once.
+    pub fn put(&self, value: Box<T>) -> Back {
         let before = self.value.swap(Box::into_raw(value), Ordering::SeqCst);
         assert!(before.is_null(), "a value was put into a cell that holds one");
-        self.wanted.load(Ordering::SeqCst)
+        let mut callers = self.callers.load(Ordering::SeqCst);
+        if callers != 0 {
+            callers = self.callers.swap(0, Ordering::SeqCst);
+        }
+        Back { wanted: self.wanted.load(Ordering::SeqCst), callers }
+    }
+
+    /// A taker says who it is.
+    #[inline]
+    pub fn set_holder(&self, holder: usize) {
+        self.holder.store(holder as u32, Ordering::Relaxed);
+    }
+
+    /// Who took the value last, as far as takers have said so.
+    #[inline]
+    pub fn holder(&self) -> usize {
+        self.holder.load(Ordering::Relaxed) as usize
+    }
+
+    /// Asks to be called when the value is put back. Between asking and sleeping the caller must look once more: a put that came
+    /// before does not know of it.
+    pub fn call(&self, caller: usize) {
+        self.callers.fetch_or(caller_bit(caller), Ordering::SeqCst);
+    }
+
+    /// Whether the value is here.
+    pub fn is_home(&self) -> bool {
+        !self.value.load(Ordering::SeqCst).is_null()
     }
 
     /// The owner says whether it waits. Between saying so and sleeping it must try to take once more: a put
@@ -85,8 +144,21 @@ mod tests {
         let cell = Cell::new(Box::new(7));
         let held = cell.take().expect("there");
         assert!(cell.take().is_none());
-        assert!(!cell.put(held));
+        assert!(cell.put(held).is_quiet());
         assert_eq!(cell.take().as_deref(), Some(&7));
+    }
+
+    #[test]
+    fn callers_are_told_once() {
+        let cell = Cell::new(Box::new(7));
+        let held = cell.take().expect("there");
+        assert!(!cell.is_home());
+        cell.call(3);
+        cell.call(64);
+        assert_eq!(cell.put(held), Back { wanted: false, callers: caller_bit(3) | caller_bit(0) });
+        assert!(cell.is_home());
+        let held = cell.take().expect("there");
+        assert!(cell.put(held).is_quiet());
     }
 
     #[test]
@@ -94,7 +166,7 @@ mod tests {
         let cell = Cell::new(Box::new(7));
         let held = cell.take().expect("there");
         cell.set_wanted(true);
-        assert!(cell.put(held), "the putter learns that the owner waits");
+        assert!(cell.put(held).wanted, "the putter learns that the owner waits");
         assert!(cell.take().is_none());
         assert!(cell.take_as_owner().is_some());
     }
@@ -115,7 +187,7 @@ mod tests {
                             std::thread::yield_now();
                         };
                         *v += 1;
-                        cell.put(v);
+                        assert!(cell.put(v).is_quiet());
                     }
                 })
             })

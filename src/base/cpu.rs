@@ -1,4 +1,4 @@
-//! Whether this processor has what the build asks for (`.cargo/config.toml`).
+//! Whether this processor has what the build asks for (`.cargo/config.toml`), and how a thread shares its core.
 
 use std::arch::x86_64::{__cpuid, __cpuid_count};
 
@@ -13,6 +13,14 @@ pub fn missing() -> Option<&'static str> {
     ]
     .into_iter()
     .find_map(|(name, bit)| (bit == 0).then_some(name))
+}
+
+/// From now on the calling thread, when it wakes, lets the thread that runs on its core go on until that sleeps or has had its
+/// time. For threads that share a core and hold what the others need. False when the kernel refuses.
+pub fn wait_for_turn() -> bool {
+    let param = libc::sched_param { sched_priority: 0 };
+    // SAFETY: the call reads `param` and changes nothing but the calling thread's scheduling.
+    unsafe { libc::sched_setscheduler(0, libc::SCHED_BATCH, &param) == 0 }
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 pub mod cell;
 pub mod cpu;
 pub mod crc16;
+pub mod direct;
 pub mod double;
 pub mod geohash;
 pub mod geoshape;

@@ -220,7 +220,7 @@ mod tests {
             (&["-port", "12"], "2|>>> '\"-port\" \"12\"'|Bad directive or wrong number of arguments"),
             (&["--port", "--hz", "1"], "2|>>> 'port \"--hz\" \"1\"'|wrong number of arguments"),
             (&["--save", "--hz", "zz"], "3|>>> 'hz \"zz\"'|argument couldn't be parsed into an integer"),
-            (&["--appendonly", "yes"], "2|>>> 'appendonly \"yes\"'|not supported by this release of kring"),
+            (&["--tls-port", "7"], "2|>>> 'tls-port \"7\"'|not supported by this release of kring"),
         ] {
             assert_eq!(refusal(args), format!("{at} {text}"), "{args:?}");
         }

@@ -254,8 +254,8 @@ mod tests {
                 "CONFIG SET failed (possibly related to argument 'appendonly') - argument must be 'yes' or 'no'",
             ),
             (
-                &[("appendonly", "yes")],
-                "CONFIG SET failed (possibly related to argument 'appendonly') - not supported by this release of kring",
+                &[("notify-keyspace-events", "KEA")],
+                "CONFIG SET failed (possibly related to argument 'notify-keyspace-events') - not supported by this release of kring",
             ),
         ] {
             assert_eq!(refusal(&mut config, pairs), text);

@@ -87,8 +87,8 @@ knobs! {
         "cpu-list" => cpu_list: CpuList = CpuList::default(), Any, Boot, Works;
         /// Microseconds, at most, that an idle shard polls before it sleeps in its ring; it adapts below that.
         "spin-us" => spin_us: u32 = 0, Int(0, 1_000_000), Live, Works;
-        /// Nanoseconds to spin for a store that another shard holds before the batch is mailed to its owner.
-        "take-spin-ns" => take_spin_ns: u32 = 2000, Int(0, 1_000_000), Live, Works;
+        /// Nanoseconds to spin for a store that another core holds before the connection is put off.
+        "take-spin-ns" => take_spin_ns: u32 = 10_000, Int(0, 1_000_000), Live, Works;
         /// Whether a shard borrows other shards' stores; no mails every command to the owner of its key.
         "borrow" => borrow: bool = true, Any, Live, Works;
         /// Receive buffers per shard, shared by its connections (rounded up to a power of two).
@@ -104,7 +104,7 @@ knobs! {
         /// Bytes of requests not yet run at which kring stops reading from a client.
         "input-backlog" => input_backlog: u64 = 64 * MB, Memory(65536, INPUT_MAX), Live, Works;
         /// Commands of a pipeline whose table buckets are prefetched together; 0 prefetches none.
-        "prefetch-depth" => prefetch_depth: usize = 16, Int(1, 64), Live, Works;
+        "prefetch-depth" => prefetch_depth: usize = 32, Int(1, 64), Live, Works;
     }
     "Network" {
         /// Addresses to listen on; a leading - makes one optional, * stands for all of them.

@@ -24,7 +24,7 @@ fn elements(kind: u8, input: &mut &[u8]) -> Result<usize, Corrupt> {
         // A count, and that many elements: lists, sets, sorted sets and hashes in full.
         1..=5 | 22 => count(input),
         10 | 12 | 13 => ziplist(input),
-        14 => nodes(input, |input| ziplist(input)),
+        14 => nodes(input, ziplist),
         16 | 17 | 20 | 23 => listpack(input),
         18 => nodes(input, |input| if decode_len(input)? == PACK { listpack(input) } else { Ok(1) }),
         24 | 25 => {

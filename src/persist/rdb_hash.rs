@@ -248,7 +248,9 @@ fn zipmap_len(rest: &mut &[u8]) -> Result<Option<usize>, Corrupt> {
         255 => None,
         254 => {
             let bytes = take(rest, 4)?;
-            Some(u32::from_le_bytes(*bytes.first_chunk().ok_or(Corrupt)?) as usize)
+            let long = u32::from_le_bytes(*bytes.first_chunk().ok_or(Corrupt)?) as usize;
+            // What fits one byte is not written in five.
+            Some(if long < 254 { return Err(Corrupt) } else { long })
         }
         short => Some(usize::from(short)),
     })
@@ -418,6 +420,9 @@ mod tests {
         assert!(read(EARLY_LISTPACK_EX, &packed(&[a, one, a])).is_err(), "no time");
         assert!(read(EARLY_LISTPACK_EX, &packed(&[a, one, Element::Int(-1)])).is_err());
         assert!(read(EARLY_LISTPACK_EX, &packed(&[a, one, Element::Int(EXPIRE_MAX + 1)])).is_err());
+        let mut zipmap = Vec::new();
+        encode_string(&mut zipmap, b"\x01\xfe\x01\0\0\0a\x01\0x\xff", false);
+        assert!(read(ZIPMAP, &zipmap).is_err(), "a short length in five bytes");
         assert!(read(TABLE, b"\x00").is_err(), "no field");
         assert!(read(TABLE, b"\x02\x01a\x01x\x01a\x01y").is_err(), "twice");
         assert!(read(TABLE, b"\x81\xff\xff\xff\xff\xff\xff\xff\xff\x01a\x01x").is_err(), "far too many");

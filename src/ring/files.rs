@@ -6,13 +6,19 @@
 use super::net::{Event, FileId, FileWrite};
 use super::ops::{self, Done};
 use super::ring::Ring;
-use crate::base::pages::PAGE;
+use crate::base::direct::PAGE;
+use std::collections::HashMap;
 use std::os::fd::{AsRawFd, OwnedFd};
+
+/// So many fit into a completion's tag.
+const NUMBERS: u32 = 1 << 24;
 
 /// Files that are open, and what is under way on them.
 #[derive(Default)]
 pub(super) struct Files {
-    files: Vec<Option<OwnedFd>>,
+    files: HashMap<u32, OwnedFd>,
+    /// Numbers are not used twice: what is under way on a file that was given up must not be taken for another's.
+    next: u32,
     /// Writes under way, by slot, with the bytes that are written. Slots are reused.
     writes: Vec<Option<(FileWrite, usize)>>,
     syncs: usize,
@@ -25,27 +31,23 @@ impl Files {
     }
 
     fn fd(&self, file: FileId) -> i32 {
-        self.files.get(file.0 as usize).and_then(Option::as_ref).map_or(-1, AsRawFd::as_raw_fd)
+        self.files.get(&file.0).map_or(-1, AsRawFd::as_raw_fd)
     }
 }
 
 impl Ring {
     /// Takes a file that was opened for writing; the driver gives the number to the core.
     pub fn add_file(&mut self, fd: OwnedFd) -> FileId {
-        let files = &mut self.files.files;
-        let place = files.iter().position(Option::is_none).unwrap_or(files.len());
-        if place == files.len() {
-            files.push(None);
-        }
-        files[place] = Some(fd);
-        FileId(place as u32)
+        let files = &mut self.files;
+        let number = files.next;
+        files.next = (files.next + 1) % NUMBERS;
+        files.files.insert(number, fd);
+        FileId(number)
     }
 
     pub(super) fn forget_file(&mut self, file: FileId) {
         // Closing may wait for the disk, but there is nothing left to write.
-        if let Some(place) = self.files.files.get_mut(file.0 as usize) {
-            *place = None;
-        }
+        self.files.files.remove(&file.0);
     }
 
     pub(super) fn start_write(&mut self, write: FileWrite) {

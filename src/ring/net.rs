@@ -3,7 +3,7 @@
 //! The core never sees a file descriptor, a ring or a clock. The real `Net` is [`super::Ring`]; the simulation
 //! has one of its own, which delays, reorders and drops at a seed's will.
 
-use crate::base::pages::Pages;
+use crate::base::direct::Pages;
 use bytes::Bytes;
 use std::os::fd::OwnedFd;
 

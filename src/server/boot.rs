@@ -4,6 +4,7 @@ use super::control::{self, Line, Message, PendingGarbage};
 use super::log::Log;
 use super::{cores, dataset, sockets};
 use crate::base::heap::give_back_free_memory;
+use crate::base::pages;
 use crate::base::{cpu, prng};
 use crate::cmd::ServerInfo;
 use crate::cmd::version::{KRING_VERSION, REDIS_VERSION};
@@ -216,6 +217,7 @@ fn start(
             give_back_free_memory();
         }
     })?;
+    spawn("kring-pages", pages::serve)?;
     let mut bells = Vec::new();
     let mut notices = Vec::new();
     let mut lines = Vec::new();
@@ -293,6 +295,10 @@ fn start(
 fn run_shard(plan: Plan, report: &Sender<Result<(), ring::Error>>) -> Result<(), ring::Error> {
     if let Some(core) = plan.core {
         cores::pin(core);
+        if plan.shared.server.cores.iter().filter(|c| **c == plan.core).count() > 1 {
+            // One that wakes would often stop another with a store in hand.
+            cpu::wait_for_turn();
+        }
     }
     let config = &plan.config;
     let options = Options {

@@ -8,7 +8,7 @@
 //! | 2 | it cannot be opened or read |
 //!
 //! `--fix` cuts off what was being written when the process or the machine died, in all files of the last generation together, and
-//! says what goes. Nobody was told that it was written. Damage elsewhere is never cut.
+//! says what goes. It was not known to be on the disk for good. Damage elsewhere is never cut.
 
 use crate::storage::aof::{Form, Listener, Verdict, check, show};
 use std::io::{BufWriter, IsTerminal, Write};

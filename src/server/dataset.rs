@@ -91,7 +91,7 @@ pub(super) fn log_loaded(
         };
         let mut store = store;
         store.log.switch(true);
-        if cell.put(store) {
+        if !cell.put(store).is_quiet() {
             shards[shard].0.ring();
         }
     }

@@ -192,14 +192,6 @@ impl Batch {
         self.commands.push(Parsed { found, fits, place, start, end, spans, inline, key, hash });
     }
 
-    /// The next brief command of shard `s` that is at least some way behind command `i`: `ahead` commands, divided by the shards that
-    /// take turns.
-    #[inline]
-    pub fn next_of_shard(&self, i: usize, s: usize, ahead: usize) -> Option<&Parsed> {
-        let of_shard = |c: &&Parsed| c.key != 0 && c.place == Place::Shard(s as u32);
-        self.commands.get(i + ahead..)?.iter().find(of_shard)
-    }
-
     /// The arguments of command `i`.
     #[inline]
     pub fn args<'a>(&'a self, i: usize, input: &'a [u8]) -> Args<'a> {

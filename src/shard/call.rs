@@ -4,24 +4,19 @@
 //! So a run of them shares it: the context is made once, the clock is read once, and the time taken is divided among them.
 
 use super::Core;
+use super::ahead::{BUCKETS_AHEAD, ENTRIES_AHEAD, fetch_bucket, fetch_entry};
 use super::batch::{Batch, Parsed, Place};
 use super::drive::{Stop, Work};
 use super::evict::fits;
-use super::jobs::Lending;
 use crate::cmd::cx::MemoryNow;
 use crate::cmd::registry::Found;
 use crate::cmd::row::flag;
 use crate::cmd::session::ReplyMode;
 use crate::cmd::{Cx, Env, Outcome, Plan, effects};
-use crate::ds::Table;
 use crate::resp::{Args, Mark};
 use crate::ring::net::World;
-use crate::store::{Keys, Value};
+use crate::store::Keys;
 
-/// How many commands ahead of the one that runs entries are sent for: memory takes about as long as so many commands.
-const ENTRIES_AHEAD: usize = 6;
-/// The fewest commands for which it pays to send for memory ahead.
-const FETCH_FROM: usize = 2;
 /// The most kinds of commands in a run: one more ends it.
 const KINDS_MAX: usize = 8;
 /// Where commands are watched that take less than this, none is timed together with others.
@@ -67,7 +62,7 @@ impl Core {
                 && self.admits(work.session)
     }
 
-    /// Runs brief commands from `from` on, as long as their stores can be had: how many ran, and what stopped the last. The first
+    /// Runs brief commands from `from` on, as long as their stores are in hand: how many ran, and what stopped the last. The first
     /// one's store is in hand.
     pub(super) fn run_brief(
         &mut self,
@@ -114,23 +109,9 @@ impl Core {
                 break;
             }
             if !cx.keys.hand.has(s) {
-                let mut lending = Lending {
-                    shared,
-                    net,
-                    counters: &mut self.tallies.counters,
-                    room: &mut self.room,
-                    hold: &mut self.hold,
-                };
-                lending.put_back(cx.keys.hand, self.id);
-                if !self.policy.may_borrow(self.id, s, found.row)
-                    || !lending.take(cx.keys.hand, s, self.policy.take_spin_ns)
-                {
-                    break;
-                }
-                if cx.keys.hand.is_crossed() {
-                    break;
-                }
+                break;
             }
+            cx.keys.hand.narrow(s);
             // What does not fit is for `one`, which makes room. The first command has been looked at.
             if limit != 0
                 && ran > 0
@@ -142,8 +123,11 @@ impl Core {
             if !kinds.count(found.id) {
                 break;
             }
-            if let Some(next) = batch.next_of_shard(from + ran, s, ENTRIES_AHEAD) {
-                cx.keys.hand.peek(s).db(db).table().prefetch_entry(next.hash);
+            if let Some(next) = batch.commands.get(from + ran + ENTRIES_AHEAD) {
+                fetch_entry(cx.keys.hand, db, next);
+            }
+            if let Some(next) = batch.commands.get(from + ran + BUCKETS_AHEAD) {
+                fetch_bucket(cx.keys.hand, db, next);
             }
             let args = batch.args_of(command, work.input);
             let key = args.at(command.key as usize);
@@ -178,6 +162,7 @@ impl Core {
                 break;
             }
         }
+        cx.keys.hand.widen();
         cx.session.last_command = Some(last);
         cx.session.commands += ran as u64;
         let done = net.ticks_ns();
@@ -205,57 +190,6 @@ impl Core {
             && let Ok(found) = longest.found
         {
             self.note_slow(work.session, found, batch.args_of(longest, work.input), ns);
-        }
-    }
-
-    /// Sends for the memory of brief commands before the first of them runs: for the buckets that they look in, and then, when
-    /// these are here, for the first entries. Each store is taken for as long as that takes.
-    pub(super) fn fetch_ahead(&mut self, net: &mut dyn World, work: &Work<'_>, commands: &[Parsed]) {
-        if commands.len() < FETCH_FROM {
-            return;
-        }
-        let db = work.session.db;
-        let near = commands.len().min(ENTRIES_AHEAD);
-        self.each_table(net, db, commands, |table, command| table.prefetch(command.hash));
-        self.each_table(net, db, &commands[..near], |table, command| table.prefetch_entry(command.hash));
-    }
-
-    /// Shows `f` the brief commands among these with their tables, shard by shard, as far as the stores can be had at once.
-    fn each_table(
-        &mut self,
-        net: &mut dyn World,
-        db: usize,
-        commands: &[Parsed],
-        f: impl Fn(&Table<Value>, &Parsed),
-    ) {
-        let mut seen = 0u64;
-        for (i, command) in commands.iter().enumerate() {
-            let Parsed { place: Place::Shard(s), key: 1.., .. } = *command else { continue };
-            let (shard, bit) = (s as usize, 1 << (s % 64));
-            // Shards whose bits collide do without: it is only about speed.
-            if seen & bit != 0 {
-                continue;
-            }
-            seen |= bit;
-            if !self.hand.has(shard) {
-                let mut lending = Lending {
-                    shared: &self.shared,
-                    net: &mut *net,
-                    counters: &mut self.tallies.counters,
-                    room: &mut self.room,
-                    hold: &mut self.hold,
-                };
-                lending.put_back(&mut self.hand, self.id);
-                if !self.policy.borrow && shard != self.id || !lending.take(&mut self.hand, shard, 0) {
-                    continue;
-                }
-            }
-            let table = self.hand.peek(shard).db(db).table();
-            for command in &commands[i..] {
-                if command.key != 0 && command.place == Place::Shard(s) {
-                    f(table, command);
-                }
-            }
         }
     }
 

@@ -28,6 +28,8 @@ pub(super) enum Waits {
     Nothing,
     /// A job of its is away.
     Job,
+    /// A store that is away.
+    Store,
     /// Reports or an order: the ticket.
     Ticket(u64),
     /// CLIENT PAUSE.
@@ -146,6 +148,8 @@ pub(super) struct Conn {
     pub counted: usize,
     pub in_ready: bool,
     pub in_dirty: bool,
+    /// How often in a row the next command's store was away.
+    pub put_off: u8,
     /// Since when (monotonic us) replies are over the soft limit; 0: they are not.
     pub soft_since_us: u64,
 }
@@ -174,6 +178,7 @@ impl Conn {
             counted: 0,
             in_ready: false,
             in_dirty: false,
+            put_off: 0,
             soft_since_us: 0,
         }
     }

@@ -25,7 +25,7 @@ use crate::cmd::save::LogState;
 use crate::cmd::{Order, PauseMode, Session};
 use crate::config::Config;
 use crate::ring::net::{Chunk, ConnId, World};
-use crate::store::Hand;
+use crate::store::{Hand, ShardSet};
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -71,6 +71,12 @@ pub struct Core {
     pub(super) ready: VecDeque<ConnId>,
     /// Connections with replies to send.
     pub(super) dirty: Vec<ConnId>,
+    /// Connections that wait for a store, each with its shard.
+    pub(super) put_off: Vec<(ConnId, usize)>,
+    /// Shards that held a store for longer than a spin, and have put none back since.
+    pub(super) away: ShardSet,
+    /// The other shards on this one's core.
+    pub(super) siblings: ShardSet,
     /// Connections that CLIENT PAUSE holds.
     pub(super) paused: Vec<ConnId>,
     pub(super) pause: Option<(i64, PauseMode)>,
@@ -137,6 +143,9 @@ impl Core {
             chores: Vec::new(),
             ready: VecDeque::new(),
             dirty: Vec::new(),
+            put_off: Vec::new(),
+            away: ShardSet::EMPTY,
+            siblings: super::lend::siblings(&shared.server.cores, id),
             paused: Vec::new(),
             pause: None,
             deadlines: BTreeSet::new(),
@@ -313,6 +322,7 @@ impl Core {
     /// Runs what is ready: jobs that wait, connections with requests in hand, timers.
     pub fn work(&mut self, net: &mut dyn World) {
         self.nap(net);
+        self.go_on();
         for _ in 0..OWN_LETTERS_PER_TURN {
             let Some(letter) = self.own_mail.pop_front() else { break };
             self.mail(net, letter);
@@ -355,6 +365,7 @@ impl Core {
             && !self.wants_store()
             && self.parked.is_empty()
             && self.streams.is_empty()
+            && self.put_off.is_empty()
             && self.walk.is_none()
             && !self.saver.is_busy()
             && self.hand.held() == 0
@@ -371,8 +382,12 @@ impl Core {
         !self.waiting.is_empty() || !self.asks.is_empty() || !self.chores.is_empty()
     }
 
-    /// Tries once more for the store that jobs wait for: the last thing before sleeping. Whether it was there.
+    /// Looks once more for the store that jobs wait for, and for those that connections wait for: the last thing before sleeping.
+    /// Whether one was there.
     pub fn retry_waiting(&mut self, net: &mut dyn World) -> bool {
+        if self.ask_for_calls() {
+            return true;
+        }
         let want = |core: &Core| core.waiting.len() + core.asks.len() + core.chores.len();
         let before = want(self);
         if before == 0 {
@@ -448,8 +463,8 @@ impl Core {
             Letter::Unwalk { cut } => self.unwalk(net, cut),
             Letter::Halt { on } => self.set_halted(on),
             Letter::Halted => self.halted(net),
-            Letter::LogTurned { shard, end, broken, whole } => {
-                self.log_turned(net, shard, end, broken, whole);
+            Letter::LogTurned { shard, number, end, whole } => {
+                self.log_turned(net, (shard, number), end, whole);
             }
             Letter::LogFailed { errno } => self.log_failure(errno),
             Letter::LogClosed => self.log_closed(net),

@@ -50,6 +50,8 @@ pub(super) enum Stop {
     Full,
     /// The next command needs stores that could not be had.
     Mail(ShardSet),
+    /// The next command needs this store, which is away for longer than a spin.
+    Away(usize),
     /// The next command can run at home only.
     Home,
     /// The next command can run at home only, and needs stores that could not be had.
@@ -201,6 +203,7 @@ impl Core {
         }
         self.put_back(net);
         let conn = self.conn(id)?;
+        conn.put_off = if let Stop::Away(_) = stop { conn.put_off + 1 } else { 0 };
         if let Stop::Fetch(_) = stop {
             // It still needs them when the stores are here.
             conn.reports = reports;
@@ -239,6 +242,7 @@ impl Core {
             Stop::Orders(steps) => self.give_orders(id, steps),
             Stop::Block(blocked) => self.begin_wait(net, id, blocked),
             Stop::Mail(need) => self.mail_batch(id, need),
+            Stop::Away(shard) => self.put_off(id, shard),
             Stop::Fetch(need) => self.fetch(id, need),
         }
     }
@@ -250,7 +254,7 @@ impl Core {
     }
 
     /// Sends the next whole commands on their way as a job.
-    fn mail_batch(&mut self, id: ConnId, need: ShardSet) {
+    pub(super) fn mail_batch(&mut self, id: ConnId, need: ShardSet) {
         let Some(mut input) = self.conn(id).and_then(|c| c.input.take()) else { return };
         let len = self.mailable(&input.buf[input.at..]);
         let batch = input.buf[input.at..input.at + len].to_vec();
@@ -312,6 +316,10 @@ impl Core {
             let end = batch.fill(work.input, &mut reading, &rules, &mut self.heads);
             let stop = self.run_batch(net, work, &batch);
             self.batch = batch;
+            if self.hand.held() > 1 {
+                // Others wait for so many; one may stay for what comes next.
+                self.put_back(net);
+            }
             if let Some(stop) = stop {
                 work.partial.clear();
                 return stop;
@@ -345,17 +353,14 @@ impl Core {
     fn run_batch(&mut self, net: &mut dyn World, work: &mut Work<'_>, batch: &Batch) -> Option<Stop> {
         let mut ticks = net.ticks_ns();
         let mut i = 0;
-        let mut fetched = false;
+        let mut fetched = 0;
         while let Some(command) = batch.commands.get(i) {
             work.at = command.start;
             let brief = command.key != 0 && self.may_run_brief(work);
-            if brief && !std::mem::replace(&mut fetched, true) {
-                self.fetch_ahead(net, work, &batch.commands[i..]);
-            }
             let (ran, stop) = match command.place {
                 Place::Shard(s)
                     if brief
-                        && self.have_one(net, s as usize, command.found.ok())
+                        && self.have_run(net, work, batch, i, &mut fetched)
                         && !self.hand.is_crossed()
                         && (self.fits(command, s as usize) || work.session.is_replay()) =>
                 {
@@ -469,8 +474,10 @@ impl Core {
         }
         match command.place {
             Place::Shard(s) => {
-                if !self.have_one(net, s as usize, Some(found)) {
-                    return Some(Stop::Mail(ShardSet::one(s as usize)));
+                let s = s as usize;
+                if !self.have_one(net, s, Some(found)) {
+                    let borrows = self.policy.may_borrow(self.id, s, found.row);
+                    return Some(if borrows { Stop::Away(s) } else { Stop::Mail(ShardSet::one(s)) });
                 }
             }
             Place::Several => {

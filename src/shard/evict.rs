@@ -337,9 +337,8 @@ impl Core {
         let found = evict_borrowed(&mut store, rule, promised, self.now, &mut self.random);
         self.room.garbage.extend(store.take_garbage().into_iter().flatten());
         tell(&self.shared, &store, rule, self.now);
-        if self.shared.cells[shard].put(store) && shard != self.id {
-            self.room.to_wake.insert(shard);
-        }
+        let back = self.shared.cells[shard].put(store);
+        self.room.note_back(shard, back, self.id, self.shared.cells.len());
         found
     }
 }

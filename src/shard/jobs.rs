@@ -9,161 +9,15 @@
 
 use super::connections::Waits;
 use super::drive::{Stop, Work};
-use super::evict::Room;
 use super::hold::Hold;
-use super::log::BATCH;
 use super::mail::Chore;
 use super::saves::WHOLE;
-use super::{Core, Job, Letter, Shared};
-use crate::metrics::Counters;
+use super::{Core, Job, Letter};
 use crate::resp::Parser;
 use crate::ring::net::World;
-use crate::store::{Garbage, Hand, ShardSet, Store};
-
-/// With so many bytes on their way to be freed, shards free values themselves.
-const GARBAGE_BYTES: u64 = 32 << 20;
-
-/// What taking stores and putting them back needs of a core, so that a command's context can hold the rest.
-pub(super) struct Lending<'a> {
-    pub shared: &'a Shared,
-    pub net: &'a mut dyn World,
-    pub counters: &'a mut Counters,
-    pub room: &'a mut Room,
-    pub hold: &'a mut Hold,
-}
-
-impl Lending<'_> {
-    /// Takes a store into the hand: at once, or within a short spin.
-    #[inline]
-    pub fn take(&mut self, hand: &mut Hand, shard: usize, spin_ns: u64) -> bool {
-        let cell = &self.shared.cells[shard];
-        let mut taken = cell.take();
-        if taken.is_none() && spin_ns > 0 {
-            let until = self.net.ticks_ns() + spin_ns;
-            while taken.is_none() && !cell.is_wanted() && self.net.ticks_ns() < until {
-                std::hint::spin_loop();
-                taken = cell.take();
-            }
-        }
-        match taken {
-            Some(store) => {
-                hand.add(store);
-                self.counters.borrows += 1;
-                true
-            }
-            None => {
-                self.counters.borrow_misses += 1;
-                false
-            }
-        }
-    }
-
-    /// Puts every store in hand back, and then, with empty hands, wakes owners that wait and sends garbage away: both may
-    /// enter the kernel.
-    #[inline]
-    pub fn put_back(&mut self, hand: &mut Hand, here: usize) {
-        if let Some(shard) = hand.only()
-            && !hand.peek(shard).has_garbage()
-            && self.room.is_tidy()
-        {
-            let Some(store) = hand.remove(shard) else { return };
-            self.room.tell(self.shared, &store);
-            let wakes = store.log.has_news() && self.publish(&store);
-            if (self.shared.cells[shard].put(store) | wakes) && shard != here {
-                self.net.wake(shard);
-            }
-            return;
-        }
-        if hand.held() > 0 || !self.room.is_tidy() {
-            self.put_back_all(hand, here);
-        }
-    }
-
-    /// Tells how far a store has logged, and notes what replies that saw it wait for. Whether its owner has to hear of it now.
-    fn publish(&mut self, store: &Store) -> bool {
-        let board = &self.shared.saves.log;
-        let (line, position) = (board.of(store.shard()), store.log.position());
-        let before = line.logged();
-        if position > before {
-            line.set_logged(position);
-        }
-        if board.is_strict() {
-            self.hold.add_seen(store, board);
-            return position > before;
-        }
-        // Nothing waited before, and so the owner does not count the time; or there is enough for a write.
-        let waits = store.log.len() as u64;
-        position > before && (waits == position - before || waits >= BATCH)
-    }
-
-    fn put_back_all(&mut self, hand: &mut Hand, here: usize) {
-        let mut garbage = std::mem::take(&mut self.room.garbage);
-        let mut to_wake = std::mem::replace(&mut self.room.to_wake, ShardSet::EMPTY);
-        // All positions before any store: who takes one of them may depend on the others.
-        for store in hand.iter().filter(|store| store.log.has_news()) {
-            if self.publish(store) {
-                to_wake.insert(store.shard());
-            }
-        }
-        to_wake.remove(&ShardSet::one(here));
-        while let Some(shard) = hand.first() {
-            let Some(mut store) = hand.remove(shard) else { break };
-            if let Some(mut more) = store.take_garbage() {
-                garbage.append(&mut more);
-            }
-            self.room.tell(self.shared, &store);
-            if self.shared.cells[shard].put(store) && shard != here {
-                to_wake.insert(shard);
-            }
-        }
-        to_wake.iter().for_each(|shard| self.net.wake(shard));
-        if !garbage.is_empty() {
-            self.counters.lazy_freed += garbage.len() as u64;
-            if self.shared.control.pending().bytes > GARBAGE_BYTES {
-                // More comes than the other thread frees: memory would grow over its bound. Databases still go there.
-                garbage.retain(|g| matches!(g, Garbage::Table { .. }));
-            }
-            self.shared.control.free(garbage);
-        }
-    }
-}
+use crate::store::ShardSet;
 
 impl Core {
-    /// Takes a store into the hand: at once, or within a short spin.
-    pub(super) fn take(&mut self, net: &mut dyn World, shard: usize) -> bool {
-        let mut lending = Lending {
-            shared: &self.shared,
-            net,
-            counters: &mut self.tallies.counters,
-            room: &mut self.room,
-            hold: &mut self.hold,
-        };
-        lending.take(&mut self.hand, shard, self.policy.take_spin_ns)
-    }
-
-    /// Takes the stores of a set, in ascending order, or none.
-    pub(super) fn take_all(&mut self, net: &mut dyn World, set: ShardSet) -> bool {
-        for shard in set.iter() {
-            if !self.take(net, shard) {
-                self.put_back(net);
-                return false;
-            }
-        }
-        true
-    }
-
-    /// Puts every store in hand back.
-    pub(super) fn put_back(&mut self, net: &mut dyn World) {
-        let mut lending = Lending {
-            shared: &self.shared,
-            net,
-            counters: &mut self.tallies.counters,
-            room: &mut self.room,
-            hold: &mut self.hold,
-        };
-        lending.put_back(&mut self.hand, self.id);
-    }
-
     /// Sends the first job on its way, to the lowest shard that it needs.
     pub(super) fn dispatch(&mut self, job: Box<Job>) {
         let first = job.need.next(0).unwrap_or(job.home);
@@ -181,6 +35,7 @@ impl Core {
                 taken = cell.take_as_owner();
             }
             let Some(store) = taken else { return };
+            cell.set_holder(self.id);
             if let Some((from, ticket, parts)) = self.asks.pop_front() {
                 self.hand.add(store);
                 let report = self.report(parts);
@@ -269,7 +124,12 @@ impl Core {
             replay.base += at;
             job.out.clear();
         }
-        if let Stop::Mail(need) = stop {
+        let need = match stop {
+            Stop::Mail(need) => Some(need),
+            Stop::Away(shard) => Some(ShardSet::one(shard)),
+            _ => None,
+        };
+        if let Some(need) = need {
             job.need = need;
             return self.dispatch(job);
         }
@@ -294,10 +154,6 @@ impl Core {
             job.blocked.iter().for_each(|blocked| self.give_up(blocked));
             return self.put_back(net);
         };
-        if let Some(replay) = &mut job.session.replay {
-            // What is at hand begins at the beginning of the piece again.
-            replay.base = 0;
-        }
         conn.session = Some(job.session);
         conn.shown = None;
         conn.waits = Waits::Nothing;

@@ -18,7 +18,7 @@
 
 use super::saves::SAVER;
 use super::{Core, Letter};
-use crate::base::pages::{PAGE, Pages};
+use crate::base::direct::{PAGE, Pages};
 use crate::persist::aof::{Framer, filler, pad};
 use crate::ring::net::{FileId, FileWrite, World};
 use crate::store::log::{Break, Taken};
@@ -231,8 +231,8 @@ impl Core {
         let taken = self.hand.store(self.id).log.take(spare);
         self.put_back(net);
         self.log.due_us = None;
-        let position = self.log.taken;
         self.log.taken = taken.position;
+        let position = taken.from;
         self.log.rest = Some(Rest { taken, at: 0, breaks: 0, position });
         self.write_rest(net, always);
     }
@@ -287,7 +287,11 @@ impl Core {
 
     /// A write to a log file is complete, or has failed.
     pub fn written(&mut self, net: &mut dyn World, write: FileWrite, result: Result<(), i32>) {
-        let FileWrite { mut pages, serial, at, .. } = write;
+        let FileWrite { mut pages, serial, at, file, .. } = write;
+        if self.log.file != Some(file) {
+            // Its file was given up while it was under way.
+            return;
+        }
         if serial == FILL {
             return self.filled(net, at, pages, result);
         }
@@ -422,10 +426,10 @@ impl Core {
         if !at_turn || !self.log.idle() {
             return;
         }
-        let whole = self.log.rest.as_mut().and_then(Rest::pass_turn).flatten();
+        let Some((number, whole)) = self.log.rest.as_mut().and_then(Rest::pass_turn) else { return };
         self.log.state = State::Waiting;
-        let (shard, end, broken) = (self.id, self.log.at, self.log.failed);
-        self.post(SAVER, Letter::LogTurned { shard, end, broken, whole });
+        let end = (!self.log.failed).then_some(self.log.at);
+        self.post(SAVER, Letter::LogTurned { shard: self.id, number, end, whole });
     }
 
     /// The next generation has a file for this shard.
@@ -450,15 +454,20 @@ impl Core {
         self.write_rest(net, always);
     }
 
-    /// There is no log any more. Everything is written.
+    /// There is no log any more: everything is written, or given up.
     pub(super) fn log_closed(&mut self, net: &mut dyn World) {
         if let Some(old) = self.log.file.take() {
             net.close_file(old);
         }
-        let taken = self.log.taken;
-        self.log = LogWriter { taken, written: taken, ..LogWriter::default() };
+        let logged = self.shared.saves.log.of(self.id).logged();
+        self.log = LogWriter {
+            taken: logged,
+            written: logged,
+            next_serial: self.log.next_serial,
+            ..LogWriter::default()
+        };
         self.shared.saves.log.of(self.id).set_behind(false);
-        self.set_durable(net, taken);
+        self.set_durable(net, logged);
     }
 
     /// The next generation could not be made: what is logged from here on is dropped, until another one can.
@@ -485,12 +494,12 @@ impl Rest {
         matches!(self.taken.breaks.get(self.breaks), Some(Break::Turn { at, .. }) if *at == self.at)
     }
 
-    /// Steps over the end of a generation: what stands alone behind it.
-    fn pass_turn(&mut self) -> Option<Option<Arc<[u8]>>> {
-        let Some(Break::Turn { whole, .. }) = self.taken.breaks.get(self.breaks) else { return None };
+    /// Steps over the end of a generation: its number, and what stands alone behind it.
+    fn pass_turn(&mut self) -> Option<(u64, Option<Arc<[u8]>>)> {
+        let Some(Break::Turn { whole, number, .. }) = self.taken.breaks.get(self.breaks) else { return None };
         self.breaks += 1;
         self.position += 1;
-        Some(whole.clone())
+        Some((*number, whole.clone()))
     }
 }
 

@@ -113,9 +113,9 @@ pub enum Letter {
     Halt { on: bool },
     /// To the shard that looks after snapshots: no command runs here any more.
     Halted,
-    /// To the shard that looks after the log: this shard's part of the generation is written, up to this byte of its file; after a
-    /// failure its file is worth nothing.
-    LogTurned { shard: usize, end: u64, broken: bool, whole: Option<Arc<[u8]>> },
+    /// To the shard that looks after the log: this shard's part of the generation is written, up to this byte of its file; `None`:
+    /// after a failure its file is worth nothing.
+    LogTurned { shard: usize, number: u64, end: Option<u64>, whole: Option<Arc<[u8]>> },
     /// To the same: a write or a sync failed.
     LogFailed { errno: i32 },
     /// There is no log any more.

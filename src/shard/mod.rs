@@ -4,7 +4,7 @@
 //!
 //! ```text
 //!  bytes of a connection ─ drive: parse ─ plan ─ take the stores ─ run ─ put them back at the batch's end
-//!                                            │ a store stays away
+//!                                            │ a store stays away: the connection waits for a call, some times
 //!                                            └─ Job: the rest of the batch, by mail to the owner, and home again
 //! ```
 //! Order holds because a connection has one batch under way at a time: at home, in a job, or parked while all shards
@@ -14,6 +14,7 @@
 
 #![forbid(unsafe_code)]
 
+mod ahead;
 mod batch;
 mod block;
 mod build;
@@ -32,6 +33,7 @@ mod heads;
 mod hold;
 mod jobs;
 pub mod ledger;
+mod lend;
 mod log;
 pub mod mail;
 mod orders;

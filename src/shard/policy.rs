@@ -1,8 +1,8 @@
 //! When to borrow, when to spin, when to mail: every decision about other shards' stores, with its knobs.
 //!
 //! Measured on two cores (DESIGN 4): a take nearly always succeeds at once, since a store is in use a few percent of
-//! the time; a hop costs a wake-up (28 us idle) or a context switch. So: borrow, spin for about as long as a batch takes, and
-//! mail only then. Heavy commands go where their memory is near, when that is another core.
+//! the time; a hop costs a wake-up (28 us idle) or a context switch. So: borrow, spin for somewhat longer than a batch takes, then
+//! wait to be called, and mail only when that was of no use. Heavy commands go where their memory is near, when that is another core.
 
 use crate::cmd::Command;
 use crate::cmd::row::flag;

@@ -16,7 +16,6 @@ use super::{Core, Letter};
 use crate::cmd::ShutdownMode;
 use crate::cmd::save::LogState;
 use crate::ring::net::World;
-use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -80,6 +79,8 @@ pub(super) enum Purpose {
 struct Rewrite {
     purpose: Purpose,
     saved: bool,
+    /// The number of its turn.
+    turn: Option<u64>,
     /// The generation that its turn began.
     from: Option<u64>,
 }
@@ -113,16 +114,17 @@ enum Turner {
 #[derive(Default)]
 pub(super) struct Rewriter {
     under_way: Option<Rewrite>,
-    /// The turns that the storage plane was asked for and has not answered, in order.
-    asked: VecDeque<Turner>,
     /// The turn that shards are coming to: their ends, and what stands alone.
     ends: Vec<Option<Option<u64>>>,
     whole: Option<Arc<[u8]>>,
-    /// A rewrite's turn is under way to the shards: the next one behind which nothing stands alone.
-    turns: bool,
-    /// A write or a sync has failed since the last turn.
+    /// The turn that the storage plane is at.
+    asked: Option<Turner>,
+    /// A write or a sync has failed since the last rewrite's turn.
     fails: bool,
+    /// The log ends; by which turn, once that is known; and what is to end it when the rewrite under way is over.
     end: Option<End>,
+    end_turn: Option<u64>,
+    end_after: Option<ShutdownMode>,
     /// Generations that have begun since the last rewrite.
     generations: u32,
     last_try_secs: i64,
@@ -133,11 +135,6 @@ impl Rewriter {
     /// Whether a base is being made, or the log ends.
     pub fn is_busy(&self) -> bool {
         self.under_way.is_some() || self.end.is_some()
-    }
-
-    /// Why the base that is being made is made.
-    pub fn purpose(&self) -> Option<Purpose> {
-        self.under_way.as_ref().map(|rewrite| rewrite.purpose)
     }
 }
 
@@ -167,7 +164,7 @@ impl Core {
     }
 
     fn begin_rewrite(&mut self, net: &mut dyn World, purpose: Purpose) {
-        self.rewriter.under_way = Some(Rewrite { purpose, saved: false, from: None });
+        self.rewriter.under_way = Some(Rewrite { purpose, saved: false, turn: None, from: None });
         self.rewriter.last_try_secs = self.now.secs();
         self.shared.saves.log.begin_rewrite(self.now.secs());
         self.begin_save(net, Why::Rewrite, None);
@@ -178,16 +175,18 @@ impl Core {
         let Some(rewrite) = &self.rewriter.under_way else { return };
         match rewrite.purpose {
             Purpose::Rewrite | Purpose::Mend => {
-                self.rewriter.turns = true;
                 // It may have been stopped for a SHUTDOWN that did not come to pass.
                 self.hand.iter_mut().for_each(|store| store.log.go_on());
-                self.hand.turn_logs(None);
+                let turn = self.hand.turn_logs(None);
+                if let Some(rewrite) = &mut self.rewriter.under_way {
+                    rewrite.turn = Some(turn);
+                }
             }
             Purpose::Start => {
                 self.hand.iter_mut().for_each(|store| store.log.switch(true));
                 self.shared.saves.log.set_state(LogState::Starting);
                 let ends = vec![None; self.shared.route.shards()];
-                self.rewriter.asked.push_back(Turner::Rewrite);
+                self.rewriter.asked = Some(Turner::Rewrite);
                 self.rewriter.fails = false;
                 self.shared.control.turn_log(LogTurn { ends, whole: None, next: Next::Unlisted });
             }
@@ -195,18 +194,17 @@ impl Core {
         }
     }
 
-    /// A shard has come to the end of the generation.
+    /// A shard has come to the end of the generation, by the turn of this number.
     pub(super) fn log_turned(
         &mut self,
         net: &mut dyn World,
-        shard: usize,
-        end: u64,
-        broken: bool,
+        (shard, number): (usize, u64),
+        end: Option<u64>,
         whole: Option<Arc<[u8]>>,
     ) {
         let shards = self.shared.route.shards();
         self.rewriter.ends.resize(shards, None);
-        self.rewriter.ends[shard] = Some((!broken).then_some(end));
+        self.rewriter.ends[shard] = Some(end);
         self.rewriter.whole = whole;
         if self.rewriter.ends.iter().any(Option::is_none) {
             return;
@@ -214,18 +212,16 @@ impl Core {
         let ends: Vec<Option<u64>> = std::mem::take(&mut self.rewriter.ends).into_iter().flatten().collect();
         self.shared.saves.log.add_earlier(ends.iter().flatten().sum());
         let whole = self.rewriter.whole.take();
-        let turner = match (&whole, std::mem::take(&mut self.rewriter.turns)) {
-            (Some(_), turns) => {
-                self.rewriter.turns = turns;
-                Turner::Whole
-            }
-            (None, true) => Turner::Rewrite,
-            (None, false) => Turner::End,
+        let rewrite = self.rewriter.under_way.as_ref();
+        let turner = match (self.rewriter.end_turn, rewrite.and_then(|rewrite| rewrite.turn)) {
+            (Some(end), _) if end == number => Turner::End,
+            (_, Some(turn)) if turn == number => Turner::Rewrite,
+            _ => Turner::Whole,
         };
-        let (broken, purpose) = (ends.iter().any(Option::is_none), self.rewriter.purpose());
+        let (broken, purpose) = (ends.iter().any(Option::is_none), rewrite.map(|rewrite| rewrite.purpose));
         let next = match (turner, purpose) {
             (Turner::End, _) if broken && self.rewriter.end.is_some_and(End::needs_all) => {
-                return self.log_ended(net, Err("a write has failed".into()));
+                return self.log_ended(Err("a write has failed".into()));
             }
             (Turner::End, _) => Next::End,
             (_, Some(Purpose::Mend | Purpose::Start)) => Next::Unlisted,
@@ -239,20 +235,20 @@ impl Core {
         if turner == Turner::Rewrite {
             self.rewriter.fails = false;
         }
-        self.rewriter.asked.push_back(turner);
+        self.rewriter.asked = Some(turner);
         self.shared.control.turn_log(LogTurn { ends, whole, next });
     }
 
     /// The storage plane has made the next generation (its number), or could not.
     pub fn generation_made(&mut self, net: &mut dyn World, result: Result<u64, String>) {
-        match (self.rewriter.asked.pop_front(), result) {
-            (Some(Turner::End), result) => self.log_ended(net, result.map(drop)),
+        match (self.rewriter.asked.take(), result) {
+            (Some(Turner::End), result) => self.log_ended(result.map(drop)),
             (turner, Ok(generation)) => {
                 self.rewriter.generations += 1;
                 if let Some(rewrite) =
                     self.rewriter.under_way.as_mut().filter(|_| turner == Some(Turner::Rewrite))
                 {
-                    rewrite.from.get_or_insert(generation);
+                    rewrite.from = Some(generation);
                     self.base_if_ready();
                 }
             }
@@ -260,14 +256,13 @@ impl Core {
         }
     }
 
-    /// Nothing of what is logged is kept any more, until a new base and new files are there.
     fn turn_failed(&mut self, net: &mut dyn World, why: &str) {
         self.warn(format!("The next files of the append-only log cannot be made: {why}"));
         if self.shared.saves.log.state() == LogState::On {
             self.log_failure(errno_of(why, self.shared.saves.log.errno()));
-        }
-        for shard in 0..self.shared.route.shards() {
-            self.post(shard, Letter::LogTurnFailed);
+            for shard in 0..self.shared.route.shards() {
+                self.post(shard, Letter::LogTurnFailed);
+            }
         }
         self.rewrite_failed(net);
     }
@@ -329,6 +324,7 @@ impl Core {
                     self.warn("The append-only log can be written again");
                 }
                 self.note("Background AOF rewrite finished successfully");
+                self.end_after_rewrite(net);
             }
             Err(why) => {
                 self.warn(format!("Background append only file rewriting error: {why}"));
@@ -340,16 +336,30 @@ impl Core {
     fn rewrite_failed(&mut self, net: &mut dyn World) {
         let Some(rewrite) = self.rewriter.under_way.take() else { return };
         self.shared.saves.log.end_rewrite(self.now.secs(), false);
-        self.saver_gives_up(net);
+        self.give_up_walk();
         if rewrite.purpose == Purpose::Start {
-            self.drop_log(net);
+            // Without a base the log says nothing.
+            self.shared.saves.log.set_state(LogState::Off);
+            self.want_log_dropped(net);
+        }
+        self.end_after_rewrite(net);
+    }
+
+    /// All stores are in hand: what was logged is nobody's any more.
+    pub(super) fn drop_logs(&mut self) {
+        self.hand.iter_mut().for_each(|store| store.log.switch(false));
+        for shard in 0..self.shared.route.shards() {
+            self.post(shard, Letter::LogClosed);
         }
     }
 
-    /// What was begun is not to be: without a base the log says nothing.
-    fn drop_log(&mut self, net: &mut dyn World) {
-        self.shared.saves.log.set_state(LogState::Off);
-        self.end_log(net, End::Off);
+    /// SHUTDOWN has waited for the rewrite to be over.
+    fn end_after_rewrite(&mut self, net: &mut dyn World) {
+        if let Some(mode) = self.rewriter.end_after.take()
+            && !self.ends_log_first(net, mode)
+        {
+            self.shared.control.shutdown(mode);
+        }
     }
 
     /// A write or a sync failed at some shard.
@@ -410,7 +420,7 @@ impl Core {
 
     /// All stores are in hand: the log ends here.
     pub(super) fn stop_logs(&mut self) {
-        self.hand.turn_logs(None);
+        self.rewriter.end_turn = Some(self.hand.turn_logs(None));
         self.hand.iter_mut().for_each(|store| store.log.stop());
     }
 
@@ -420,16 +430,19 @@ impl Core {
             return false;
         }
         let end = End::Shutdown(mode);
-        if self.shared.saves.log.errno() != 0 && end.needs_all() {
+        if self.rewriter.under_way.is_some() {
+            self.rewriter.end_after = Some(mode);
+        } else if self.shared.saves.log.errno() != 0 && end.needs_all() {
             // What was acknowledged before the failure may be in memory only.
             self.refuse_stop("it cannot be written at the moment");
-            return true;
+        } else {
+            self.end_log(net, end);
         }
-        self.end_log(net, end);
         true
     }
 
-    fn log_ended(&mut self, net: &mut dyn World, result: Result<(), String>) {
+    fn log_ended(&mut self, result: Result<(), String>) {
+        self.rewriter.end_turn = None;
         let Some(end) = self.rewriter.end.take() else { return };
         if let (Err(why), true) = (&result, end.needs_all()) {
             self.log_failure(errno_of(why, self.shared.saves.log.errno()));
@@ -450,12 +463,13 @@ impl Core {
         if let End::Shutdown(mode) = end {
             self.shared.control.shutdown(mode);
         }
-        let _ = net;
     }
 
     /// SHUTDOWN would lose what was acknowledged.
     fn refuse_stop(&mut self, why: &str) {
-        self.warn(format!("The append-only log could not be brought to the disk, can't exit: {why}. SHUTDOWN FORCE exits all the same"));
+        self.warn(format!(
+            "The append-only log could not be brought to the disk, can't exit: {why}. SHUTDOWN FORCE exits all the same"
+        ));
         self.resume(Err(NOT_SYNCED.into()));
     }
 }

@@ -41,8 +41,9 @@ pub(super) type Waiter = (usize, u64);
 enum Whole {
     Cut,
     Flush,
-    /// The log ends.
+    /// The log ends, or was never begun.
     LogEnd,
+    LogDrop,
 }
 
 /// Why a snapshot is written.
@@ -241,6 +242,10 @@ impl Core {
                 self.stop_logs();
                 self.put_back(net);
             }
+            Some(Whole::LogDrop) => {
+                self.drop_logs();
+                self.put_back(net);
+            }
             Some(Whole::Flush) => {
                 for store in self.hand.iter_mut() {
                     for db in 0..store.databases() {
@@ -259,9 +264,13 @@ impl Core {
         self.want_whole(net, Whole::LogEnd);
     }
 
+    /// The same to forget what was logged.
+    pub(super) fn want_log_dropped(&mut self, net: &mut dyn World) {
+        self.want_whole(net, Whole::LogDrop);
+    }
+
     /// A rewrite is given up: its walk too.
-    pub(super) fn saver_gives_up(&mut self, net: &mut dyn World) {
-        let _ = net;
+    pub(super) fn give_up_walk(&mut self) {
         if let Some(UnderWay { why: Why::Rewrite, line: Some(line), .. }) = &self.saver.under_way {
             line.give_up();
         }

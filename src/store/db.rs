@@ -9,6 +9,9 @@ use crate::ds::{ClockHand, Owned, Payload, Table, ViewMut};
 const LOOSE_BYTES: usize = 4 << 20;
 const LOOSE_PART: usize = 4;
 
+/// Hears of a key and of fields of its hash.
+pub(super) type NoteFields<'a> = dyn FnMut(&[u8], &[Vec<u8>]) + 'a;
+
 /// What a slice of active expiry did.
 #[derive(Clone, Copy, Default, Debug)]
 pub struct Expired {
@@ -207,7 +210,7 @@ impl Db {
         (now_ms, budget): (i64, usize),
         garbage: &mut Vec<Garbage>,
         names_fields: bool,
-        changed: &mut dyn FnMut(&[u8], &[Vec<u8>]),
+        changed: &mut NoteFields<'_>,
     ) -> Expired {
         let mut gone = Vec::new();
         let mut due = Vec::new();

@@ -117,8 +117,15 @@ impl ShardSet {
     }
 
     /// The lowest shard that is not below `from`.
+    #[inline]
     pub fn next(&self, from: usize) -> Option<usize> {
-        self.iter().find(|s| *s >= from)
+        let mut at = from / 64;
+        let mut word = self.bits.get(at)? & u64::MAX << (from % 64);
+        while word == 0 {
+            at += 1;
+            word = *self.bits.get(at)?;
+        }
+        Some(at * 64 + word.trailing_zeros() as usize)
     }
 }
 
@@ -126,18 +133,21 @@ impl ShardSet {
 pub struct Hand {
     route: Route,
     stores: Vec<Option<Box<Store>>>,
+    set: ShardSet,
     held: usize,
     /// The store to look in first: the only one, when there is one.
     last: usize,
     /// What concerns the whole keyspace, of the unit that is open in the logs.
     pub(super) whole: Option<Whole>,
+    /// Whether every key that is asked for is in the store `last`.
+    narrow: bool,
 }
 
 impl Hand {
     /// An empty hand.
     pub fn new(route: Route) -> Hand {
         let stores = (0..route.shards()).map(|_| None).collect();
-        Hand { route, stores, held: 0, last: 0, whole: None }
+        Hand { route, stores, set: ShardSet::EMPTY, held: 0, last: 0, narrow: false, whole: None }
     }
 
     /// The way from keys to shards.
@@ -150,18 +160,35 @@ impl Hand {
         let shard = store.shard();
         assert!(self.stores[shard].is_none(), "a store is held once");
         self.stores[shard] = Some(store);
+        self.set.insert(shard);
         self.held += 1;
         self.last = shard;
+        self.narrow = self.held == 1;
     }
 
     /// Gives a store away.
     pub fn remove(&mut self, shard: usize) -> Option<Box<Store>> {
-        let store = self.stores[shard].take();
-        self.held -= store.is_some() as usize;
-        if self.held == 1 {
-            self.last = self.stores.iter().position(Option::is_some).unwrap_or(0);
+        let store = self.stores[shard].take()?;
+        self.set.remove(&ShardSet::one(shard));
+        self.held -= 1;
+        self.narrow = self.held == 1;
+        if self.narrow {
+            self.last = self.set.next(0).unwrap_or(0);
         }
-        store
+        Some(store)
+    }
+
+    /// Until [`Hand::widen`] only keys of this shard, whose store is held, will be asked for: nobody has to find out whose they are.
+    #[inline]
+    pub fn narrow(&mut self, shard: usize) {
+        self.last = shard;
+        self.narrow = true;
+    }
+
+    /// Keys of every store held may be asked for.
+    #[inline]
+    pub fn widen(&mut self) {
+        self.narrow = self.held == 1;
     }
 
     /// Whether a key is ready, in a store held, that somebody waits for.
@@ -194,9 +221,7 @@ impl Hand {
 
     /// The shards whose stores are held.
     pub fn set(&self) -> ShardSet {
-        let mut set = ShardSet::EMPTY;
-        self.iter().for_each(|store| set.insert(store.shard()));
-        set
+        self.set
     }
 
     /// How many stores are held.
@@ -216,9 +241,19 @@ impl Hand {
         (self.held == 1).then_some(self.last)
     }
 
-    /// Any one of the shards whose store is held.
+    /// Whether the owner of a store held may have to hear of its log.
+    #[inline]
+    pub fn has_news(&self) -> bool {
+        match self.only() {
+            Some(shard) => self.peek(shard).log.has_news(),
+            None => self.held > 0 && self.iter().any(|store| store.log.has_news()),
+        }
+    }
+
+    /// The lowest of the shards whose store is held.
+    #[inline]
     pub fn first(&self) -> Option<usize> {
-        self.stores.iter().position(Option::is_some)
+        self.set.next(0)
     }
 
     /// A shard's store, which the plan has put into this hand.
@@ -236,7 +271,8 @@ impl Hand {
     /// Where a key lives among the stores held.
     #[inline]
     pub fn owner(&self, key: &[u8]) -> usize {
-        if self.held == 1 { self.last } else { self.route.owner(key) }
+        debug_assert!(!self.narrow || self.last == self.route.owner(key) || self.held == 1);
+        if self.narrow { self.last } else { self.route.owner(key) }
     }
 
     /// All stores held, ascending.

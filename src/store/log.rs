@@ -44,8 +44,9 @@ pub struct Part {
 pub enum Break {
     /// Bytes from here to `end` (both counted in [`Taken::bytes`]) are a part of a transaction.
     Part { from: usize, end: usize, part: Part },
-    /// The generation ends at `at`. `whole`: what stands alone between it and the next one, the same in all shards.
-    Turn { at: usize, whole: Option<Arc<[u8]>> },
+    /// The generation ends at `at`. `whole`: what stands alone between it and the next one. It and the number are the same in
+    /// all shards.
+    Turn { at: usize, whole: Option<Arc<[u8]>>, number: u64 },
 }
 
 /// What an owner takes.
@@ -54,7 +55,8 @@ pub struct Taken {
     pub bytes: Vec<u8>,
     /// In order.
     pub breaks: Vec<Break>,
-    /// The position behind `bytes`.
+    /// The positions before `bytes` and behind.
+    pub from: u64,
     pub position: u64,
 }
 
@@ -79,6 +81,8 @@ pub struct Log {
     /// How many changes the store had counted when it began.
     changes: u64,
     deps: Option<Deps>,
+    /// Generations that have ended.
+    turns: u64,
 }
 
 impl Log {
@@ -91,7 +95,8 @@ impl Log {
     /// Logs from here on, or no more. What was not taken is dropped when it goes off.
     pub fn switch(&mut self, on: bool) {
         let position = self.position();
-        *self = Log { on, taken: position, db: NONE, open_db: NONE, ..Log::default() };
+        let turns = self.turns;
+        *self = Log { on, taken: position, turns, db: NONE, open_db: NONE, ..Log::default() };
     }
 
     /// Logs again after [`Log::stop`].
@@ -107,11 +112,11 @@ impl Log {
     /// How many bytes were ever logged.
     #[inline]
     pub fn position(&self) -> u64 {
-        self.taken + (self.bytes.len() + self.turns()) as u64
+        self.taken + (self.bytes.len() + self.turns_here()) as u64
     }
 
     /// A turn takes a byte of the positions, so that what comes behind it can be told from what comes before.
-    fn turns(&self) -> usize {
+    fn turns_here(&self) -> usize {
         self.breaks.iter().filter(|b| matches!(b, Break::Turn { .. })).count()
     }
 
@@ -156,11 +161,11 @@ impl Log {
         if spare.capacity() > KEEP {
             spare = Vec::new();
         }
-        let position = self.position();
+        let (from, position) = (self.taken, self.position());
         self.taken = position;
         self.open = 0;
         let breaks = std::mem::take(&mut self.breaks);
-        Taken { bytes: std::mem::replace(&mut self.bytes, spare), breaks, position }
+        Taken { bytes: std::mem::replace(&mut self.bytes, spare), breaks, from, position }
     }
 
     /// A command begins, the store having counted so many changes: nothing is said of it yet.
@@ -281,7 +286,8 @@ impl Log {
 
     fn turn(&mut self, whole: Option<Arc<[u8]>>) {
         assert!(self.effects == 0, "a generation ends between units");
-        self.breaks.push(Break::Turn { at: self.bytes.len(), whole });
+        self.turns += 1;
+        self.breaks.push(Break::Turn { at: self.bytes.len(), whole, number: self.turns });
         self.in_whole = false;
         self.db = NONE;
         self.open_here();
@@ -332,7 +338,8 @@ impl Hand {
             } else {
                 whole.bytes.into()
             };
-            return self.turn_logs(Some(unit));
+            self.turn_logs(Some(unit));
+            return;
         }
         let mut participants = ShardSet::EMPTY;
         self.iter()
@@ -384,10 +391,11 @@ impl Hand {
         self.whole = Some(whole);
     }
 
-    /// Ends the generation, with all stores in hand and no unit open.
-    pub fn turn_logs(&mut self, whole: Option<Arc<[u8]>>) {
+    /// Ends the generation, with all stores in hand and no unit open: the turn's number.
+    pub fn turn_logs(&mut self, whole: Option<Arc<[u8]>>) -> u64 {
         self.iter_mut().for_each(|store| store.log.turn(whole.clone()));
         self.merge_deps(ShardSet::all(self.route().shards()));
+        self.iter().next().map_or(0, |store| store.log.turns)
     }
 }
 
@@ -504,7 +512,7 @@ mod tests {
                 .breaks
                 .iter()
                 .map(|b| match b {
-                    Break::Turn { at, whole } => (*at, commands(whole.as_deref().unwrap_or_default())),
+                    Break::Turn { at, whole, .. } => (*at, commands(whole.as_deref().unwrap_or_default())),
                     Break::Part { .. } => panic!("there is none"),
                 })
                 .collect::<Vec<_>>()

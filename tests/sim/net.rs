@@ -10,6 +10,7 @@
 
 use crate::rng::Rng;
 use crate::thieves::Thieves;
+use kring::base::cell::{Back, caller_bit};
 use kring::ring::net::{Chunk, ConnId, Net, World};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -41,6 +42,15 @@ impl Board {
     /// A moment of the other cores.
     pub fn moment(&self) {
         self.thieves.borrow_mut().moment(self, self.open.get());
+    }
+
+    /// Rings those who wait for a store that is back.
+    pub fn call(&self, owner: usize, back: Back) {
+        for shard in 0..self.sleeps.len() {
+            if back.wanted && shard == owner || back.callers & caller_bit(shard) != 0 {
+                self.wake(shard);
+            }
+        }
     }
 
     /// Rings a shard that sleeps: who takes the flag rings.

@@ -132,6 +132,7 @@ impl Shard {
                     self.begin(now);
                 } else if now.mono_us >= until_us {
                     assert!(!mail, "shard {} slept through a letter", self.id);
+                    assert!(!self.core.keeps_waiting(), "shard {} slept while a store was back", self.id);
                     let store = if self.core.wants_store() { cell.take_as_owner() } else { None };
                     assert!(
                         store.is_none(),

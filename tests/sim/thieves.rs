@@ -35,9 +35,7 @@ impl Thieves {
         let now = self.moment;
         for (store, _) in self.held.extract_if(.., |(_, until)| *until <= now) {
             let shard = store.shard();
-            if self.shared.cells[shard].put(store) {
-                board.wake(shard);
-            }
+            board.call(shard, self.shared.cells[shard].put(store));
         }
         if open && self.rng.permille(self.permille) {
             let shard = self.rng.below(self.shared.cells.len());

@@ -172,7 +172,7 @@ impl World {
             let store = cell.take().unwrap_or_else(|| panic!("store {s} is lost"));
             assert_eq!(store.shard(), s);
             assert!(!store.is_observed(), "somebody who is gone watches a key of store {s}");
-            cell.put(store);
+            let _nobody_waits = cell.put(store);
         }
         assert_eq!(self.shared.connected(), 0, "connections counted");
         let first = self.shards[0].core.config();
@@ -248,9 +248,7 @@ impl World {
                     }
                 }
             }
-            if cell.put(store) {
-                self.board.wake(s);
-            }
+            self.board.call(s, cell.put(store));
             assert!(overlooked.is_none(), "somebody waits for what is there: {overlooked:?} of store {s}");
         }
         let under_way =

@@ -232,7 +232,8 @@ fn bitfield(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
         ops.iter().map(|op| op.run(text, out, grows) as usize).sum::<usize>()
     });
     if grows || changes > 0 {
-        note_changes(&mut cx.keys, name, changes);
+        // A string that has grown is logged, also when no operation went through; Redis forgets that one.
+        note_changes(&mut cx.keys, name, changes.max(1));
     }
     Ok(Outcome::Done)
 }

@@ -61,7 +61,7 @@ fn generations(logs: &[Taken]) -> Vec<Generation> {
     for log in logs {
         let mut from = 0;
         let turns = log.breaks.iter().filter_map(|b| match b {
-            Break::Turn { at, whole } => Some((*at, whole.as_deref().map(<[u8]>::to_vec))),
+            Break::Turn { at, whole, .. } => Some((*at, whole.as_deref().map(<[u8]>::to_vec))),
             Break::Part { .. } => None,
         });
         for (i, (end, whole)) in turns.chain([(log.bytes.len(), None)]).enumerate() {

@@ -132,10 +132,14 @@ fn flushall(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
 #[cfg(test)]
 mod tests {
     use crate::cmd::testing::World;
+    use crate::cmd::{Order, Outcome, SaveKind};
+    use crate::config::SavePoints;
 
     #[test]
     fn replies_are_redis_s() {
-        World::new(3).expect(&[
+        let mut world = World::new(3);
+        world.config.save = SavePoints(vec![]);
+        world.expect(&[
             ("SET a 0", "+OK\r\n"),
             ("SELECT 1", "+OK\r\n"),
             ("SET b 1", "+OK\r\n"),
@@ -188,7 +192,8 @@ mod tests {
             assert!(store.take_garbage().is_some());
             assert_eq!(store.db(0).len(), 0);
         }
-        world.run("FLUSHALL");
+        assert_eq!(world.run("FLUSHALL"), "", "with save points the reply comes with the file");
+        assert!(matches!(world.outcome, Some(Outcome::Everywhere(Order::Save(SaveKind::Emptied)))));
         assert!(world.hand.iter_mut().all(|store| store.take_garbage().is_none()), "nothing was there");
     }
 }

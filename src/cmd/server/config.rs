@@ -87,6 +87,9 @@ const HELP: &[(&str, &str)] = &[
     ("REWRITE", "Write the configuration in force to its file."),
 ];
 
+/// What cannot be set while the dataset is loaded.
+const DENIED_LOADING: &[&str] = &["appendonly", "dir", "repl-diskless-load"];
+
 /// The words from argument 2 on. Names and values are UTF-8: what is not can equal none.
 fn words(args: Args<'_>) -> Vec<Cow<'_, str>> {
     args.iter().skip(2).map(String::from_utf8_lossy).collect()
@@ -113,6 +116,11 @@ fn set(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
     let pairs: Vec<(&str, &str)> = words.chunks_exact(2).map(|w| (w[0].as_str(), w[1].as_str())).collect();
     let local = cx.session.local || cx.session.unix;
     let refused = |why: SetError| Error::text_of(format!("ERR {why}"));
+    if cx.env.saves.is_loading()
+        && pairs.iter().any(|(name, _)| DENIED_LOADING.contains(&name.to_ascii_lowercase().as_str()))
+    {
+        return Err(Error::text_of("LOADING Redis is loading the dataset in memory"));
+    }
     let mut config = cx.env.config.clone();
     config.set_all(&pairs, local).map_err(refused)?;
     if config.maxclients as usize > cx.env.server.clients {
@@ -180,6 +188,15 @@ mod tests {
         assert!(world.run("CONFIG HELP").starts_with("*11\r\n+CONFIG <subcommand>"));
         world.proto(Proto::Resp3);
         assert_eq!(world.run("CONFIG GET hz"), "%1\r\n$2\r\nhz\r\n$2\r\n10\r\n");
+    }
+
+    #[test]
+    fn some_knobs_are_denied_while_loading() {
+        let mut world = World::new(1);
+        world.saves.begin_load(0);
+        let denied = "-LOADING Redis is loading the dataset in memory\r\n";
+        assert_eq!(world.run("CONFIG SET hz 20 DIR /"), denied);
+        assert_eq!(world.run("CONFIG SET hz 20"), "+OK\r\n");
     }
 
     #[test]

@@ -308,7 +308,9 @@ fn xreadgroup(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
         drop(stream);
         told.tell(cx, before, after);
         served += usize::from(serves);
-        reply::changed_by(cx, name, u64::from(serves) + u64::from(found.is_none()));
+        // In 7.4, to be given again what was given is no change.
+        let changes = u64::from(serves && matches!(which, Which::New)) + u64::from(found.is_none());
+        reply::changed_by(cx, name, changes);
     }
     if served == 0 {
         return call.give_up(cx, args, Wake { kind: Kind::Stream, any: true }, None);

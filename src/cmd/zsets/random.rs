@@ -25,6 +25,9 @@ pub const COMMANDS: &[Command] = &[Command {
     ..ROW
 }];
 
+/// The most draws of one call: a reply of more would not fit into memory anyway.
+const DRAWS_MAX: u64 = 1 << 27;
+
 /// How many members are wanted.
 #[derive(Clone, Copy)]
 enum Wanted {
@@ -50,7 +53,9 @@ fn parse(args: Args<'_>) -> Result<(Wanted, bool), Error> {
     if args.len() > 3 && !with_scores {
         return Err(Error::Syntax);
     }
-    if with_scores && count.unsigned_abs() > i64::MAX as u64 / 2 {
+    if with_scores && count.unsigned_abs() > i64::MAX as u64 / 2
+        || count < 0 && count.unsigned_abs() > DRAWS_MAX
+    {
         return Err(Error::text_of("ERR value is out of range"));
     }
     let wanted = count.unsigned_abs() as usize;
@@ -171,6 +176,7 @@ mod tests {
             ("ZRANDMEMBER z 1 WITHSCORES x", "-ERR syntax error\r\n"),
             ("ZRANDMEMBER z x", "-ERR value is not an integer or out of range\r\n"),
             ("ZRANDMEMBER z 9223372036854775807 WITHSCORES", "-ERR value is out of range\r\n"),
+            ("ZRANDMEMBER z -134217729", "-ERR value is out of range\r\n"),
             ("SET s v", "+OK\r\n"),
             ("ZRANDMEMBER s", "-WRONGTYPE Operation against a key holding the wrong kind of value\r\n"),
         ]);

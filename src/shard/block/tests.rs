@@ -124,7 +124,8 @@ impl Stage {
         let mut shared = Shared::new(info, 4, 7, Box::new(Nothing));
         let families: Vec<&[Command]> = FAMILIES.iter().copied().chain([TESTS]).collect();
         shared.registry = Registry::new(&families);
-        let (shared, config) = (Arc::new(shared), Arc::new(Config::default()));
+        let config = Config { save: crate::config::SavePoints(vec![]), ..Config::default() };
+        let (shared, config) = (Arc::new(shared), Arc::new(config));
         let now = Now { wall_us: 1_700_000_000_000_000, mono_us: 1_000_000 };
         let core = |id| (Core::new(id, shared.clone(), config.clone(), now), Wire::default());
         Stage { cores: (0..shards).map(core).collect(), now }
@@ -197,7 +198,7 @@ fn who_is_not_served_keeps_its_place() {
                 let owner = stage.cores[0].0.shared.route.owner(b"k");
                 let store = stage.cores[0].0.shared.cells[owner].take().unwrap();
                 let wait = store.in_line(0, b"k", at);
-                stage.cores[0].0.shared.cells[owner].put(store);
+                let _nobody_waits = stage.cores[0].0.shared.cells[owner].put(store);
                 wait.map(|wait| wait.waiter.conn)
             })
             .collect();
@@ -240,7 +241,7 @@ fn a_wait_on_keys_of_many_shards_is_ended_by_one_and_leaves_all_lines() {
     for cell in &stage.cores[0].0.shared.cells {
         let store = cell.take().unwrap();
         assert!(!store.is_observed());
-        cell.put(store);
+        let _nobody_waits = cell.put(store);
     }
 }
 

@@ -79,12 +79,14 @@ impl Lab {
         let turns = Arc::default();
         let info = ServerInfo { shards: 1, clients: 100, ..ServerInfo::default() };
         let shared = Arc::new(Shared::new(info, 16, 7, Box::new(Desk(Arc::clone(&turns)))));
-        let config = Config { appendonly: true, appendfsync: fsync, ..Config::default() };
+        // Without save points: FLUSHALL would wait for a snapshot.
+        let save = crate::config::SavePoints(Vec::new());
+        let config = Config { appendonly: true, appendfsync: fsync, save, ..Config::default() };
         let mut core = Core::new(0, shared.clone(), Arc::new(config), NOW);
         core.open(CONN, Peer { addr: "a".into(), laddr: "b".into(), fd: 1, unix: false, local: true });
         let mut store = shared.cells[0].take().expect("it is at home");
         store.log.switch(true);
-        shared.cells[0].put(store);
+        let _ = shared.cells[0].put(store);
         shared.saves.log.set_state(LogState::On);
         let mut lab = Lab { core, disk: Disk::default(), turns, now: NOW };
         lab.open_file(1);

@@ -128,7 +128,7 @@ impl Stage {
         keys.sort();
         for store in stores {
             let shard = store.shard();
-            self.cores[0].shared.cells[shard].put(store);
+            let _ = self.cores[0].shared.cells[shard].put(store);
         }
         keys
     }

@@ -1,7 +1,7 @@
 //! The files that were written last, when the process or the machine died: where they have to be cut, and the cutting.
 //!
-//! A file may end within a write, several writes may be torn, and a transaction may have reached some of its shards only. All of
-//! that was acknowledged to nobody. Whatever else is missing or changed is damage, which no cut mends.
+//! A file may end within a write, several writes may be torn, and a transaction may have reached some of its shards only. None of
+//! that was known to be on the disk for good. Whatever else is missing or changed is damage, which no cut mends.
 
 use super::dir::Note;
 use super::feed::{appended, damaged};

@@ -9,6 +9,7 @@
 //! | module | what |
 //! |---|---|
 //! | [`survey`] | what the directory holds, and whether it fits together |
+//! | [`serve`] | what its thread is asked for |
 //! | [`load`] | the whole of a boot |
 //! | [`mend`] | the files that were written last, cut where they are whole |
 //! | [`feed`] | files on their way to the shards |
@@ -24,78 +25,15 @@ mod feed;
 mod files;
 mod load;
 mod mend;
+mod serve;
 mod show;
 mod survey;
 
 pub use check::{Listener, Verdict, check};
 pub use dir::{After, AofDir, Generation, LogFile, LogPlace, NewBase, Note, Turn};
 pub use load::{LoadLog, Recovered};
+pub(super) use serve::{claim, load, new_base, turn};
 pub use show::{Form, show};
-
-use survey::{Start, Survey};
-
-/// Loads a log, and answers. The directory is kept for what follows.
-pub(super) fn load(request: LoadLog, log: &mut Option<AofDir>) {
-    let (request, answer) = request.split();
-    answer(load::load(request).map(|(recovered, dir)| {
-        *log = Some(dir);
-        recovered
-    }));
-}
-
-/// The log's directory, opened if it was not yet.
-fn opened<'a>(log: &'a mut Option<AofDir>, place: &LogPlace) -> Result<&'a mut AofDir, String> {
-    let dir = match log.take().filter(|log| log.place() == place) {
-        Some(dir) => dir,
-        None => open(place.clone())?,
-    };
-    Ok(log.insert(dir))
-}
-
-/// See [`AofDir::claim`].
-pub(super) fn claim(log: &mut Option<AofDir>, place: &LogPlace) -> Result<(), String> {
-    opened(log, place)?.claim()
-}
-
-/// See [`AofDir::turn`].
-pub(super) fn turn(
-    log: &mut Option<AofDir>,
-    place: &LogPlace,
-    turn: Turn,
-) -> Result<Option<Generation>, String> {
-    opened(log, place)?.turn(turn)
-}
-
-/// See [`AofDir::new_base`]. Afterwards all files of the log have so many bytes.
-pub(super) fn new_base(
-    log: &mut Option<AofDir>,
-    place: &LogPlace,
-    base: NewBase,
-) -> Result<(u64, Vec<Note>), String> {
-    let dir = opened(log, place)?;
-    dir.new_base(base).map(|notes| (dir.bytes(), notes))
-}
-
-/// A directory that nothing was loaded from.
-fn open(place: LogPlace) -> Result<AofDir, String> {
-    let claim = files::claim(&place.path())?;
-    let manifest = match survey::start(&place, None)? {
-        Start::Manifest(manifest) => manifest,
-        Start::Upgrade(_) | Start::Snapshot(_) | Start::Empty => {
-            return Ok(AofDir::new(
-                place.clone(),
-                claim,
-                crate::persist::aof::Manifest::new(&place.filename),
-                0,
-            ));
-        }
-    };
-    let survey = Survey::of(&place.path(), manifest)?;
-    let last_number = survey.last_number();
-    let mut dir = AofDir::new(place, claim, survey.manifest, last_number);
-    dir.tidy(true)?;
-    Ok(dir)
-}
 
 #[cfg(test)]
 mod tests;

@@ -53,6 +53,15 @@ HPEXPIRE h 20 FIELDS 2 b e
 wait 20
 HRANDFIELD h
   HDEL h b e
+HSET h1 f x
+  =
+HPEXPIRE h1 20 FIELDS 1 f
+  HPEXPIREAT h1 @20 FIELDS 1 f
+SADD s 1
+  =
+wait 20
+SORT s GET h*->f STORE l
+  RESTORE l 0 * REPLACE ABSTTL
 ";
 
 /// Over three shards: keys that begin with a live on the first, b on the second, c on the third. What each is left, shard by shard;

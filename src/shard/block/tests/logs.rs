@@ -14,7 +14,7 @@ impl Stage {
         for cell in &self.cores[0].0.shared.cells {
             let mut store = cell.take().expect("nothing is under way");
             f(&mut store);
-            cell.put(store);
+            let _ = cell.put(store);
         }
     }
 
@@ -86,7 +86,7 @@ fn a_transaction_is_a_unit_with_its_part_in_each_shard() {
     }
     let taken = stage.take_logs();
     let whole = |taken: &Taken| match &taken.breaks[..] {
-        [Break::Turn { at: 0, whole: Some(whole) }] => String::from_utf8(whole.to_vec()).unwrap(),
+        [Break::Turn { at: 0, whole: Some(whole), .. }] => String::from_utf8(whole.to_vec()).unwrap(),
         other => panic!("{other:?}"),
     };
     assert!(taken.iter().all(|taken| taken.bytes.is_empty()));

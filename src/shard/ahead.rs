@@ -1,0 +1,131 @@
+//! Before a run: the stores that its commands need are taken together, and their memory is sent for.
+//!
+//! ```text
+//!  batch:   GET a (2)   GET b (0)   SET c (2)   GET d (1)   PING   GET e (0)
+//!           └──── one run: stores 0, 1, 2 in hand ────────┘
+//! ```
+//! Taking a store that another core had last moves a handful of cache lines; with a store for each command that would cost more than
+//! the commands do. So a run takes the stores of all its commands at once, in ascending order, and holds them to the end of the
+//! batch: commands run in the order they came in, and nobody sees one without those before it. A store that stays away ends
+//! the run before the first command that needs it.
+
+use super::Core;
+use super::batch::{Batch, Parsed, Place};
+use super::drive::Work;
+use crate::ring::net::World;
+use crate::store::{Hand, ShardSet};
+
+/// How many commands ahead of the one that runs entries are sent for: memory takes about as long as so many commands.
+pub(super) const ENTRIES_AHEAD: usize = 6;
+/// The same for the buckets that entries are found by; no more lines can be on their way at once.
+pub(super) const BUCKETS_AHEAD: usize = 16;
+/// The fewest commands for which it pays to send for memory ahead.
+const FETCH_FROM: usize = 2;
+
+impl Core {
+    /// Whether brief command `i` of a batch has its store in hand. With it come those of the brief commands behind it, as far as
+    /// they can be had; what is in hand is sent for, `fetched` says up to which command.
+    pub(super) fn have_run(
+        &mut self,
+        net: &mut dyn World,
+        work: &Work<'_>,
+        batch: &Batch,
+        i: usize,
+        fetched: &mut usize,
+    ) -> bool {
+        let Place::Shard(shard) = batch.commands[i].place else { return false };
+        if !self.hand.has(shard as usize) {
+            self.put_back(net);
+            if !self.take_run(net, &batch.commands[i..], shard as usize) {
+                return false;
+            }
+        }
+        if i >= *fetched {
+            *fetched = i + self.fetch_run(work.session.db, &batch.commands[i..]);
+        }
+        true
+    }
+
+    /// Takes the stores of the brief commands that these begin with, the first of which needs `first`, with empty hands.
+    fn take_run(&mut self, net: &mut dyn World, commands: &[Parsed], first: usize) -> bool {
+        let set = self.stores_of_run(commands);
+        let mut next = set.next(0);
+        while let Some(shard) = next {
+            if !self.take(net, shard) && shard == first {
+                self.put_back(net);
+                return false;
+            }
+            next = set.next(shard + 1);
+        }
+        if self.hand.held() > 1 && self.hand.is_crossed() {
+            // Who waits in one of them need not concern the others.
+            self.put_back(net);
+            return self.take(net, first);
+        }
+        self.hand.has(first)
+    }
+
+    /// The stores of the brief commands that these begin with, as far as they may be borrowed.
+    fn stores_of_run(&self, commands: &[Parsed]) -> ShardSet {
+        let mut set = ShardSet::EMPTY;
+        if self.shared.route.shards() == 1 {
+            return ShardSet::one(0);
+        }
+        for command in commands {
+            let Parsed { found: Ok(found), place: Place::Shard(shard), key: 1.., .. } = command else {
+                break;
+            };
+            let shard = *shard as usize;
+            if !set.contains(shard) {
+                if !self.policy.may_borrow(self.id, shard, found.row) {
+                    break;
+                }
+                set.insert(shard);
+            }
+        }
+        set
+    }
+
+    /// Sends for the memory of the brief commands that these begin with, whose stores are in hand: for the buckets that they look
+    /// in, and then, when these are here, for the first entries. How many commands that is.
+    fn fetch_run(&self, db: usize, commands: &[Parsed]) -> usize {
+        if commands.len() < FETCH_FROM {
+            return commands.len();
+        }
+        let mut run = 0;
+        for command in commands {
+            let Parsed { place: Place::Shard(shard), key: 1.., .. } = *command else { break };
+            if !self.hand.has(shard as usize) {
+                break;
+            }
+            if run < BUCKETS_AHEAD {
+                fetch_bucket(&self.hand, db, command);
+            }
+            run += 1;
+        }
+        for command in &commands[..run.min(ENTRIES_AHEAD)] {
+            fetch_entry(&self.hand, db, command);
+        }
+        run
+    }
+}
+
+/// Sends for the bucket of a brief command, if its store is in hand.
+#[inline]
+pub(super) fn fetch_bucket(hand: &Hand, db: usize, command: &Parsed) {
+    if let Parsed { place: Place::Shard(shard), key: 1.., .. } = *command
+        && hand.has(shard as usize)
+    {
+        hand.peek(shard as usize).db(db).table().prefetch(command.hash);
+    }
+}
+
+/// Sends for the entry of a brief command, if its store is in hand.
+#[inline]
+pub(super) fn fetch_entry(hand: &Hand, db: usize, command: &Parsed) {
+    if let Parsed { place: Place::Shard(shard), key: 1.., .. } = *command
+        && hand.has(shard as usize)
+    {
+        hand.peek(shard as usize).db(db).table().prefetch_entry(command.hash);
+    }
+}
