@@ -392,11 +392,8 @@ impl Core {
                 self.begin_rewrite(net, Purpose::Start);
             }
             LogState::On if !wanted => self.end_log(net, End::Off),
-            LogState::On if board.errno() != 0 => {
-                if may_try {
-                    self.begin_rewrite(net, Purpose::Mend);
-                }
-            }
+            LogState::On if board.errno() != 0 && may_try => self.begin_rewrite(net, Purpose::Mend),
+            LogState::On if board.errno() != 0 => {}
             LogState::On if board.is_scheduled() => self.begin_rewrite(net, Purpose::Rewrite),
             LogState::On if self.has_grown() && (may_try || !board.rewrites().2) => {
                 self.begin_rewrite(net, Purpose::Rewrite);
