@@ -191,15 +191,18 @@ impl Core {
         self.room.now = now;
         self.access.frozen = self.pause.is_some();
         self.access.clock = crate::store::access::lru_clock(now.secs());
-        if self.id == SAVER {
-            let log = &self.shared.saves.log;
-            log.set_strict(
-                self.config.appendfsync == "always" && log.state() == LogState::On && log.errno() == 0,
-            );
-        }
+        self.tell_strict();
         self.access.now = now;
         self.look_at_gate();
         self.tallies.counters.turns += 1;
+    }
+
+    /// Shard 0 tells whether replies wait for the disk.
+    pub(super) fn tell_strict(&self) {
+        if self.id == SAVER {
+            let log = &self.shared.saves.log;
+            log.set_strict(self.config.appendfsync == "always" && log.state() == LogState::On);
+        }
     }
 
     /// The acceptor has a new connection: the shard that shall serve it, which is counted, or why nobody does.
@@ -354,7 +357,7 @@ impl Core {
             || self.cron.is_busy()
             || self.room.is_busy()
             || !self.deliveries.is_empty()
-            || self.log.is_busy()
+            || self.has_news_of_log()
             || self.has_replay()
             || self.walk.as_ref().is_some_and(|walk| walk.next_us <= self.now.mono_us)
     }

@@ -214,6 +214,7 @@ impl Core {
             let (_, buf) = conn.out.take(Vec::new());
             self.recycle(buf);
         } else {
+            self.let_reads_out();
             self.hold_replies(id);
             self.mark_dirty(id);
         }

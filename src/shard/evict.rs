@@ -264,7 +264,7 @@ impl Core {
                 _ => self.worst_shard(rule, here.zip(mine)),
             };
             let Some((shard, promised)) = chosen else { break };
-            match self.evict_from(shard, rule, promised) {
+            match self.evict_from(shard, here == Some(shard), rule, promised) {
                 Attempt::Gone => return true,
                 // It has told better now.
                 Attempt::NotSoBad => {}
@@ -272,7 +272,7 @@ impl Core {
             }
         }
         let mut any = here.into_iter().chain((0..self.shared.route.shards()).filter(|s| Some(*s) != here));
-        any.any(|shard| matches!(self.evict_from(shard, rule, 0), Attempt::Gone))
+        any.any(|shard| matches!(self.evict_from(shard, here == Some(shard), rule, 0), Attempt::Gone))
     }
 
     /// A shard, each as likely as it has keys.
@@ -323,15 +323,19 @@ impl Core {
     }
 
     /// Removes a key of this shard, unless its worst is better than was promised: its store is in hand, or can be borrowed at
-    /// once.
-    fn evict_from(&mut self, shard: usize, rule: &Rule, promised: u64) -> Attempt {
+    /// once. `sought`: its worst keys were looked for just now.
+    fn evict_from(&mut self, shard: usize, sought: bool, rule: &Rule, promised: u64) -> Attempt {
         if self.hand.has(shard) {
             let store = self.hand.store(shard);
-            let gone = store.evict_one(rule, self.now, &mut self.random);
+            let found = match sought {
+                true if store.evict_one(rule, self.now, &mut self.random) => Attempt::Gone,
+                true => Attempt::Nothing,
+                false => evict_borrowed(store, rule, promised, self.now, &mut self.random),
+            };
             let account = self.shared.ledger.of(shard);
             account.set_store(store.weight());
             account.sign.store(store.best_sign(rule, self.now).unwrap_or(NO_SIGN), Relaxed);
-            return if gone { Attempt::Gone } else { Attempt::Nothing };
+            return found;
         }
         let Some(mut store) = self.shared.cells[shard].take() else { return Attempt::Nothing };
         let found = evict_borrowed(&mut store, rule, promised, self.now, &mut self.random);

@@ -43,6 +43,12 @@ impl Gate {
         self.loading
     }
 
+    /// Whether writes may not pass because the log cannot be written.
+    #[inline]
+    pub fn bars_logged(self) -> bool {
+        self.log_errno != 0
+    }
+
     /// Why a command may not pass; `flags` are its own, and for EXEC those of its queue too.
     fn refusal(self, row: &Command, flags: u32) -> Option<Cow<'static, str>> {
         // As in Redis, PING tells of the trouble, so that who watches the server hears of it.

@@ -100,6 +100,14 @@ impl Core {
         self.mark_dirty(id);
     }
 
+    /// While the log cannot be written reads go on, whatever they see. A batch that ran behind the closed gate has written nothing; one
+    /// that ran before, though the log had failed already, waits, in vain perhaps.
+    pub(super) fn let_reads_out(&mut self) {
+        if self.gate.bars_logged() {
+            self.hold = Hold::default();
+        }
+    }
+
     /// The replies that a connection has gathered depend on something that ran elsewhere, no one knows where.
     pub(super) fn hold_for_all(&mut self, id: ConnId) {
         let board = &self.shared.saves.log;
@@ -124,6 +132,20 @@ impl Core {
             holds.queue.pop_front();
         }
         false
+    }
+
+    /// Whether replies wait that need not any more: then somebody has rung.
+    pub fn holds_for_nothing(&self) -> bool {
+        let board = &self.shared.saves.log;
+        let is_free = |holds: &Holds| {
+            let first = holds.queue.front().filter(|(chunk, _)| *chunk == holds.sent);
+            first.is_some_and(|(_, hold)| {
+                hold.points.iter().all(|(s, at)| *at <= board.of(*s as usize).durable())
+            })
+        };
+        let conns =
+            self.held.iter().filter_map(|id| self.conns.get(id.index())?.as_ref().filter(|c| c.id == *id));
+        conns.filter(|conn| conn.sending == 0).any(|conn| conn.holds.as_deref().is_some_and(is_free))
     }
 
     /// Lets go what waited for the disk, or gives it up when the log cannot be written.

@@ -117,6 +117,7 @@ impl Core {
         let stop = self.drive(net, &mut work);
         let at = work.at;
         self.put_back(net);
+        self.let_reads_out();
         job.hold.merge(&std::mem::take(&mut self.hold));
         job.input = input;
         job.input.drain(..at);
@@ -154,6 +155,10 @@ impl Core {
             job.blocked.iter().for_each(|blocked| self.give_up(blocked));
             return self.put_back(net);
         };
+        if let Some(replay) = &mut job.session.replay {
+            // What is at hand begins at the beginning of the piece again.
+            replay.base = 0;
+        }
         conn.session = Some(job.session);
         conn.shown = None;
         conn.waits = Waits::Nothing;

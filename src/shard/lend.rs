@@ -130,7 +130,7 @@ impl Core {
     /// replies that saw them wait for, and owners that have to hear of it now.
     fn publish(&mut self) {
         let board = &self.shared.saves.log;
-        let strict = board.is_strict() && board.errno() == 0;
+        let strict = board.is_strict();
         for store in self.hand.iter().filter(|store| store.log.has_news()) {
             let (line, position) = (board.of(store.shard()), store.log.position());
             let before = line.logged();

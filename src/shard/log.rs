@@ -145,9 +145,9 @@ pub(super) struct LogWriter {
 }
 
 impl LogWriter {
-    /// Whether it has to be looked at in the next turn, whatever happens.
-    pub fn is_busy(&self) -> bool {
-        self.again
+    /// Whether no more is taken from the store for now.
+    fn is_full(&self) -> bool {
+        self.rest.is_some() || self.parked.is_some() || self.flying.len() >= FLYING
     }
 
     /// When it has to be looked at.
@@ -162,6 +162,20 @@ impl LogWriter {
 }
 
 impl Core {
+    /// Whether something has come to the log since it was looked at last, or to replies that wait for logs: whoever brought it has
+    /// not rung a shard that was awake, so who is about to sleep looks again.
+    pub(super) fn has_news_of_log(&self) -> bool {
+        let log = &self.log;
+        if log.again || self.holds_for_nothing() {
+            return true;
+        }
+        if log.state != State::Open || log.is_full() {
+            return false;
+        }
+        let waits = self.shared.saves.log.of(self.id).logged().saturating_sub(log.taken);
+        waits > 0 && (log.due_us.is_none() || waits >= BATCH)
+    }
+
     /// How the log is brought to the disk: (durable writes, a sync a second).
     fn log_mode(&self) -> (bool, bool) {
         match self.config.appendfsync {
@@ -212,7 +226,7 @@ impl Core {
 
     fn gather_log(&mut self, net: &mut dyn World, always: bool) {
         self.log.again = false;
-        if self.log.rest.is_some() || self.log.parked.is_some() || self.log.flying.len() >= FLYING {
+        if self.log.is_full() {
             return;
         }
         let waits = self.shared.saves.log.of(self.id).logged().saturating_sub(self.log.taken);
@@ -447,6 +461,7 @@ impl Core {
         log.state = State::Open;
         let passed = log.rest.as_ref().map_or(log.taken, |rest| rest.position);
         log.written = passed;
+        self.shared.saves.log.of(self.id).written.store(passed, Relaxed);
         // Whoever made the file has brought to the disk what came before.
         self.set_durable(net, passed);
         let always = self.log_mode().0;
@@ -460,12 +475,8 @@ impl Core {
             net.close_file(old);
         }
         let logged = self.shared.saves.log.of(self.id).logged();
-        self.log = LogWriter {
-            taken: logged,
-            written: logged,
-            next_serial: self.log.next_serial,
-            ..LogWriter::default()
-        };
+        let next_serial = self.log.next_serial;
+        self.log = LogWriter { taken: logged, written: logged, next_serial, ..LogWriter::default() };
         self.shared.saves.log.of(self.id).set_behind(false);
         self.set_durable(net, logged);
     }
@@ -474,7 +485,7 @@ impl Core {
     pub(super) fn log_turn_failed(&mut self, net: &mut dyn World) {
         self.log.state = State::Open;
         self.log.failed = true;
-        // What stands behind the turn goes the same way, up to the next one.
+        // What is behind the turn is dropped, up to the next.
         self.write_rest(net, false);
     }
 

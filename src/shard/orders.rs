@@ -296,6 +296,7 @@ impl Core {
                 self.shared.log_level.store(config.loglevel.rank(), Ordering::Relaxed);
             }
             self.config = Arc::new(config);
+            self.tell_strict();
         }
     }
 

@@ -16,6 +16,7 @@ use super::{Core, Letter};
 use crate::cmd::ShutdownMode;
 use crate::cmd::save::LogState;
 use crate::ring::net::World;
+use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -117,8 +118,9 @@ pub(super) struct Rewriter {
     /// The turn that shards are coming to: their ends, and what stands alone.
     ends: Vec<Option<Option<u64>>>,
     whole: Option<Arc<[u8]>>,
-    /// The turn that the storage plane is at.
-    asked: Option<Turner>,
+    /// Turns that the storage plane was asked for, in order: shards may come to the next one before it is heard that the one before
+    /// is made.
+    asked: VecDeque<Turner>,
     /// A write or a sync has failed since the last rewrite's turn.
     fails: bool,
     /// The log ends; by which turn, once that is known; and what is to end it when the rewrite under way is over.
@@ -186,7 +188,7 @@ impl Core {
                 self.hand.iter_mut().for_each(|store| store.log.switch(true));
                 self.shared.saves.log.set_state(LogState::Starting);
                 let ends = vec![None; self.shared.route.shards()];
-                self.rewriter.asked = Some(Turner::Rewrite);
+                self.rewriter.asked.push_back(Turner::Rewrite);
                 self.rewriter.fails = false;
                 self.shared.control.turn_log(LogTurn { ends, whole: None, next: Next::Unlisted });
             }
@@ -235,13 +237,13 @@ impl Core {
         if turner == Turner::Rewrite {
             self.rewriter.fails = false;
         }
-        self.rewriter.asked = Some(turner);
+        self.rewriter.asked.push_back(turner);
         self.shared.control.turn_log(LogTurn { ends, whole, next });
     }
 
     /// The storage plane has made the next generation (its number), or could not.
     pub fn generation_made(&mut self, net: &mut dyn World, result: Result<u64, String>) {
-        match (self.rewriter.asked.take(), result) {
+        match (self.rewriter.asked.pop_front(), result) {
             (Some(Turner::End), result) => self.log_ended(result.map(drop)),
             (turner, Ok(generation)) => {
                 self.rewriter.generations += 1;
@@ -317,6 +319,7 @@ impl Core {
                 board.set_base_bytes(bytes);
                 if purpose != Purpose::Alone {
                     board.set_state(LogState::On);
+                    board.set_strict(self.config.appendfsync == "always");
                 }
                 if self.rewriter.last_errno != 0 && !self.rewriter.fails {
                     self.rewriter.last_errno = 0;
@@ -384,16 +387,17 @@ impl Core {
         }
         let (board, wanted) = (&saves.log, self.config.appendonly);
         let may_try = self.now.secs() - self.rewriter.last_try_secs >= RETRY_SECS;
+        if board.state() == LogState::On && wanted && board.errno() != 0 {
+            if may_try {
+                self.begin_rewrite(net, Purpose::Mend);
+            }
+            return;
+        }
         match board.state() {
             LogState::Off if wanted && (may_try || self.rewriter.last_try_secs == 0) => {
                 self.begin_rewrite(net, Purpose::Start);
             }
             LogState::On if !wanted => self.end_log(net, End::Off),
-            LogState::On if board.errno() != 0 => {
-                if may_try {
-                    self.begin_rewrite(net, Purpose::Mend);
-                }
-            }
             LogState::On if board.is_scheduled() => self.begin_rewrite(net, Purpose::Rewrite),
             LogState::On if self.has_grown() && (may_try || !board.rewrites().2) => {
                 self.begin_rewrite(net, Purpose::Rewrite);

@@ -18,8 +18,8 @@ pub(super) enum Source {
 impl Source {
     /// The file from `from` on, to `end` or to where it ends; and how long it is.
     pub async fn open(path: &Path, from: u64, end: Option<u64>) -> Result<(Source, u64), String> {
-        // An empty file is not shown to glommio's direct reads: the first file of a device that it sees tells it whether reads can be
-        // polled for, and there is nothing in this one to find that out by.
+        // glommio finds out by the first file that is opened whether its device can be polled. One without a byte to read would seem
+        // to say yes, whatever the device, and then no file on it could be read.
         let is_empty = path.metadata().is_ok_and(|about| about.len() == 0);
         let direct = if is_empty { None } else { DmaFile::open(path).await.ok() };
         match direct {

@@ -260,8 +260,8 @@ impl Writer<'_> {
                 for _ in 0..2 + self.rng.below(4) {
                     let (line, (key, state)) = self.single(model);
                     // What a later one says of a key rests on an earlier one: once is enough.
-                    if !states.contains_key(&key) {
-                        states.insert(key, state);
+                    if let std::collections::btree_map::Entry::Vacant(place) = states.entry(key) {
+                        place.insert(state);
                         lines.push(line);
                     }
                 }

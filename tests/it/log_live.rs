@@ -361,7 +361,7 @@ fn many_starts_make_many_generations_and_a_flush_can_be_undone() {
         let name = line.split(' ').nth(1).unwrap();
         std::fs::read(file(dir.path(), name)).unwrap().windows(8).any(|w| w == b"FLUSHALL")
     };
-    let at = lines.iter().position(|line| holds(line)).unwrap();
+    let at = lines.iter().position(holds).unwrap();
     lines.truncate(at);
     std::fs::write(manifest(dir.path()), lines.join("\n") + "\n").unwrap();
     assert_lasts(dir.path(), &wanted);

@@ -100,6 +100,10 @@ pub struct Link {
     pub ended: bool,
     /// The counter that it watches, as it read it.
     peeked: Option<u64>,
+    /// The disk may fail: writes may be refused.
+    pub bears_refusal: bool,
+    /// The log cannot be written: what is read now may be lost.
+    pub in_doubt: bool,
 }
 
 impl Link {
@@ -114,6 +118,8 @@ impl Link {
             written: 0,
             ended: false,
             peeked: None,
+            bears_refusal: false,
+            in_doubt: false,
         }
     }
 
@@ -143,6 +149,13 @@ impl Link {
             assert!(early || ops[op].invoked.is_some(), "answered before it was asked: {:?}", ops[op]);
             self.invoked = self.invoked.saturating_sub(1);
             ops[op].answered = Some(step);
+            if self.bears_refusal && (reply.starts_with(b"-MISCONF") || reply.starts_with(b"-EXECABORT")) {
+                // It has not run.
+                ops[op].what = What::Anything;
+            }
+            if self.in_doubt && matches!(ops[op].what, What::Look { .. }) {
+                ops[op].what = What::Anything;
+            }
             ops[op].number = check_reply(&ops[op], &reply);
             ops[op].taken = queues::taken(&ops[op], &reply);
             self.check_guard(&ops[op]);

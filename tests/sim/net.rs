@@ -8,10 +8,11 @@
 //! a close. It makes use of every freedom that the ring has: pieces of any length, a piece that was under way when reading
 //! was paused, data that arrives after the close, a send that fails or succeeds while the socket is being closed.
 
+use crate::disk::Disk;
 use crate::rng::Rng;
 use crate::thieves::Thieves;
 use kring::base::cell::{Back, caller_bit};
-use kring::ring::net::{Chunk, ConnId, Net, World};
+use kring::ring::net::{Chunk, ConnId, FileId, FileWrite, Net, World};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
@@ -148,11 +149,14 @@ pub struct SimNet {
     /// DEBUG SLEEP that has not passed yet, in microseconds.
     pub slept_us: u64,
     pub late_pieces: usize,
+    /// Where log files are, if there is a log.
+    pub disk: Option<Rc<RefCell<Disk>>>,
 }
 
 impl SimNet {
     pub fn new(board: Rc<Board>, late_pieces: usize) -> SimNet {
-        SimNet { sockets: vec![], generations: vec![], board, ticks: Cell::new(0), slept_us: 0, late_pieces }
+        let ticks = Cell::new(0);
+        SimNet { sockets: vec![], generations: vec![], board, ticks, slept_us: 0, late_pieces, disk: None }
     }
 
     /// A new connection of a client.
@@ -205,6 +209,10 @@ impl SimNet {
         self.sockets.iter().flatten().map(line).collect()
     }
 
+    fn disk(&self) -> std::cell::RefMut<'_, Disk> {
+        self.disk.as_ref().expect("there is a log").borrow_mut()
+    }
+
     fn open(&mut self, id: ConnId) -> &mut Socket {
         self.socket(id).filter(|s| !s.closing).expect("the core uses open sockets only")
     }
@@ -238,6 +246,18 @@ impl Net for SimNet {
 
     fn wake(&mut self, shard: usize) {
         self.board.wake(shard);
+    }
+
+    fn write_file(&mut self, write: FileWrite) {
+        self.disk().write(write);
+    }
+
+    fn sync_file(&mut self, file: FileId) {
+        self.disk().sync(file);
+    }
+
+    fn close_file(&mut self, file: FileId) {
+        self.disk().close(file);
     }
 }
 

@@ -31,6 +31,21 @@ pub struct Plan {
     pub client_share: usize,
     /// An MSET is sent as two: to see that the checks notice.
     pub torn: bool,
+    /// There is an append-only log.
+    pub log: Option<LogPlan>,
+}
+
+/// What the log and its disk are like.
+#[derive(Clone, Copy)]
+pub struct LogPlan {
+    /// Whether the files are written around the page cache, and so filled ahead.
+    pub direct: bool,
+    /// Moments that a write or a sync takes at most.
+    pub lag: usize,
+    /// Per thousand of them: fail.
+    pub faults: usize,
+    /// Per ten thousand steps: what a crash would leave is looked at.
+    pub crashes: usize,
 }
 
 impl Plan {
@@ -67,6 +82,9 @@ impl Plan {
             reports: sometimes(&mut rng, 30),
             // A walk waits by the clock.
             saves: if frozen { 0 } else { sometimes(&mut rng, 20) },
+            rewrites: 0,
+            peeps: 0,
+            faulty: false,
         };
         Plan {
             seed,
@@ -85,7 +103,41 @@ impl Plan {
             late_pieces: rng.below(3),
             client_share: rng.pick(&[2, 10, 30]),
             torn: false,
+            log: None,
         }
+    }
+
+    /// A plan with a log: of a disk that may fail, if it is `faulty`.
+    pub fn logged(seed: u64, sweeps: bool, faulty: bool) -> Plan {
+        let mut plan = Plan::random(seed, sweeps);
+        let mut rng = Rng::new(seed ^ 0x109);
+        let always = faulty || rng.permille(700);
+        plan.frozen &= always && !faulty;
+        if !plan.frozen {
+            plan.ticks = rng.pick(&[20, 100]);
+        }
+        plan.config.appendonly = true;
+        plan.config.appendfsync = if always { "always" } else { rng.pick(&["everysec", "everysec", "no"]) };
+        plan.config.save = SavePoints(vec![]);
+        plan.shards = plan.shards.min(8);
+        plan.clients = rng.between(1, 6);
+        plan.budget = rng.between(10, 80);
+        let topics = &mut plan.topics;
+        topics.saves = 0;
+        topics.pauses = 0;
+        topics.rewrites = if plan.frozen { 0 } else { rng.pick(&[0, 10, 40]) };
+        topics.faulty = faulty;
+        topics.peeps = 400;
+        if faulty {
+            topics.queues = 0;
+        }
+        plan.log = Some(LogPlan {
+            direct: rng.permille(200),
+            lag: rng.pick(&[3, 30, 300, 3_000]),
+            faults: if faulty { rng.pick(&[2, 10, 50]) } else { 0 },
+            crashes: rng.pick(&[5, 20, 100]),
+        });
+        plan
     }
 
     /// A plan in which nobody disturbs a single client, on so many shards.

@@ -5,10 +5,12 @@ use crate::rng::Rng;
 use crate::script::{BALANCE, Topics};
 use kring::config::Config;
 use kring::ds::Owned;
+use kring::persist::dump;
 use kring::persist::rdb::{Assembly, Item, Piece, Reader};
 use kring::persist::value::{Reading, decode};
 use kring::shard::SaveRequest;
 use kring::store::Value;
+use kring::store::log::write;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
 
@@ -32,12 +34,14 @@ pub struct Scribe {
     pub answers: VecDeque<Result<(), String>>,
     /// Files that were completed.
     pub files: u64,
+    /// The base of a log that was completed last.
+    pub base: Option<Vec<u8>>,
 }
 
 impl Scribe {
     /// Who takes what the shards ask for.
     pub fn new(asked: Arc<Mutex<VecDeque<SaveRequest>>>) -> Scribe {
-        Scribe { asked, open: None, answers: VecDeque::new(), files: 0 }
+        Scribe { asked, open: None, answers: VecDeque::new(), files: 0, base: None }
     }
 
     /// Takes one piece, if one is there.
@@ -67,9 +71,34 @@ impl Scribe {
         if open.walking == 0 {
             open.file.extend(open.assembly.end());
             check(&open.file, topics);
-            self.open = None;
+            let open = self.open.take().expect("just seen");
+            if open.request.path.extension().is_some_and(|e| e == "base") {
+                self.base = Some(open.file);
+            }
             self.files += 1;
             self.answers.push_back(Ok(()));
+        }
+    }
+}
+
+/// A base as commands: strings and lists are all that the simulation has.
+pub fn as_commands(file: &[u8]) -> Vec<u8> {
+    let mut reader = Reader::new(true);
+    reader.push(file);
+    reader.finish();
+    let mut out = Vec::new();
+    loop {
+        match reader.next_item().expect("it is whole").expect("it is whole") {
+            Item::Entry(entry) => {
+                let db = entry.db.to_string();
+                let words: [&[u8]; 2] = [b"SELECT", db.as_bytes()];
+                write(&mut out, words.into_iter());
+                let dump = dump::payload(entry.kind, entry.value);
+                let words: [&[u8]; 4] = [b"RESTORE", &entry.key, b"0", &dump];
+                write(&mut out, words.into_iter());
+            }
+            Item::End => return out,
+            _ => {}
         }
     }
 }

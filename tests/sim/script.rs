@@ -48,6 +48,12 @@ pub struct Topics {
     pub configs: usize,
     pub reports: usize,
     pub saves: usize,
+    /// Per thousand: BGREWRITEAOF.
+    pub rewrites: usize,
+    /// Per thousand looks at a group: at one key of it only.
+    pub peeps: usize,
+    /// The disk may fail: nothing is asked whose reply depends on writes that may be refused.
+    pub faulty: bool,
 }
 
 /// A request.
@@ -115,6 +121,9 @@ impl Author {
     pub fn next(&mut self, rng: &mut Rng, topics: &Topics) -> Vec<Request> {
         let mut requests = Vec::new();
         let rare = [topics.pauses, topics.kills, topics.configs, topics.reports, topics.saves];
+        if rng.permille(topics.rewrites) {
+            return vec![Request::new(&["BGREWRITEAOF"], false, What::Anything)];
+        }
         if rng.permille(rare.iter().sum()) {
             requests.push(self.rare(rng, topics));
         } else if topics.sweeps {
@@ -127,6 +136,7 @@ impl Author {
                 return requests;
             }
             match rng.below(10) {
+                0..=4 if topics.faulty => self.shared(rng, topics, &mut requests),
                 0 => requests.push(self.connection(rng)),
                 1..=4 if rng.permille(topics.transactions) => self.private_transaction(rng, &mut requests),
                 1..=4 => requests.push(self.private(rng)),
@@ -349,6 +359,10 @@ impl Author {
         let by_exec = rng.permille(topics.transactions);
         if rng.permille(600) {
             let look = What::Look { group };
+            if rng.permille(topics.peeps) {
+                let key = &keys[rng.below(keys.len())];
+                return requests.push(Request::new(&["MGET", key, key], false, look));
+            }
             if by_exec {
                 return transaction(keys.iter().map(|k| any(&["GET", k])), look, requests);
             }

@@ -8,6 +8,7 @@
 //! Other shards move between any two of these. A shard whom only its timer wakes must not have slept through anything: that
 //! check finds lost wake-ups even where time would heal them.
 
+use crate::disk::Landed;
 use crate::net::{Board, Ripe, SimNet};
 use crate::rng::Rng;
 use kring::base::cell::Cell;
@@ -128,11 +129,17 @@ impl Shard {
                 }
             }
             Phase::Asleep { until_us } => {
-                if self.board.rung[self.id].get() || notice || !self.net.ripe().is_empty() {
+                if self.board.rung[self.id].get() || notice || !self.net.ripe().is_empty() || self.landing() {
                     self.begin(now);
                 } else if now.mono_us >= until_us {
                     assert!(!mail, "shard {} slept through a letter", self.id);
                     assert!(!self.core.keeps_waiting(), "shard {} slept while a store was back", self.id);
+                    let overslept = self.core.holds_for_nothing();
+                    assert!(
+                        !overslept,
+                        "shard {} slept while what its replies wait for was on the disk",
+                        self.id
+                    );
                     let store = if self.core.wants_store() { cell.take_as_owner() } else { None };
                     assert!(
                         store.is_none(),
@@ -153,13 +160,32 @@ impl Shard {
         self.phase = Phase::Turn;
     }
 
+    /// Whether something of a log file may end now.
+    fn landing(&self) -> bool {
+        self.net.disk.as_ref().is_some_and(|disk| disk.borrow().is_ripe(self.id))
+    }
+
+    fn land(&mut self) {
+        let disk = self.net.disk.clone().expect("it was ripe");
+        let landed = disk.borrow_mut().land(self.id);
+        match landed {
+            Landed::Written(write, result) => self.core.written(&mut self.net, write, result),
+            Landed::Synced(file, result) => self.core.synced(&mut self.net, file, result),
+        }
+    }
+
     /// An event, a letter, or the end of the turn.
     fn turn(&mut self, rng: &mut Rng, mail: bool, notice: bool) -> Happened {
         let ripe = self.net.ripe();
         let at = rng.below(8);
-        if at == 0 || ripe.is_empty() && !mail && !notice {
+        let landing = self.landing();
+        if at == 0 || ripe.is_empty() && !mail && !notice && !landing {
             self.core.work(&mut self.net);
             self.phase = Phase::Worked;
+            return Happened::Nothing;
+        }
+        if landing && (at == 2 || at == 3) {
+            self.land();
             return Happened::Nothing;
         }
         if notice && at == 1 {

@@ -10,8 +10,10 @@
 //! atomic but for the stores that other cores hold meanwhile, which the thefts stand for.
 
 use crate::client::{Link, Op, What, show};
+use crate::crash::{self, LogSide};
 use crate::net::Board;
 use crate::plan::Plan;
+use crate::plane::{Answer, Ask};
 use crate::rng::Rng;
 use crate::scribe::Scribe;
 use crate::script::{self, Author, Request};
@@ -21,7 +23,7 @@ use kring::base::time::Now;
 use kring::cmd::{ServerInfo, ShutdownMode};
 use kring::config::Config;
 use kring::ring::net::ConnId;
-use kring::shard::{Control, Letter, LoadRequest, Peer, SaveRequest, Shared};
+use kring::shard::{Control, Letter, LoadRequest, LogTurn, NewBase, Peer, SaveRequest, Shared};
 use kring::store::Garbage;
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -40,6 +42,7 @@ const EPOCH_SECS: i64 = 1_700_000_000;
 struct Desk {
     written: Arc<Mutex<VecDeque<(usize, u64)>>>,
     saves: Arc<Mutex<VecDeque<SaveRequest>>>,
+    asked: Arc<Mutex<VecDeque<Ask>>>,
 }
 
 impl Control for Desk {
@@ -60,6 +63,14 @@ impl Control for Desk {
     }
 
     fn load(&self, _request: LoadRequest) {}
+
+    fn turn_log(&self, turn: LogTurn) {
+        self.asked.lock().expect("one thread").push_back(Ask::Turn(turn));
+    }
+
+    fn new_base(&self, base: NewBase) {
+        self.asked.lock().expect("one thread").push_back(Ask::Base(base));
+    }
 
     fn note(&self, _text: String, _warns: bool) {}
 }
@@ -91,6 +102,7 @@ pub struct World {
     now: Now,
     written: Arc<Mutex<VecDeque<(usize, u64)>>>,
     pub scribe: Scribe,
+    pub log: Option<LogSide>,
 }
 
 impl World {
@@ -99,7 +111,8 @@ impl World {
         let n = plan.shards;
         let written = Arc::new(Mutex::new(VecDeque::new()));
         let saves = Arc::new(Mutex::new(VecDeque::new()));
-        let desk = Box::new(Desk { written: written.clone(), saves: saves.clone() });
+        let asked = Arc::new(Mutex::new(VecDeque::new()));
+        let desk = Box::new(Desk { written: written.clone(), saves: saves.clone(), asked: asked.clone() });
         let info = ServerInfo {
             shards: n,
             clients: 20_000,
@@ -116,7 +129,8 @@ impl World {
         let mail = (0..n * n).map(|_| VecDeque::new()).collect();
         let clients = Vec::new();
         let rng = Rng::new(plan.seed ^ 0x5eed);
-        World {
+        let log = plan.log.map(|log| LogSide::new(log, n, plan.seed, asked));
+        let mut world = World {
             plan,
             rng,
             shared,
@@ -130,7 +144,17 @@ impl World {
             now,
             written,
             scribe: Scribe::new(saves),
-        }
+            log,
+        };
+        world.begin_log();
+        world
+    }
+
+    /// The log begins, as when a server has come up.
+    fn begin_log(&mut self) {
+        let Some(log) = &mut self.log else { return };
+        log.begin(&self.shared, &mut self.shards);
+        self.shards[0].core.begin_turn(self.now);
     }
 
     /// Steps so far.
@@ -183,6 +207,7 @@ impl World {
         self.thefts() == 0
             && self.mail.iter().all(VecDeque::is_empty)
             && self.written.lock().expect("one thread").is_empty()
+            && self.log.as_ref().is_none_or(LogSide::is_idle)
             && self.clients.iter().all(|c| c.link.is_none() && c.budget == 0)
             && self.shards.iter().all(Shard::is_quiet)
     }
@@ -210,6 +235,7 @@ impl World {
         if self.rng.permille(100) {
             self.scribe.work(&mut self.rng, &self.plan.topics);
         }
+        self.step_log();
         if self.plan.topics.queues > 0 && self.step.is_multiple_of(LOOK_EVERY) {
             self.look_at_lines();
         }
@@ -302,7 +328,9 @@ impl World {
         let id = self.shards[shard].adopt(at, peer);
         let client = &mut self.clients[at];
         client.links += 1;
-        client.link = Some(Link::new(shard, id, client.links));
+        let mut link = Link::new(shard, id, client.links);
+        link.bears_refusal = self.plan.topics.faulty;
+        client.link = Some(link);
         if let Some(author) = &mut client.author {
             author.reconnect();
         }
@@ -372,9 +400,10 @@ impl World {
         let letter = (!senders.is_empty()).then(|| self.rng.pick(&senders) * n + at);
         let written = self.written.lock().expect("one thread").front().is_some_and(|w| w.0 == at);
         let saved = at == 0 && !self.scribe.answers.is_empty();
+        let told = self.log.as_ref().is_some_and(|log| !log.plane.answers[at].is_empty());
         let cell = &self.shared.cells[at];
         let shard = &mut self.shards[at];
-        let happened = shard.step(&mut self.rng, self.now, letter.is_some(), written || saved, cell);
+        let happened = shard.step(&mut self.rng, self.now, letter.is_some(), written || saved || told, cell);
         match happened {
             Happened::Nothing => {}
             Happened::ReadsMail => {
@@ -382,6 +411,10 @@ impl World {
                 shard.core.mail(&mut shard.net, letter.expect("checked above"));
             }
             Happened::ReadsNotice => {
+                if told {
+                    self.hear(at);
+                    return self.post(at);
+                }
                 if saved && let Some(result) = self.scribe.answers.pop_front() {
                     shard.core.saved(&mut shard.net, result);
                     return self.post(at);
@@ -398,6 +431,7 @@ impl World {
             Happened::Delivered { conn, client, bytes } => {
                 self.progress = self.step;
                 if let Some(link) = link_of(&mut self.clients, client, at, conn) {
+                    link.in_doubt = self.shared.saves.log.errno() != 0;
                     let raw = link.receive(&bytes, &mut self.ops, self.step);
                     if self.clients[client].author.is_none() {
                         self.clients[client].raw.extend(raw);
@@ -412,11 +446,69 @@ impl World {
         self.now.mono_us += slept_us;
     }
 
+    /// A shard hears of the storage plane.
+    fn hear(&mut self, at: usize) {
+        let Some(log) = &mut self.log else { return };
+        let shard = &mut self.shards[at];
+        match log.plane.answers[at].pop_front() {
+            Some(Answer::Opened(start)) => {
+                let file = start.file;
+                shard.core.log_opened(&mut shard.net, start);
+                log.opened(&self.shared, at, file);
+            }
+            Some(Answer::Made(result)) => shard.core.generation_made(&mut shard.net, result),
+            Some(Answer::Based(result)) => shard.core.base_made(&mut shard.net, result),
+            None => {}
+        }
+    }
+
+    /// The disk and the storage plane go on; now and then it is looked at what a crash would leave.
+    fn step_log(&mut self) {
+        let Some(log) = &mut self.log else { return };
+        log.disk.borrow_mut().moment();
+        if self.rng.permille(100) {
+            log.plane.work(&mut self.scribe.base);
+        }
+        // Best right after somebody got a reply.
+        let likely = if self.progress + 1 == self.step { 20 } else { 1 };
+        if self.rng.below(10_000) < log.plan.crashes * likely {
+            log.crash(&self.shared, &self.ops, &self.plan, self.step);
+        }
+    }
+
+    /// Compares what the disk holds, once all has come to rest, with what the server does.
+    pub fn compare_log(&mut self) {
+        let Some(log) = &mut self.log else { return };
+        let Some(mut revived) = log.last(&self.shared, &self.plan) else { return };
+        let requests = crash::looks(&self.plan.topics);
+        let words: Vec<Vec<&str>> = requests.iter().map(|r| r.iter().map(String::as_str).collect()).collect();
+        let words: Vec<&[&str]> = words.iter().map(|words| &words[..]).collect();
+        let here = self.look(&words);
+        crash::same(&mut revived, &requests, &here);
+    }
+
+    /// Goes on until all that was logged is on the disk, as far as the configuration promises it.
+    pub fn settle_log(&mut self) {
+        for _ in 0..STALL_STEPS {
+            let Some(log) = &self.log else { return };
+            if log.is_idle() && log.is_settled(&self.shared, &self.plan) {
+                return;
+            }
+            self.step();
+            self.progress = self.step;
+        }
+        let lines = self.shared.saves.log.all().iter();
+        let lines: Vec<_> = lines
+            .map(|l| (l.logged(), l.written.load(std::sync::atomic::Ordering::Relaxed), l.durable()))
+            .collect();
+        panic!("the log does not come to rest: {}, logged, written, durable: {lines:?}", self.describe());
+    }
+
     /// The server has closed a connection: the client sees it, and it must have had a reason.
     fn closed(&mut self, shard: usize, conn: ConnId, client: usize) {
         self.progress = self.step;
         let Some(link) = link_of(&mut self.clients, client, shard, conn) else { return };
-        let may_be_killed = self.plan.topics.kills > 0;
+        let may_be_killed = self.plan.topics.kills > 0 || self.plan.topics.faulty;
         if !link.ended_well(&self.ops) && !may_be_killed {
             let owed: Vec<&Op> = link.waiting.iter().map(|(op, _)| &self.ops[*op]).collect();
             panic!("client {client} was cut off; it is owed {owed:#?}");

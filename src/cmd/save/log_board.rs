@@ -98,7 +98,7 @@ impl LogBoard {
         self.state.store(state as u8, Ordering::Release);
     }
 
-    /// Whether replies wait for the disk: `appendfsync always`, and a log that can be written.
+    /// Whether replies wait for the disk: `appendfsync always`, and there is a log.
     #[inline]
     pub fn is_strict(&self) -> bool {
         self.strict.load(Ordering::Acquire)

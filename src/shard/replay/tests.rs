@@ -6,7 +6,7 @@ use crate::cmd::{ServerInfo, ShutdownMode};
 use crate::config::Config;
 use crate::ring::net::{Chunk, Net};
 use crate::shard::{Control, LoadRequest, SaveRequest, Shared};
-use crate::store::{Garbage, Store};
+use crate::store::Garbage;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 
@@ -114,14 +114,10 @@ impl Stage {
         self.run(pieces.len()).into_iter().find_map(|trouble| trouble)
     }
 
-    fn stores(&self) -> Vec<Box<Store>> {
-        let cells = &self.cores[0].shared.cells;
-        cells.iter().map(|cell| cell.take().expect("all stores are at home")).collect()
-    }
-
     /// Keys of a database, and when they expire.
     fn keys(&self, db: usize) -> Vec<(String, Option<i64>)> {
-        let stores = self.stores();
+        let cells = &self.cores[0].shared.cells;
+        let stores: Vec<_> = cells.iter().map(|cell| cell.take().expect("all stores are at home")).collect();
         let entries = stores.iter().flat_map(|store| store.db(db).table().iter());
         let mut keys: Vec<_> =
             entries.map(|e| (String::from_utf8_lossy(e.key()).into_owned(), e.expire_at())).collect();

@@ -362,7 +362,8 @@ fn torn_files_are_cut_together() {
 
 #[test]
 fn what_does_not_fit_is_refused_in_one_line() {
-    let damage: [(&str, fn(&Scratch, &[String]), &str); 12] = [
+    type Damage = (&'static str, fn(&Scratch, &[String]), &'static str);
+    let damage: [Damage; 12] = [
         ("missing file", |s, n| std::fs::remove_file(s.path(&n[1])).expect("there"), "the file is missing"),
         (
             "no manifest",

@@ -58,7 +58,7 @@ fn expand(rest: &mut &'static str, random: &mut u64, now_ms: i64, words: &mut Ve
             }
             Some(_) => {
                 let end = rest.find([' ', '|', '}']).unwrap_or(rest.len());
-                words.push(rest[..end].as_bytes().to_vec());
+                words.push(rest.as_bytes()[..end].to_vec());
                 *rest = &rest[end..];
             }
         }
