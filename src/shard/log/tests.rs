@@ -239,3 +239,29 @@ fn a_turn_splits_what_comes_before_from_what_comes_behind() {
     assert_eq!(lab.replies(), "+OK\r\n+OK\r\n+OK\r\n+OK\r\n");
     assert_eq!(lab.logged(), "SELECT 0 SET b 1 SET c 1");
 }
+
+#[test]
+fn writes_wait_for_a_disk_that_does_not_keep_up() {
+    for fsync in ["always", "everysec"] {
+        let mut lab = Lab::new(fsync);
+        lab.turn("SET a 1");
+        lab.now.mono_us += 30_000;
+        lab.turn("");
+        assert_eq!(lab.disk.writes.len(), 1);
+        lab.replies();
+        lab.now.mono_us += BEHIND_US + 1;
+        lab.turn("");
+        lab.turn("INCR b");
+        assert_eq!(lab.replies(), "");
+        lab.end_write(0, Ok(()));
+        for _ in 0..5 {
+            lab.now.mono_us += 30_000;
+            lab.turn("");
+            while !lab.disk.writes.is_empty() {
+                lab.end_write(0, Ok(()));
+            }
+        }
+        assert!(lab.replies().ends_with(":1\r\n"), "{fsync}");
+        assert!(lab.logged().contains("INCR"));
+    }
+}

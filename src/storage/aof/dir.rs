@@ -272,6 +272,13 @@ impl AofDir {
         Ok(())
     }
 
+    /// As if its process had ended: another one may take the directory.
+    #[cfg(test)]
+    pub(super) fn let_go(&self) {
+        let freed = self.claim.as_ref().map_or(Ok(()), File::unlock);
+        freed.expect("a lock of ours is let go");
+    }
+
     /// Makes this the manifest.
     pub(super) fn commit(&mut self, manifest: Manifest) -> Result<()> {
         files::replace(&self.place.manifest(), &manifest.format())?;

@@ -132,6 +132,8 @@ fn load(scratch: &Scratch, shards: usize, load_truncated: bool, snapshot: Option
     );
     let recovered = answered.recv().expect("answered");
     let given = given.lock().expect("one thread").clone();
+    // Most tests go on as if the process had been killed.
+    dir.iter().for_each(AofDir::let_go);
     Outcome { given, recovered, dir }
 }
 
