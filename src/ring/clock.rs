@@ -119,10 +119,14 @@ mod tests {
     #[test]
     fn ticks_measure_time() {
         for clock in [Clock::calibrate(), Clock { ns_per_tick: 0 }] {
-            let (started, ticks) = (Instant::now(), clock.ticks());
-            std::thread::sleep(Duration::from_millis(20));
-            let (ns, real) = (clock.ticks_to_ns(clock.ticks() - ticks), started.elapsed().as_nanos() as u64);
-            assert!(ns.abs_diff(real) < real / 50, "{ns} ns by ticks, {real} ns by the clock");
+            let measure = || {
+                let (started, ticks) = (Instant::now(), clock.ticks());
+                std::thread::sleep(Duration::from_millis(20));
+                (clock.ticks_to_ns(clock.ticks() - ticks), started.elapsed().as_nanos() as u64)
+            };
+            // Another process may have its turn between the two looks.
+            let agrees = (0..20).map(|_| measure()).any(|(ns, real)| ns.abs_diff(real) < real / 50);
+            assert!(agrees, "ticks and the clock differ by more than 2 %");
         }
     }
 
