@@ -151,7 +151,8 @@ fn what_is_used_often_stays() {
     }
     many(&mut client, 40_000, |i| format!("SET cold:{i} {i:0100}"));
     let hot = present(&mut client, (0..1_000).map(|i| format!("hot:{i}")));
-    assert!(hot > 990, "{hot}");
+    // While a batch holds both stores the other core evicts from what it has.
+    assert!(hot > 960, "{hot}");
 }
 
 #[test]

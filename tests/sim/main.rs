@@ -98,12 +98,15 @@ fn seeds(name: &str, runs: u64, mut run: impl FnMut(u64) -> (usize, u64)) {
 /// Many clients on shared keys: the whole history is linear, every private reply is right, nothing is lost or stuck.
 fn crowd(plan: Plan) -> World {
     let mut world = World::new(plan);
+    // The disk does not fail before there is something to lose.
+    world.fail_writes(false);
     world.look(&[&["SET", "t0", "token"]]);
     let (balance, accounts) = (script::BALANCE.to_string(), 0..world.plan.topics.accounts);
     let names: Vec<String> = accounts.map(|i| format!("a{i}")).collect();
     let deposits: Vec<[&str; 3]> = names.iter().map(|name| ["SET", name, &balance]).collect();
     let deposits: Vec<&[&str]> = deposits.iter().map(|words| &words[..]).collect();
     world.look(&deposits);
+    world.fail_writes(true);
     world.run();
     let counters: Vec<String> = (0..world.plan.topics.counters).map(|c| format!("c{c}")).collect();
     let gets: Vec<[&str; 2]> = counters.iter().map(|c| ["GET", c]).collect();

@@ -476,6 +476,13 @@ impl World {
         }
     }
 
+    /// From now on the disk fails as planned, or never.
+    pub fn fail_writes(&mut self, fail: bool) {
+        if let Some(log) = &mut self.log {
+            log.disk.borrow_mut().faults = if fail { log.plan.faults } else { 0 };
+        }
+    }
+
     /// Compares what the disk holds, once all has come to rest, with what the server does.
     pub fn compare_log(&mut self) {
         let Some(log) = &mut self.log else { return };
