@@ -42,9 +42,11 @@ const FILL_PIECE: usize = 256 << 10;
 const SPARE_PAGES: usize = FLYING;
 /// The largest of them.
 const SPARE_BYTES: usize = 1 << 20;
-/// A log that is so many bytes behind its store, or so long, holds writes back until it has caught up.
+/// A log that is so many bytes behind its store, or so long, holds writes back until it has caught up; less long when a generation
+/// ends, since each end behind it takes as long again.
 const BEHIND_BYTES: u64 = 64 << 20;
 const BEHIND_US: u64 = 500_000;
+const BEHIND_AT_TURN_US: u64 = 150_000;
 /// Serials of writes that fill a file ahead.
 const FILL: u64 = u64::MAX;
 
@@ -217,7 +219,12 @@ impl Core {
         } else {
             log.oldest.get_or_insert((logged, self.now.mono_us));
         }
-        let late = log.oldest.is_some_and(|(_, since)| self.now.mono_us.saturating_sub(since) > BEHIND_US);
+        let bound = if log.rest.is_some() { BEHIND_AT_TURN_US } else { BEHIND_US };
+        let late = log.oldest.is_some_and(|(_, since)| self.now.mono_us.saturating_sub(since) > bound);
+        if let Some((position, _)) = log.oldest.as_mut().filter(|_| late) {
+            // Until all is written that there is, not only what was too late.
+            *position = logged;
+        }
         let behind = late || !log.failed && logged.saturating_sub(log.written) > BEHIND_BYTES;
         if line.set_behind(behind) && behind {
             self.shared.saves.log.note_delayed_sync();

@@ -2,6 +2,7 @@
 //! loads it to the keys that it says.
 
 use crate::client::{Client, request};
+use crate::log_home;
 use crate::server::{Scratch, Server};
 use kring::persist::aof::{
     BLOCK, BaseForm, Framer, Held, Log, Manifest, Merge, Opened, Part, Readable, Scan, Stage, Tail, Turn,
@@ -128,8 +129,7 @@ fn redis_takes_the_logs_files_for_its_own() {
         let (passed, said) = check(&dir.path().join("appendonlydir").join(name));
         assert!(passed, "{name}: {said}");
     }
-    let path = dir.path().display().to_string();
-    let server = Server::redis(&["--dir", &path, "--appendonly", "yes"]);
+    let server = log_home::redis(dir.path(), &[]);
     assert_loaded(&mut server.connect());
 }
 
@@ -137,8 +137,7 @@ fn redis_takes_the_logs_files_for_its_own() {
 fn redis_goes_on_where_kring_stopped_and_the_manifest_reads_both() {
     let dir = Scratch::new();
     put(dir.path(), &log());
-    let path = dir.path().display().to_string();
-    let server = Server::redis(&["--dir", &path, "--appendonly", "yes"]);
+    let server = log_home::redis(dir.path(), &[]);
     let mut client = server.connect();
     crate::server::wait_until("Redis has loaded", || !client.run("SET new 1").is_error());
     drop(server);
@@ -150,7 +149,7 @@ fn redis_goes_on_where_kring_stopped_and_the_manifest_reads_both() {
     while scan.next_frame().is_some() {}
     let Some(Tail::Damaged(tear)) = scan.tail() else { panic!("{:?}", scan.tail()) };
     assert_eq!(tear.why, Why::Appended, "{tear}");
-    let server = Server::redis(&["--dir", &path, "--appendonly", "yes"]);
+    let server = log_home::redis(dir.path(), &[]);
     let mut client = server.connect();
     crate::server::wait_until("Redis has loaded", || !client.run("BGREWRITEAOF").is_error());
     crate::server::wait_until("the manifest is rewritten", || {

@@ -6,6 +6,7 @@
 //! reply    RESP2 and RESP3, raw bytes kept        order, atomic, clients  many clients, many shards
 //! rng      seeded choices                         transactions, blocking                public_client  the `redis` crate
 //!                                                 log_files                             redis-server loads our log's files
+//! log_home  a directory where logs live       log_faults, log_full, log_live          kill -9, a full disk, a log that changes under load
 //! ```
 //! Every test starts its own server on a port of its own in a directory of its own, and ends it when it is done or
 //! panics. Nothing sleeps to wait for something: a wait is a loop with a deadline (`wait_until`).
