@@ -33,10 +33,12 @@ pub(super) const BATCH: u64 = 256 << 10;
 const DELAY_US: u64 = 20_000;
 /// How often `everysec` syncs.
 const SYNC_US: u64 = 1_000_000;
-/// How far a file is filled ahead of what is written: the more it holds the further, between these bounds. Half of it is left when
-/// the next pieces come.
+/// How far a file is filled ahead of what is written: a little at first, since many files stay small (FLUSHALL begins new ones), then
+/// far, since a file that grows makes durable writes wait for the file system's journal. Half of it is left when the next pieces come.
 const FILL_FIRST: u64 = 512 << 10;
 const FILL_MOST: u64 = 32 << 20;
+/// What a file holds when it is filled far.
+const FILL_FAR_FROM: u64 = 256 << 10;
 const FILL_PIECE: usize = 256 << 10;
 /// Buffers that are kept for reuse.
 const SPARE_PAGES: usize = FLYING;
@@ -405,7 +407,7 @@ impl Core {
     fn fill_log(&mut self, net: &mut dyn World) {
         let log = &mut self.log;
         let ahead = log.fill.end.saturating_sub(log.at);
-        let wanted = log.at.clamp(FILL_FIRST, FILL_MOST);
+        let wanted = if log.at < FILL_FAR_FROM { FILL_FIRST } else { FILL_MOST };
         log.fill.on = ahead < wanted / 2 || log.fill.on && ahead < wanted;
         let Some(file) = log.file else { return };
         if !log.fill.on || log.fill.under_way {
