@@ -49,7 +49,7 @@ impl Plane {
     pub fn start() -> std::io::Result<Plane> {
         Ok(Plane {
             requests: thread("kring-storage", serve)?,
-            snapshots: thread("kring-snapshot", serve)?,
+            snapshots: thread("kring-snapshot", serve_snapshots)?,
             log: thread("kring-log", serve_log)?,
         })
     }
@@ -144,6 +144,12 @@ impl Request {
             Request::Load(load) => (load.answer)(Err(GONE.into())),
         }
     }
+}
+
+/// Snapshots may take long and nobody waits for them, but for clients who want the same core.
+fn serve_snapshots(inbox: Receiver<Request>) {
+    crate::base::cpu::give_way();
+    serve(inbox);
 }
 
 fn serve(inbox: Receiver<Request>) {
