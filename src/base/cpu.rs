@@ -23,8 +23,8 @@ pub fn wait_for_turn() -> bool {
     unsafe { libc::sched_setscheduler(0, libc::SCHED_BATCH, &param) == 0 }
 }
 
-/// How much the calling thread gives way, as in nice(1): with 10 it gets about a tenth of a core that others want.
-const GIVES_WAY: i32 = 10;
+/// How much the calling thread gives way, as in nice(1): with 19 it gets some percent of a core that others want.
+const GIVES_WAY: i32 = 19;
 
 /// Has the calling thread give way to others that want its core. Where that is refused it does not.
 pub fn give_way() {

@@ -359,7 +359,7 @@ impl Core {
             || !self.deliveries.is_empty()
             || self.has_news_of_log()
             || self.has_replay()
-            || self.walk.as_ref().is_some_and(|walk| walk.next_us <= self.now.mono_us)
+            || self.walk.as_ref().is_some_and(|walk| walk.next_us() <= self.now.mono_us)
     }
 
     /// Whether nothing is under way here: no job, report, order, letter or reply.

@@ -88,7 +88,7 @@ impl Core {
         }
         next = next.min(self.log.next_us());
         if let Some(walk) = &self.walk {
-            next = next.min(walk.next_us);
+            next = next.min(walk.next_us());
         }
         if let Some(&(at, _)) = self.deadlines.first() {
             next = next.min(at);

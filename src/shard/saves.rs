@@ -352,7 +352,7 @@ impl Core {
 
     /// A cut was made: this shard walks its part.
     pub(super) fn walk(&mut self, cut: u64, line: Line) {
-        self.walk = Some(Walk { cut, line, next_us: self.now.mono_us, commands: 0 });
+        self.walk = Some(Walk::new(cut, line, self.now.mono_us));
     }
 
     /// A snapshot is on the disk under its name, or is not.

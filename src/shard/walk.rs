@@ -1,23 +1,30 @@
 //! Walking a cut: each shard goes through its own store in slices between its turns, and sends what it finds to the writer.
 //!
-//! A slice takes about [`SLICE_NS`], then clients have as long. When so much is on its way that the writer is behind, the walk
-//! waits, not the clients: what they overwrite meanwhile is kept in the store, and goes out with the next slice.
+//! Clients come first: a slice is taken in a turn that had no command to run, so the walk has the time that they leave; when they leave
+//! none it has one slice of [`SLICE_NS`] every [`PAUSE_US`]. When so much is on its way that the writer is behind, the walk
+//! waits, not the clients: what they overwrite meanwhile is kept in the store, and goes out with the next slice. While it waits
+//! the shard sleeps, so a writer on the same core has the time that nobody else wants.
 
 use super::Core;
 use crate::persist::rdb::Line;
 use crate::ring::net::World;
 use crate::store::Kept;
 
-/// How long a slice takes, in nanoseconds.
-const SLICE_NS: u64 = 100_000;
+/// How long a slice takes while clients are at work, and while they are not, in nanoseconds: who comes meanwhile waits so long.
+const SLICE_NS: u64 = 25_000;
+const LONG_SLICE_NS: u64 = 100_000;
+/// Clients are at work when the last command ran less than so many microseconds ago.
+const AT_WORK_US: u64 = 1_000;
+/// How long clients without a pause can keep the walk from its next slice, in microseconds.
+const PAUSE_US: u64 = 500;
 /// Buckets between two looks at the clock.
-const BUCKETS: usize = 8;
-/// Bytes after which a slice ends.
-const SLICE_BYTES: usize = 128 << 10;
+const BUCKETS: usize = 2;
+/// Bytes of a piece: what is gathered in the store before it is sent. A slice ends at them.
+const PIECE: usize = 128 << 10;
 /// Bytes of a shard on their way to the writer at which its walk waits.
-const WINDOW: usize = 8 << 20;
+const WINDOW: usize = 2 << 20;
 /// How long the walk waits for the writer, or for the store, in microseconds.
-const WRITER_US: u64 = 1_000;
+const WRITER_US: u64 = 500;
 const STORE_US: u64 = 100;
 
 /// A walk under way.
@@ -26,9 +33,23 @@ pub(super) struct Walk {
     pub cut: u64,
     pub line: Line,
     /// When it goes on, on the monotonic clock.
-    pub next_us: u64,
-    /// Commands that had run at the last slice.
-    pub commands: u64,
+    next_us: u64,
+    /// When its last slice ended.
+    slice_us: u64,
+    /// Commands that had run at the last turn, and when one ran last.
+    commands: u64,
+    command_us: u64,
+}
+
+impl Walk {
+    pub fn new(cut: u64, line: Line, now_us: u64) -> Walk {
+        Walk { cut, line, next_us: now_us, slice_us: now_us, commands: 0, command_us: now_us }
+    }
+
+    /// When the shard has to turn again for it.
+    pub fn next_us(&self) -> u64 {
+        self.next_us
+    }
 }
 
 impl Core {
@@ -40,9 +61,14 @@ impl Core {
             walk.next_us = now_us + WRITER_US;
             return;
         }
-        // While clients are at work they have half of the time.
-        let busy = walk.commands != commands;
-        (walk.commands, walk.next_us) = (commands, now_us + STORE_US);
+        if walk.commands != commands {
+            (walk.commands, walk.command_us) = (commands, now_us);
+            if now_us < walk.slice_us + PAUSE_US {
+                return;
+            }
+        }
+        let slice_ns = if now_us < walk.command_us + AT_WORK_US { SLICE_NS } else { LONG_SLICE_NS };
+        walk.next_us = now_us + STORE_US;
         let cut = walk.cut;
         if !self.take(net, self.id) {
             return;
@@ -57,11 +83,12 @@ impl Core {
         let mut pieces = Vec::new();
         let overwritten = store.kept_weight() as u64;
         let mut through = false;
-        while !through && store.kept_weight() < SLICE_BYTES && net.ticks_ns().saturating_sub(began) < SLICE_NS
-        {
+        while !through && store.kept_weight() < PIECE && net.ticks_ns().saturating_sub(began) < slice_ns {
             through = store.cut_slice(BUCKETS);
         }
-        store.take_kept(&mut |db, kept| pieces.push((db, kept)));
+        if through || store.kept_weight() >= PIECE || store.is_clearing() {
+            store.take_kept(&mut |db, kept| pieces.push((db, kept)));
+        }
         if through {
             store.end_cut();
         }
@@ -70,7 +97,7 @@ impl Core {
         self.shared.saves.note_kept(overwritten);
         self.send_pieces(pieces, through);
         if let Some(walk) = &mut self.walk {
-            walk.next_us = now_us + if busy { 2 * took_us } else { 0 };
+            (walk.next_us, walk.slice_us) = (now_us, now_us + took_us);
         }
     }
 

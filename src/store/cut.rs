@@ -50,6 +50,11 @@ impl Store {
         aside + self.dbs.iter().map(|db| db.table().kept_weight()).sum::<usize>()
     }
 
+    /// Whether what was kept has to be taken away now for the walk to go on: emptied tables are freed then.
+    pub fn is_clearing(&self) -> bool {
+        self.aside.as_ref().is_some_and(|aside| !aside.tables.is_empty())
+    }
+
     /// Walks on for so many buckets, database by database; whether all of them are through.
     pub fn cut_slice(&mut self, buckets: usize) -> bool {
         let Some(aside) = &mut self.aside else { return true };
