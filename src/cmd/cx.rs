@@ -161,7 +161,7 @@ pub enum Order {
     ResetSlowlog { before: u64 },
     /// LATENCY RESET of these events; empty: all.
     ResetLatency(Vec<String>),
-    /// CLIENT KILL: these ids. The caller's own reply goes out first.
+    /// CLIENT KILL: these ids, ascending. The caller's own reply goes out first.
     Kill(Vec<u64>),
     /// CLIENT PAUSE, until this time (unix ms).
     Pause { until_ms: i64, mode: PauseMode },

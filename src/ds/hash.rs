@@ -202,6 +202,15 @@ impl Hash {
         }
     }
 
+    /// Makes it ready for so many fields more, some of which may be there: more than a listpack may hold make it a table at
+    /// once, as in Redis since 7.2.
+    #[inline]
+    pub fn expect(&mut self, more: usize, shape: &Shape) {
+        if more > shape.entries {
+            self.convert(shape.seed);
+        }
+    }
+
     /// Sets a field; whether it is new. A new one has no expiry.
     pub fn set(&mut self, field: &[u8], value: &[u8], expiry: Expiry, shape: &Shape) -> bool {
         if !shape.takes(field, value) || self.pack_is_full(field.len() + value.len()) {

@@ -1,6 +1,6 @@
 //! Replies. One writer speaks both protocols; large values travel beside the text, not through it.
 
-use crate::base::double::write_17g;
+use crate::base::double::write_double;
 use crate::base::number::I64_TEXT_MAX;
 use crate::resp::Error;
 use bytes::Bytes;
@@ -341,7 +341,7 @@ impl Out {
     /// A double, as Redis writes it: a bulk string to RESP2.
     pub fn double(&mut self, value: f64) {
         let mut text = Vec::new();
-        write_17g(&mut text, value);
+        write_double(&mut text, value);
         match self.proto {
             Proto::Resp2 => self.bulk(&text),
             Proto::Resp3 => {

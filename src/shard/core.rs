@@ -66,7 +66,7 @@ pub struct Core {
     /// Reports that were asked for and need the store.
     pub(super) asks: VecDeque<(usize, u64, u32)>,
     /// What others want done in this shard's store.
-    pub(super) chores: Vec<Chore>,
+    pub(super) chores: VecDeque<Chore>,
     /// Connections with requests in hand.
     pub(super) ready: VecDeque<ConnId>,
     /// Connections with replies to send.
@@ -140,7 +140,7 @@ impl Core {
             heads: Heads::default(),
             waiting: VecDeque::new(),
             asks: VecDeque::new(),
-            chores: Vec::new(),
+            chores: VecDeque::new(),
             ready: VecDeque::new(),
             dirty: Vec::new(),
             put_off: Vec::new(),
@@ -474,7 +474,7 @@ impl Core {
             Letter::LogTurnFailed => self.log_turn_failed(net),
             Letter::Served { conn, wait, out, left } => self.served(net, conn, wait, *out, left),
             Letter::Chore(chore) => {
-                self.chores.push(chore);
+                self.chores.push_back(chore);
                 self.serve_waiting(net);
             }
         }

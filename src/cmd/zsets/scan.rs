@@ -1,7 +1,7 @@
 //! ZSCAN.
 
 use super::ROW;
-use crate::base::double::write_17g;
+use crate::base::double::{write_17g, write_double};
 use crate::base::glob;
 use crate::base::number::{parse_i64, parse_u64};
 use crate::cmd::row::flag;
@@ -63,6 +63,8 @@ fn zscan(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
             let wish = Wish::parse(args.from(3))?;
             let (mut seen, mut places) = (0, wish.count.saturating_mul(PLACES));
             let mut text = Vec::new();
+            // A listpack holds the texts of its scores; those of a large sorted set are printed another way, as in Redis.
+            let write = if zset.as_listpack().is_some() { write_double } else { write_17g };
             loop {
                 cursor = zset.scan(cursor, &mut |member, score| {
                     seen += 1;
@@ -71,7 +73,7 @@ fn zscan(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
                             members += 1;
                             found.bulk(member);
                             text.clear();
-                            write_17g(&mut text, score);
+                            write(&mut text, score);
                             found.bulk(&text);
                         }
                     });
@@ -110,6 +112,17 @@ mod tests {
             ("SET s v", "+OK\r\n"),
             ("ZSCAN s 0", "-WRONGTYPE Operation against a key holding the wrong kind of value\r\n"),
         ]);
+    }
+
+    #[test]
+    fn scores_are_printed_as_each_encoding_has_them() {
+        let mut w = World::new(1);
+        w.run("ZADD z 1.1 a 1e17 b");
+        let small = "*4\r\n$1\r\na\r\n$3\r\n1.1\r\n$1\r\nb\r\n$18\r\n100000000000000000\r\n";
+        assert_eq!(w.run("ZSCAN z 0"), format!("*2\r\n$1\r\n0\r\n{small}"));
+        w.config.zset_max_listpack_entries = 0;
+        w.run("ZADD large 1.1 a");
+        assert!(w.run("ZSCAN large 0").ends_with("$1\r\na\r\n$18\r\n1.1000000000000001\r\n"));
     }
 
     #[test]

@@ -151,6 +151,15 @@ impl Zset {
         }
     }
 
+    /// Makes it ready for so many members more, some of which may be there: more than a listpack may hold make it large at once,
+    /// as in Redis since 7.2.
+    #[inline]
+    pub fn expect(&mut self, more: usize, limits: Limits, seed: u64) {
+        if more > limits.entries {
+            self.enlarge(seed);
+        }
+    }
+
     /// Gives it the large form.
     pub fn enlarge(&mut self, seed: u64) {
         if let Form::Large(_) = self.0 {
