@@ -106,6 +106,9 @@ pub enum Outcome {
     Everywhere(Order),
     /// Run the queue of the session's transaction, whose stores are in hand (EXEC).
     Exec,
+    /// The stores in hand are not enough: it is to run again with all that [`super::Plan::Lowest`] names. Nothing is changed or
+    /// written.
+    Wider,
     /// Nothing to give yet: wait for keys, or for time to pass.
     Block(Box<Block>),
 }

@@ -250,10 +250,12 @@ impl Core {
     pub fn data(&mut self, net: &mut dyn World, id: ConnId, bytes: &[u8]) {
         self.tallies.counters.net_input += bytes.len() as u64;
         self.tallies.counters.reads += 1;
+        let now_secs = self.now.secs();
         let Some(conn) = self.conn(id) else { return };
         if conn.closing || conn.closed {
             return;
         }
+        conn.note_use(now_secs);
         if let Some(session) = &mut conn.session {
             session.net_in += bytes.len() as u64;
         }
@@ -295,8 +297,12 @@ impl Core {
             self.tallies.counters.net_output += len as u64;
             self.tallies.counters.writes += 1;
         }
+        let now_secs = self.now.secs();
         let Some(conn) = self.conn(id) else { return };
         conn.sending = 0;
+        if result.is_ok() {
+            conn.note_use(now_secs);
+        }
         if let (Ok(()), Some(session)) = (result, &mut conn.session) {
             session.net_out += len as u64;
         }

@@ -127,8 +127,15 @@ impl Core {
         let now_secs = self.now.secs();
         for _ in 0..self.conns.len().min(CONNS_PER_ROUND) {
             self.cron.conn_cursor = (self.cron.conn_cursor + 1) % self.conns.len();
-            let Some(conn) = &self.conns[self.cron.conn_cursor] else { continue };
+            let Some(conn) = &mut self.conns[self.cron.conn_cursor] else { continue };
             let id = conn.id;
+            if timeout_secs > 0 && conn.sending > 0 {
+                // The kernel sends a chunk to its end without a word in between.
+                let taken = net.progress(id);
+                if std::mem::replace(&mut conn.taken, taken) != taken {
+                    conn.note_use(now_secs);
+                }
+            }
             let idle_secs = conn.session.as_ref().map_or(0, |s| now_secs - s.last_secs);
             let idle = timeout_secs > 0
                 && matches!(conn.waits, Waits::Nothing | Waits::Reader)

@@ -69,6 +69,10 @@ impl Net for Port {
         self.ring.send(conn, chunk);
     }
 
+    fn progress(&self, conn: ConnId) -> u64 {
+        self.ring.progress(conn)
+    }
+
     fn pause_recv(&mut self, conn: ConnId) {
         self.ring.pause_recv(conn);
     }

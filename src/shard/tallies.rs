@@ -106,7 +106,7 @@ impl Tallies {
     /// Notes an event for LATENCY when it took long enough.
     #[inline]
     pub fn note_latency(&mut self, event: &'static str, now: Now, ns: u64, threshold_ms: u64) {
-        if threshold_ms > 0 && ns >= threshold_ms * 1_000_000 {
+        if threshold_ms > 0 && ns >= threshold_ms.saturating_mul(1_000_000) {
             self.latency.note(event, now.secs(), (ns / 1_000_000) as u32);
         }
     }

@@ -177,8 +177,14 @@ fn a_pause_holds_what_would_end_a_wait_but_not_its_time() {
     boss.ok("CLIENT PAUSE 100000 WRITE");
     pusher.send(&words("RPUSH q x")).unwrap();
     assert_eq!(brief.reply(), Reply::Null);
+    // It may write the count that it keeps.
+    let mut counts = server.connect();
+    counts.send(&words("PFCOUNT none")).unwrap();
+    std::thread::sleep(Duration::from_millis(200));
+    assert!(!boss.run("INFO commandstats").text().contains("cmdstat_pfcount"));
     assert_eq!(boss.run("EXISTS q").int(), 0);
     boss.ok("CLIENT UNPAUSE");
+    assert_eq!(counts.reply().int(), 0);
     assert_eq!(waits.reply(), pair("q", "x"));
     assert_eq!(pusher.reply().int(), 1);
 }

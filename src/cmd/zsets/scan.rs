@@ -4,6 +4,7 @@ use super::ROW;
 use crate::base::double::{write_17g, write_double};
 use crate::base::glob;
 use crate::base::number::{parse_i64, parse_u64};
+use crate::cmd::keyspace::iteration::NOVALUES;
 use crate::cmd::row::flag;
 use crate::cmd::{Command, Cx, Done, Outcome};
 use crate::ds::zset::Zset;
@@ -38,6 +39,9 @@ impl<'a> Wish<'a> {
     fn parse(args: Args<'a>) -> Result<Wish<'a>, Error> {
         let mut wish = Wish { pattern: None, count: COUNT };
         for i in (0..args.len()).step_by(2) {
+            if args.is(i, "novalues") {
+                return Err(Error::text_of(NOVALUES));
+            }
             let value = args.get(i + 1).ok_or(Error::Syntax)?;
             if args.is(i, "count") {
                 let count = parse_i64(value).ok_or(Error::NotInteger)?;
@@ -109,6 +113,9 @@ mod tests {
             ("ZSCAN z 0 COUNT x", "-ERR value is not an integer or out of range\r\n"),
             ("ZSCAN z 0 TYPE zset", "-ERR syntax error\r\n"),
             ("ZSCAN z 0 COUNT", "-ERR syntax error\r\n"),
+            ("ZSCAN z 0 NOVALUES", "-ERR NOVALUES option can only be used in HSCAN\r\n"),
+            ("ZSCAN z 0 COUNT 5 novalues", "-ERR NOVALUES option can only be used in HSCAN\r\n"),
+            ("ZSCAN none 0 NOVALUES", "*2\r\n$1\r\n0\r\n*0\r\n"),
             ("SET s v", "+OK\r\n"),
             ("ZSCAN s 0", "-WRONGTYPE Operation against a key holding the wrong kind of value\r\n"),
         ]);
