@@ -41,6 +41,8 @@ pub struct Env<'a> {
     pub saves: &'a SaveBoard,
     /// The shard that runs the command.
     pub shard: usize,
+    /// Texts of lists of this length or more have nodes of their own, if DEBUG has set one; 0: it has not.
+    pub packed_from: u32,
 }
 
 /// The process's memory and CPU time as the control plane last read them.
@@ -158,6 +160,8 @@ pub enum Order {
     Configure(Vec<(String, String)>),
     /// CONFIG REWRITE: the control plane brings the file up to date, and the reply says how it went.
     WriteConfig,
+    /// DEBUG CONFIG-REWRITE-FORCE-ALL: the same with a line for every knob.
+    WriteWholeConfig,
     /// CONFIG RESETSTAT.
     ResetStats,
     /// SLOWLOG RESET, of entries with lower numbers than this, which the shard that gives the order fills in.
@@ -174,6 +178,10 @@ pub enum Order {
     Sleep(u64),
     /// DEBUG SET-ACTIVE-EXPIRE.
     ActiveExpire(bool),
+    /// DEBUG QUICKLIST-PACKED-THRESHOLD, in bytes; 0: as the configuration says.
+    PackedFrom(u32),
+    /// DEBUG PAUSE-CRON.
+    PauseCron(bool),
     /// DEBUG LOG: a line for the log.
     Log(String),
     /// DEBUG CHANGE-REPL-ID.
@@ -197,7 +205,12 @@ impl Order {
     pub fn replies(&self) -> bool {
         matches!(
             self,
-            Order::WriteConfig | Order::Save(_) | Order::Rewrite | Order::Reload(_) | Order::Shutdown(_)
+            Order::WriteConfig
+                | Order::WriteWholeConfig
+                | Order::Save(_)
+                | Order::Rewrite
+                | Order::Reload(_)
+                | Order::Shutdown(_)
         )
     }
 }

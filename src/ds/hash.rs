@@ -25,6 +25,7 @@ mod tests;
 use super::View;
 use super::listpack::{Element, Listpack};
 use super::malloc::malloc_size;
+use super::table::Stats;
 use bytes::Bytes;
 use fields::Fields;
 use packed::{PAIR, TRIPLE};
@@ -168,6 +169,17 @@ impl Hash {
             Hash::Other(other) => match &**other {
                 Other::PackEx(_) => "listpackex",
                 Other::Table(_) => "hashtable",
+            },
+        }
+    }
+
+    /// The shape of its table and the bytes of that, when it is one.
+    pub fn stats(&self) -> Option<(Stats, usize)> {
+        match self {
+            Hash::Pack(_) => None,
+            Hash::Other(other) => match &**other {
+                Other::PackEx(_) => None,
+                Other::Table(fields) => Some(fields.stats()),
             },
         }
     }

@@ -75,6 +75,10 @@ impl Control for Line {
     }
 
     fn write_config(&self, shard: usize, ticket: u64, config: Arc<Config>) {
+        self.write_config_as(shard, ticket, config, false);
+    }
+
+    fn write_config_as(&self, shard: usize, ticket: u64, config: Arc<Config>, whole: bool) {
         let (bell, letterbox) = self.shards[shard].clone();
         let answer = move |result: Result<(), String>| {
             let _ = letterbox.send(Notice::ConfigWritten { ticket, result });
@@ -82,7 +86,7 @@ impl Control for Line {
         };
         match &self.config_file {
             Some(path) => {
-                let edit = move |old: Option<&str>| rewrite(old, &config);
+                let edit = move |old: Option<&str>| rewrite(old, &config, whole);
                 self.storage.rewrite_file(path.clone(), Box::new(edit), Box::new(answer));
             }
             None => answer(Err("the server is running without a config file".into())),

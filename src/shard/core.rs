@@ -96,6 +96,8 @@ pub struct Core {
     /// The bound on memory.
     pub(super) room: Room,
     pub(super) active_expire: bool,
+    /// DEBUG QUICKLIST-PACKED-THRESHOLD; 0: none is set.
+    pub(super) packed_from: u32,
     /// What keeps commands out in this turn.
     pub(super) gate: Gate,
     /// Entries of a snapshot to build.
@@ -161,6 +163,7 @@ impl Core {
             room: Room::new(&config, shared.server.total_memory),
             config,
             active_expire: true,
+            packed_from: 0,
             gate: Gate::default(),
             deliveries: VecDeque::new(),
             streams: Vec::new(),

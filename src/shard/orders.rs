@@ -135,8 +135,9 @@ impl Core {
     }
 
     fn send_order(&mut self, ticket: u64, order: Order) {
-        if let Order::WriteConfig = order {
-            self.shared.control.write_config(self.id, ticket, self.config.clone());
+        if let Order::WriteConfig | Order::WriteWholeConfig = order {
+            let whole = matches!(order, Order::WriteWholeConfig);
+            self.shared.control.write_config_as(self.id, ticket, self.config.clone(), whole);
             return;
         }
         if let Order::Save(_) | Order::Rewrite | Order::Reload(_) | Order::Shutdown(_) = order {
@@ -239,7 +240,7 @@ impl Core {
     pub(super) fn carry_out(&mut self, net: &mut dyn World, order: &Order) {
         match order {
             Order::Configure(pairs) => self.configure(pairs),
-            Order::WriteConfig => {}
+            Order::WriteConfig | Order::WriteWholeConfig => {}
             Order::ResetStats => {
                 self.tallies.reset();
                 self.shared.ledger.reset_times();
@@ -272,6 +273,8 @@ impl Core {
             // Who carries it out does so at the end of a turn: see `Core::nap`.
             Order::Sleep(_) => {}
             Order::ActiveExpire(on) => self.active_expire = *on,
+            Order::PackedFrom(bytes) => self.packed_from = *bytes,
+            Order::PauseCron(on) => self.cron.pause(*on),
             Order::ReplId(id) => self.repl_id = id.as_str().into(),
             Order::Log(text) if self.id == SEQUENCER => self.shared.control.note(text.clone(), true),
             Order::Log(_) => {}

@@ -25,6 +25,10 @@ pub trait Control: Send + Sync {
     }
     /// Bring the configuration file up to date; the answer comes as [`super::Core::config_written`] with this ticket.
     fn write_config(&self, shard: usize, ticket: u64, config: Arc<Config>);
+    /// The same; with `whole` the file gets a line for every knob. (A control plane without files need not tell.)
+    fn write_config_as(&self, shard: usize, ticket: u64, config: Arc<Config>, _whole: bool) {
+        self.write_config(shard, ticket, config);
+    }
     /// Give free memory back to the kernel.
     fn purge(&self);
     /// Stop the process.

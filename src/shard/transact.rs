@@ -184,7 +184,10 @@ impl Core {
                 self.repl_id = id.as_str().into();
                 reports.iter_mut().for_each(|report| report.repl_id = self.repl_id.clone());
             }
+            Order::PackedFrom(bytes) => self.packed_from = *bytes,
             Order::WriteConfig
+            | Order::WriteWholeConfig
+            | Order::PauseCron(_)
             | Order::Pause { .. }
             | Order::Unpause
             | Order::Sleep(_)

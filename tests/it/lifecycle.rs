@@ -3,7 +3,7 @@
 use crate::client::Client;
 use crate::reply::Reply;
 use crate::server::{KRING, Scratch, Server, free_port, wait_until};
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -193,7 +193,7 @@ fn config_rewrite_is_read_back() {
     let scratch = Scratch::new();
     let file = scratch.path().join("kring.conf");
     let port = free_port();
-    std::fs::write(&file, format!("# mine\nport {port}\nshards 2\n")).unwrap();
+    std::fs::write(&file, format!("# mine\nport {port}\nshards 2\nenable-debug-command yes\n")).unwrap();
     let start = || {
         let child =
             Command::new(KRING).arg(&file).current_dir(scratch.path()).stdout(Stdio::null()).spawn().unwrap();
@@ -211,8 +211,43 @@ fn config_rewrite_is_read_back() {
     let (mut child, mut client) = start();
     assert_eq!(client.run("CONFIG GET slowlog-max-len").array()[1].text(), "17");
     assert_eq!(client.run("CONFIG GET timeout").array()[1].text(), "99");
+    let settings = client.run("CONFIG GET *");
+    client.ok("DEBUG CONFIG-REWRITE-FORCE-ALL");
     client.send(b"SHUTDOWN\r\n").unwrap();
     assert!(child.0.wait().unwrap().success());
+    let text = std::fs::read_to_string(&file).unwrap();
+    assert!(text.contains("\ntimeout 99\n") && text.contains("\nmaxclients 10000\n"), "{text}");
+    let (mut child, mut client) = start();
+    assert_eq!(client.run("CONFIG GET *"), settings);
+    client.send(b"SHUTDOWN\r\n").unwrap();
+    assert!(child.0.wait().unwrap().success());
+}
+
+#[test]
+fn debug_ends_the_process_as_a_bug_does() {
+    for (what, said) in [
+        ("ASSERT", "DEBUG ASSERT was called"),
+        ("PANIC", "DEBUG PANIC was called"),
+        ("OOM", "memory allocation of"),
+    ] {
+        let scratch = Scratch::new();
+        let port = free_port();
+        let child = Command::new(KRING)
+            .args(["--port", &port.to_string(), "--shards", "2", "--enable-debug-command", "yes"])
+            .current_dir(scratch.path())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn();
+        let mut child = Running(child.unwrap());
+        wait_until("it answers", || Client::tcp((Ipv4Addr::LOCALHOST, port)).is_ok());
+        let mut client = Client::tcp((Ipv4Addr::LOCALHOST, port)).unwrap();
+        client.send(format!("DEBUG {what}\r\n").as_bytes()).unwrap();
+        assert_eq!(client.until_closed(), b"");
+        assert!(!child.0.wait().unwrap().success());
+        let mut text = String::new();
+        child.0.stderr.take().unwrap().read_to_string(&mut text).unwrap();
+        assert!(text.contains(said), "{text}");
+    }
 }
 
 #[test]

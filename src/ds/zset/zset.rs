@@ -4,6 +4,7 @@ use super::large::Large;
 use super::pack::Pack;
 use crate::ds::listpack::{Element, Listpack};
 use crate::ds::malloc::malloc_size;
+use crate::ds::table::Stats;
 
 /// Up to where a sorted set is a listpack: members, and bytes of each.
 #[derive(Clone, Copy, Debug)]
@@ -113,6 +114,14 @@ impl Zset {
         match &self.0 {
             Form::Pack(_) => "listpack",
             Form::Large(_) => "skiplist",
+        }
+    }
+
+    /// The shape of the table of a large one, and the bytes of that.
+    pub fn stats(&self) -> Option<(Stats, usize)> {
+        match &self.0 {
+            Form::Pack(_) => None,
+            Form::Large(large) => Some(large.stats()),
         }
     }
 
