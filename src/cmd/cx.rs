@@ -55,6 +55,9 @@ pub struct MemoryNow {
     pub used_peak: u64,
     pub cpu_user_us: u64,
     pub cpu_sys_us: u64,
+    /// Of the main thread alone.
+    pub cpu_main_user_us: u64,
+    pub cpu_main_sys_us: u64,
     /// For how long memory was over `maxmemory` in spite of evictions: in all, and this time.
     pub exceeded_ms: u64,
     pub exceeding_ms: u64,
@@ -158,6 +161,8 @@ pub struct ReloadMode {
 pub enum Order {
     /// CONFIG SET: these names and values, checked already. Every shard applies them in the same sequence.
     Configure(Vec<(String, String)>),
+    /// The same where `port` or `bind` are among them: the control plane opens the sockets first, and the reply says whether it could.
+    Listen(Vec<(String, String)>),
     /// CONFIG REWRITE: the control plane brings the file up to date, and the reply says how it went.
     WriteConfig,
     /// DEBUG CONFIG-REWRITE-FORCE-ALL: the same with a line for every knob.
@@ -205,7 +210,8 @@ impl Order {
     pub fn replies(&self) -> bool {
         matches!(
             self,
-            Order::WriteConfig
+            Order::Listen(_)
+                | Order::WriteConfig
                 | Order::WriteWholeConfig
                 | Order::Save(_)
                 | Order::Rewrite

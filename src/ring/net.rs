@@ -92,6 +92,10 @@ pub trait Net {
 pub trait World: Net {
     /// A fast monotonic clock in nanoseconds, for the time that commands take.
     fn ticks_ns(&self) -> u64;
+    /// CPU time of this thread so far, in the program and in the kernel, in microseconds.
+    fn cpu_us(&self) -> (u64, u64) {
+        (0, 0)
+    }
     /// Stands still: DEBUG SLEEP.
     fn sleep_us(&mut self, us: u64);
 }

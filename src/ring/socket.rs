@@ -13,16 +13,29 @@ use std::path::Path;
 
 /// A listening TCP socket. `v6only` keeps an IPv6 one off IPv4, so that both may bind the same port.
 pub fn listen_tcp(addr: SocketAddr, backlog: u32, v6only: bool) -> io::Result<OwnedFd> {
+    listen_beside(addr, backlog, v6only, false)
+}
+
+/// The same; `beside`: sockets of this process may listen there already that [`share_port`] allows it.
+pub fn listen_beside(addr: SocketAddr, backlog: u32, v6only: bool, beside: bool) -> io::Result<OwnedFd> {
     let family = if addr.is_ipv6() { AddressFamily::Inet6 } else { AddressFamily::Inet };
     let fd = socket::socket(family, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;
     // A restart may bind while connections of its predecessor linger.
     setsockopt(&fd, sockopt::ReuseAddr, &true)?;
+    if beside {
+        share_port(&fd, true)?;
+    }
     if addr.is_ipv6() {
         setsockopt(&fd, sockopt::Ipv6V6Only, &v6only)?;
     }
     socket::bind(fd.as_raw_fd(), &SockaddrStorage::from(addr))?;
     socket::listen(&fd, backlog_of(backlog)?)?;
     Ok(fd)
+}
+
+/// Whether another socket of the same user may listen on a socket's port too.
+pub fn share_port(fd: &impl AsFd, on: bool) -> io::Result<()> {
+    Ok(setsockopt(fd, sockopt::ReusePort, &on)?)
 }
 
 /// A listening Unix socket at `path`, with permissions `mode`. A socket that was left there is replaced; another file

@@ -20,6 +20,8 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 pub(super) enum Message {
     /// SHUTDOWN.
     Shutdown,
+    /// CONFIG SET of where to listen, for a connection of shard `from`.
+    Listen { from: usize, ticket: u64, pairs: Vec<(String, String)> },
     /// A signal that ends the process.
     Signal(nix::sys::signal::Signal),
     /// The dataset is loaded, or cannot be.
@@ -91,6 +93,10 @@ impl Control for Line {
             }
             None => answer(Err("the server is running without a config file".into())),
         }
+    }
+
+    fn listen(&self, from: usize, ticket: u64, pairs: Vec<(String, String)>) {
+        let _ = self.main.send(Message::Listen { from, ticket, pairs });
     }
 
     fn purge(&self) {

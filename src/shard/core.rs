@@ -200,6 +200,11 @@ impl Core {
         self.tallies.counters.turns += 1;
     }
 
+    /// A turn took so long.
+    pub fn end_turn(&mut self, ns: u64) {
+        self.tallies.counters.turn_ns += ns;
+    }
+
     /// Shard 0 tells whether replies wait for the disk.
     pub(super) fn tell_strict(&self) {
         if self.id == SAVER {

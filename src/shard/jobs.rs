@@ -42,7 +42,7 @@ impl Core {
             cell.set_holder(self.id);
             if let Some((from, ticket, parts)) = self.asks.pop_front() {
                 self.hand.add(store);
-                let report = self.report(parts);
+                let report = self.report(parts, net.cpu_us());
                 self.put_back(net);
                 self.post(from, Letter::Answer { ticket, report: Box::new(report) });
                 continue;

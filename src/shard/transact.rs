@@ -185,7 +185,8 @@ impl Core {
                 reports.iter_mut().for_each(|report| report.repl_id = self.repl_id.clone());
             }
             Order::PackedFrom(bytes) => self.packed_from = *bytes,
-            Order::WriteConfig
+            Order::Listen(_)
+            | Order::WriteConfig
             | Order::WriteWholeConfig
             | Order::PauseCron(_)
             | Order::Pause { .. }

@@ -323,7 +323,7 @@ mod tests {
         }
         assert_eq!(world.run("DEBUG"), "-ERR wrong number of arguments for 'debug' command\r\n");
         world.config.enable_debug_command = EnableCommand::Local;
-        assert!(world.run("DEBUG HELP").starts_with("*35\r\n"));
+        assert!(world.run("DEBUG HELP").starts_with("*49\r\n"));
         world.session.local = false;
         assert!(world.run("DEBUG HELP").starts_with("-ERR DEBUG command not allowed."));
     }
