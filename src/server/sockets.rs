@@ -79,8 +79,11 @@ impl Listeners {
             };
             format!("ERR {}", SetError::failed(name, why))
         };
-        let blamed = ours.first().map_or("port", |(name, _)| name);
         config.set_all(&ours, true).map_err(|why| format!("ERR {why}"))?;
+        // As in Redis, the first that is another one now.
+        let (port, bind) = (config.port != self.config.port, config.bind != self.config.bind);
+        let changes = |name: &str| if name.eq_ignore_ascii_case("port") { port } else { bind };
+        let blamed = ours.iter().find(|(name, _)| changes(name)).map_or("port", |(name, _)| name);
         let changed = self.change_to(config).map_err(|error| {
             log.warning(&error.to_string());
             log.warning(&format!("CONFIG SET of {blamed} failed: listening as before"));

@@ -18,7 +18,7 @@ use crate::ring::net::World;
 use crate::store::ShardSet;
 
 /// After chores on so many keys the store is put back, for others to have it in between. A chore is done whole.
-const CHORE_KEYS_PER_HOLD: usize = 256;
+pub(super) const CHORE_KEYS_PER_HOLD: usize = 256;
 
 impl Core {
     /// Sends the first job on its way, to the lowest shard that it needs.
@@ -83,7 +83,7 @@ impl Core {
     }
 
     /// Does what others have asked for in this shard's store, which is in hand; what there is no time for now stays.
-    fn do_chores(&mut self) {
+    pub(super) fn do_chores(&mut self) {
         let store = self.hand.store(self.id);
         let mut keys_done = 0;
         while keys_done < CHORE_KEYS_PER_HOLD

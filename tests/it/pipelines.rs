@@ -75,4 +75,18 @@ fn a_scan_takes_no_more_stores_than_it_looks_in() {
     // Where a shard ends, the call goes on in the next.
     assert_eq!(client.scan("COUNT 700").len(), 2_000);
     assert_eq!(client.run("SCAN 0 COUNT 100000").array()[1].array().len(), 2_000);
+    client.ok("MULTI");
+    client.run("SCAN 0 COUNT 100000");
+    assert_eq!(client.run("EXEC").array()[0].array()[1].array().len(), 2_000);
+}
+
+#[test]
+fn a_scan_goes_over_all_shards_where_nothing_is_borrowed() {
+    for args in [["--borrow", "no"], ["--take-spin-ns", "0"]] {
+        let server = Server::kring(5, &args);
+        let mut client = server.connect();
+        (0..500).for_each(|i| client.ok(&format!("SET key:{i} v")));
+        assert_eq!(client.scan("COUNT 7").len(), 500);
+        assert_eq!(client.run("SCAN 0 COUNT 100000").array()[1].array().len(), 500);
+    }
 }
