@@ -94,9 +94,7 @@ impl Config {
     /// Whether a knob that Redis does not have has this value already: who sets all that CONFIG GET gives may go on.
     fn stays(&self, knob: &'static Knob, value: &str) -> bool {
         let mut next = self.clone();
-        knob.section == "kring"
-            && assign(knob, &mut next, value).is_ok()
-            && (knob.same)(self, &next)
+        knob.section == "kring" && assign(knob, &mut next, value).is_ok() && (knob.same)(self, &next)
     }
 
     /// The row of each pair, or the first reason why a name may not be set.

@@ -90,7 +90,8 @@ impl Clock {
 /// What `getrusage` says of the thread that asks: time in the program and in the kernel, in microseconds.
 fn cpu_us() -> (u64, u64) {
     let us = |t: nix::sys::time::TimeVal| t.tv_sec() as u64 * 1_000_000 + t.tv_usec() as u64;
-    getrusage(UsageWho::RUSAGE_THREAD).map_or((0, 0), |usage| (us(usage.user_time()), us(usage.system_time())))
+    getrusage(UsageWho::RUSAGE_THREAD)
+        .map_or((0, 0), |usage| (us(usage.user_time()), us(usage.system_time())))
 }
 
 /// Nanoseconds of a clock.

@@ -104,14 +104,16 @@ impl Listeners {
             share_port(&listener.fd, true).map_err(|e| BootError::Listen(listener.addr.to_string(), e))?;
         }
         let there: Vec<SocketAddr> = self.tcp.iter().map(|listener| listener.addr).collect();
-        let beside =
-            |addr: SocketAddr, backlog| listen_beside(addr, backlog, addr.is_ipv6(), true);
+        let beside = |addr: SocketAddr, backlog| listen_beside(addr, backlog, addr.is_ipv6(), true);
         let new = open_tcp(&config, &there, beside)?;
         let wanted = addresses(&config)?;
-        let copies: Result<Vec<_>, BootError> = new.into_iter().map(|(addr, fd)| {
-            let copy = fd.try_clone().map_err(|e| BootError::Listen(addr.to_string(), e))?;
-            Ok((addr, fd, copy))
-        }).collect();
+        let copies: Result<Vec<_>, BootError> = new
+            .into_iter()
+            .map(|(addr, fd)| {
+                let copy = fd.try_clone().map_err(|e| BootError::Listen(addr.to_string(), e))?;
+                Ok((addr, fd, copy))
+            })
+            .collect();
         let copies = copies?;
         let mut close = Vec::new();
         self.tcp.retain(|listener| {

@@ -82,7 +82,9 @@ impl Stop {
             Outcome::Done => None,
             Outcome::Close => Some(Stop::Close),
             Outcome::Everywhere(order) => Some(Stop::Order(order, None)),
-            Outcome::Exec | Outcome::Block(_) | Outcome::Wider => unreachable!("no brief command does so; `one` knows"),
+            Outcome::Exec | Outcome::Block(_) | Outcome::Wider => {
+                unreachable!("no brief command does so; `one` knows")
+            }
         }
     }
 }

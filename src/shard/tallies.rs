@@ -9,8 +9,8 @@ use crate::cmd::{Report, Sections, Session, SlowEntry};
 use crate::config::Config;
 use crate::metrics::{CommandStats, Counters, ErrorCounts, LatencyEvents, RateSampler};
 use crate::resp::Args;
-use crate::store::{Expired, Policy};
 use crate::store::access::{self, Lfu};
+use crate::store::{Expired, Policy};
 use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
 

@@ -116,7 +116,8 @@ impl Core {
             {
                 let order = self.stamped(order);
                 self.foresee(&order, work.reports.as_deref_mut().unwrap_or_default());
-                orders.silent |= matches!(&order, Order::Kill(ids) if ids.binary_search(&work.session.id).is_ok());
+                orders.silent |=
+                    matches!(&order, Order::Kill(ids) if ids.binary_search(&work.session.id).is_ok());
                 orders.add(order, work.out);
             }
         }
@@ -178,7 +179,9 @@ impl Core {
                 });
             }
             Order::Kill(ids) => {
-                reports.iter_mut().for_each(|r| r.clients.retain(|c| ids.binary_search(&c.session.id).is_err()));
+                reports
+                    .iter_mut()
+                    .for_each(|r| r.clients.retain(|c| ids.binary_search(&c.session.id).is_err()));
             }
             Order::ReplId(id) => {
                 self.repl_id = id.as_str().into();

@@ -359,7 +359,11 @@ fn a_transaction_wakes_in_the_order_of_its_commands() {
             a.reply();
             b.reply();
             let moved = boss.run(&format!("LRANGE {z} 0 -1"));
-            assert_eq!(moved, Reply::Array(vec![Reply::Bulk(b"1".into()), Reply::Bulk(b"2".into())]), "{round}");
+            assert_eq!(
+                moved,
+                Reply::Array(vec![Reply::Bulk(b"1".into()), Reply::Bulk(b"2".into())]),
+                "{round}"
+            );
         }
     });
 }

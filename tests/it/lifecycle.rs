@@ -294,7 +294,9 @@ fn where_to_listen_is_set_live() {
     for bind in ["127.0.0.1", "127.0.0.1 -::1", "* -::*", "127.0.0.1"] {
         assert_eq!(client.call(&["CONFIG", "SET", "bind", bind]).text(), "OK");
         assert_eq!(client.run("CONFIG GET bind").array()[1].text(), bind);
-        assert!((0..20).all(|_| Client::tcp((Ipv4Addr::LOCALHOST, other)).unwrap().run("PING").text() == "PONG"));
+        assert!(
+            (0..20).all(|_| Client::tcp((Ipv4Addr::LOCALHOST, other)).unwrap().run("PING").text() == "PONG")
+        );
     }
     assert!(TcpListener::bind((Ipv4Addr::LOCALHOST, other)).is_err());
     client.ok("MULTI");

@@ -36,7 +36,8 @@ const PACKED_END: u64 = (1 << 32) - (1 << 20);
 pub(super) fn packed_threshold(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
     permit(cx)?;
     let size = std::str::from_utf8(args.at(2)).ok().and_then(parse_memory).filter(|size| *size <= PACKED_END);
-    let size = size.ok_or(Error::text_of("ERR argument must be a memory value bigger than 1 and smaller than 4gb"))?;
+    let size =
+        size.ok_or(Error::text_of("ERR argument must be a memory value bigger than 1 and smaller than 4gb"))?;
     cx.out.ok();
     Ok(Outcome::Everywhere(Order::PackedFrom(size as u32)))
 }
@@ -52,7 +53,9 @@ pub(super) fn pause_cron(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
 pub(super) fn rewrite_whole_config(cx: &mut Cx<'_>, _args: Args<'_>) -> Done {
     permit(cx)?;
     if cx.env.server.config_file.is_empty() {
-        return Err(Error::text_of("ERR CONFIG-REWRITE-FORCE-ALL failed: The server is running without a config file"));
+        return Err(Error::text_of(
+            "ERR CONFIG-REWRITE-FORCE-ALL failed: The server is running without a config file",
+        ));
     }
     Ok(Outcome::Everywhere(Order::WriteWholeConfig))
 }
@@ -158,7 +161,9 @@ mod tests {
         }
         for (word, wanted) in [("100b", 100), ("1kb", 1_024), ("0", 0), ("4293918720", 4_293_918_720)] {
             assert_eq!(world.run(&format!("DEBUG QUICKLIST-PACKED-THRESHOLD {word}")), "+OK\r\n");
-            let Some(Outcome::Everywhere(Order::PackedFrom(found))) = world.outcome else { panic!("an order") };
+            let Some(Outcome::Everywhere(Order::PackedFrom(found))) = world.outcome else {
+                panic!("an order")
+            };
             assert_eq!(found, wanted);
         }
         for word in ["x", "-1", "4gb", "4293918721"] {
@@ -169,7 +174,9 @@ mod tests {
         }
         for (word, on) in [("0", false), ("1", true), ("x", false)] {
             assert_eq!(world.run(&format!("DEBUG PAUSE-CRON {word}")), "+OK\r\n");
-            let Some(Outcome::Everywhere(Order::PauseCron(found))) = world.outcome else { panic!("an order") };
+            let Some(Outcome::Everywhere(Order::PauseCron(found))) = world.outcome else {
+                panic!("an order")
+            };
             assert_eq!(found, on);
         }
         for (word, on) in [("0", false), ("5", true), ("x", false)] {
