@@ -48,7 +48,7 @@ impl Core {
                 continue;
             }
             // Chores and jobs take turns.
-            if !self.chores.is_empty() && !(did_chores && !self.waiting.is_empty()) {
+            if !self.chores.is_empty() && (!did_chores || self.waiting.is_empty()) {
                 self.hand.add(store);
                 self.do_chores();
                 self.put_back(net);

@@ -324,7 +324,7 @@ fn a_threshold_gives_shorter_texts_nodes_of_their_own() {
         let mut list = List::new();
         for i in 0..300 {
             list.make_room(60, 1, limits);
-            list.push(End::Back, Element::of(format!("{}", "x".repeat(i % 7)).as_bytes()));
+            list.push(End::Back, Element::of("x".repeat(i % 7).as_bytes()));
         }
         list.check();
         let mut found = 0;
