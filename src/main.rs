@@ -10,6 +10,7 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    die_of_panics();
     let args: Vec<String> = std::env::args().skip(1).collect();
     let loaded = match from_args(&args, &mut std::io::stdin()) {
         Ok(Start::Run(loaded)) => *loaded,
@@ -33,4 +34,13 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// A panic in any thread is the end of the process, in builds that unwind too: half a server serves nobody.
+fn die_of_panics() {
+    let tell = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        tell(panic);
+        std::process::abort();
+    }));
 }

@@ -1,12 +1,12 @@
-//! Doubles as Redis reads and writes them: C's `strtod`, and `printf` with `%.17g` and with a fixed number of places.
+//! Doubles as Redis reads and writes them: C's `strtod`, and [the texts](write) that scores have.
 //!
 //! Reading is correctly rounded (to nearest, ties to even), decimal and hexadecimal. Whole numbers, which most scores are,
 //! take a short way in both directions.
 
-/// Digits that tell any two doubles apart.
-const DIGITS: i32 = 17;
-/// Whole numbers below this are exact, and `%.17g` writes them as integers.
-const WHOLE_MAX: f64 = 1e15;
+mod write;
+
+pub use write::{whole, write_17g, write_double};
+
 /// Digits of an integer that a double holds exactly, whatever they are.
 const EXACT_DIGITS: usize = 15;
 /// Exponents of hexadecimal doubles are held to this: far beyond, all are infinity or 0.
@@ -232,98 +232,9 @@ fn power_of_two(power: i64) -> f64 {
     f64::from_bits(((power + 1_023) as u64) << 52)
 }
 
-/// The integer that a double is, when Redis would store it as one.
-#[inline]
-pub fn whole(value: f64) -> Option<i64> {
-    const BOUND: f64 = (i64::MAX / 2) as f64;
-    let n = value as i64;
-    ((-BOUND..=BOUND).contains(&value) && n as f64 == value).then_some(n)
-}
-
-/// Appends a double as `%.17g` writes it: what Redis replies with and hashes.
-pub fn write_17g(out: &mut Vec<u8>, value: f64) {
-    if value.abs() < WHOLE_MAX && value as i64 as f64 == value && (value != 0.0 || value.is_sign_positive()) {
-        return out.extend_from_slice(itoa::Buffer::new().format(value as i64).as_bytes());
-    }
-    if !value.is_finite() {
-        let text: &[u8] = if value.is_nan() {
-            b"nan"
-        } else if value > 0.0 {
-            b"inf"
-        } else {
-            b"-inf"
-        };
-        return out.extend_from_slice(text);
-    }
-    if value.is_sign_negative() {
-        out.push(b'-');
-    }
-    // d.dddddddddddddddde-7
-    let text = format!("{:.*e}", DIGITS as usize - 1, value.abs());
-    let (digits, exponent) = text.split_once('e').expect("it has an exponent");
-    let exponent: i32 = exponent.parse().expect("an exponent is an integer");
-    let digits: Vec<u8> = digits.bytes().filter(u8::is_ascii_digit).collect();
-    let kept = digits.iter().rposition(|d| *d != b'0').map_or(1, |last| last + 1);
-    let point = |out: &mut Vec<u8>, whole: usize| {
-        out.extend_from_slice(&digits[..whole.min(kept)]);
-        out.extend(std::iter::repeat_n(b'0', whole.saturating_sub(kept)));
-        if kept > whole {
-            out.push(b'.');
-            out.extend_from_slice(&digits[whole..kept]);
-        }
-    };
-    if !(-4..DIGITS).contains(&exponent) {
-        point(out, 1);
-        let sign = if exponent < 0 { '-' } else { '+' };
-        out.extend_from_slice(format!("e{sign}{:02}", exponent.abs()).as_bytes());
-    } else if exponent < 0 {
-        out.extend_from_slice(b"0.");
-        out.extend(std::iter::repeat_n(b'0', (-exponent - 1) as usize));
-        out.extend_from_slice(&digits[..kept]);
-    } else {
-        point(out, exponent as usize + 1);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn written(value: f64) -> String {
-        let mut out = Vec::new();
-        write_17g(&mut out, value);
-        String::from_utf8(out).unwrap()
-    }
-
-    #[test]
-    fn doubles_are_written_as_c_writes_them() {
-        for (value, text) in [
-            (0.0, "0"),
-            (-0.0, "-0"),
-            (1.0, "1"),
-            (-17.0, "-17"),
-            (0.1, "0.10000000000000001"),
-            (1.5, "1.5"),
-            (-2.25, "-2.25"),
-            (1e15, "1000000000000000"),
-            (1e16, "10000000000000000"),
-            (123_456_789_012_345_680.0, "1.2345678901234568e+17"),
-            (1e17, "1e+17"),
-            (1e100, "1e+100"),
-            (1.7976931348623157e308, "1.7976931348623157e+308"),
-            (5e-324, "4.9406564584124654e-324"),
-            (0.0001, "0.0001"),
-            (0.00001, "1.0000000000000001e-05"),
-            (1.0 / 3.0, "0.33333333333333331"),
-            (3.0e-5, "3.0000000000000001e-05"),
-            (12345.678, "12345.678"),
-            (99_999_999_999_999.95, "99999999999999.953"),
-            (f64::INFINITY, "inf"),
-            (f64::NEG_INFINITY, "-inf"),
-        ] {
-            assert_eq!(written(value), text);
-        }
-    }
 
     #[test]
     fn scores_are_read_as_strtod_reads_them() {
@@ -371,20 +282,6 @@ mod tests {
         }
         for bad in ["1 ", "x", "nan", " ", "0x", "(1"] {
             assert_eq!(parse_bound(bad.as_bytes()), None, "{bad:?}");
-        }
-    }
-
-    #[test]
-    fn what_is_written_reads_back() {
-        let mut rng = crate::base::prng::seeded(3);
-        for _ in 0..20_000 {
-            let value = f64::from_bits(crate::base::prng::xorshift(&mut rng));
-            if !value.is_nan() {
-                let back = parse_double(written(value).as_bytes());
-                assert_eq!(back.map(f64::to_bits), Some(value.to_bits()), "{value:e}");
-            }
-            let short = (value.to_bits() % 1_000_000) as f64 / 100.0;
-            assert_eq!(parse_double(written(short).as_bytes()), Some(short));
         }
     }
 }

@@ -41,6 +41,8 @@ pub struct Env<'a> {
     pub saves: &'a SaveBoard,
     /// The shard that runs the command.
     pub shard: usize,
+    /// Texts of lists of this length or more have nodes of their own, if DEBUG has set one; 0: it has not.
+    pub packed_from: u32,
 }
 
 /// The process's memory and CPU time as the control plane last read them.
@@ -53,6 +55,9 @@ pub struct MemoryNow {
     pub used_peak: u64,
     pub cpu_user_us: u64,
     pub cpu_sys_us: u64,
+    /// Of the main thread alone.
+    pub cpu_main_user_us: u64,
+    pub cpu_main_sys_us: u64,
     /// For how long memory was over `maxmemory` in spite of evictions: in all, and this time.
     pub exceeded_ms: u64,
     pub exceeding_ms: u64,
@@ -106,6 +111,9 @@ pub enum Outcome {
     Everywhere(Order),
     /// Run the queue of the session's transaction, whose stores are in hand (EXEC).
     Exec,
+    /// The stores in hand are not enough: it is to run again with all that [`super::Plan::Lowest`] names. Nothing is changed or
+    /// written.
+    Wider,
     /// Nothing to give yet: wait for keys, or for time to pass.
     Block(Box<Block>),
 }
@@ -153,15 +161,19 @@ pub struct ReloadMode {
 pub enum Order {
     /// CONFIG SET: these names and values, checked already. Every shard applies them in the same sequence.
     Configure(Vec<(String, String)>),
+    /// The same where `port` or `bind` are among them: the control plane opens the sockets first, and the reply says whether it could.
+    Listen(Vec<(String, String)>),
     /// CONFIG REWRITE: the control plane brings the file up to date, and the reply says how it went.
     WriteConfig,
+    /// DEBUG CONFIG-REWRITE-FORCE-ALL: the same with a line for every knob.
+    WriteWholeConfig,
     /// CONFIG RESETSTAT.
     ResetStats,
     /// SLOWLOG RESET, of entries with lower numbers than this, which the shard that gives the order fills in.
     ResetSlowlog { before: u64 },
     /// LATENCY RESET of these events; empty: all.
     ResetLatency(Vec<String>),
-    /// CLIENT KILL: these ids. The caller's own reply goes out first.
+    /// CLIENT KILL: these ids, ascending. The caller's own reply goes out first.
     Kill(Vec<u64>),
     /// CLIENT PAUSE, until this time (unix ms).
     Pause { until_ms: i64, mode: PauseMode },
@@ -171,6 +183,10 @@ pub enum Order {
     Sleep(u64),
     /// DEBUG SET-ACTIVE-EXPIRE.
     ActiveExpire(bool),
+    /// DEBUG QUICKLIST-PACKED-THRESHOLD, in bytes; 0: as the configuration says.
+    PackedFrom(u32),
+    /// DEBUG PAUSE-CRON.
+    PauseCron(bool),
     /// DEBUG LOG: a line for the log.
     Log(String),
     /// DEBUG CHANGE-REPL-ID.
@@ -194,7 +210,13 @@ impl Order {
     pub fn replies(&self) -> bool {
         matches!(
             self,
-            Order::WriteConfig | Order::Save(_) | Order::Rewrite | Order::Reload(_) | Order::Shutdown(_)
+            Order::Listen(_)
+                | Order::WriteConfig
+                | Order::WriteWholeConfig
+                | Order::Save(_)
+                | Order::Rewrite
+                | Order::Reload(_)
+                | Order::Shutdown(_)
         )
     }
 }

@@ -100,6 +100,11 @@ pub struct Report {
     /// Keys that blocked clients wait for, and those of them for whose removal they wait too.
     pub blocking_keys: usize,
     pub blocking_keys_on_nokey: usize,
+    /// The share of keys with a TTL that were past it when active expiry looked, in percent: an average that follows the last slices.
+    pub stale_percent: f64,
+    /// CPU time of the shard's thread, in microseconds.
+    pub cpu_user_us: u64,
+    pub cpu_sys_us: u64,
     /// Blocked clients that will not wait for ever.
     pub timeouts: usize,
     pub waits: Vec<Arc<Wait>>,
@@ -160,6 +165,9 @@ impl Report {
         add_each(&mut self.dbs, &other.dbs, DbReport::add);
         self.tally.add(&other.tally);
         self.dirty += other.dirty;
+        self.stale_percent += other.stale_percent;
+        self.cpu_user_us += other.cpu_user_us;
+        self.cpu_sys_us += other.cpu_sys_us;
         self.watched_keys += other.watched_keys;
         self.watching += other.watching;
         self.blocking_keys += other.blocking_keys;

@@ -49,7 +49,6 @@ pub mod flag {
         (ASKING, "asking"),
         (FAST, "fast"),
         (NO_AUTH, "no_auth"),
-        (MAY_REPLICATE, "may_replicate"),
         (NO_ASYNC_LOADING, "no_async_loading"),
         (NO_MULTI, "no_multi"),
         (MOVABLEKEYS, "movablekeys"),
@@ -326,6 +325,9 @@ pub enum Plan {
     AllAtHome,
     /// As the arguments say.
     By(fn(Args<'_>, Route) -> Where),
+    /// The same, but often the lowest of these stores is enough: it is tried with that one alone, unless more are in hand, and
+    /// may return [`super::Outcome::Wider`].
+    Lowest(fn(Args<'_>, Route) -> Where),
     /// As what its session holds says, asked when its turn comes.
     Session(fn(&Session, Args<'_>, Route) -> Needs),
     /// A report of every shard first ([`Cx::reports`]); then runs at home, with no store.

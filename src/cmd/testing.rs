@@ -14,6 +14,8 @@ pub struct World {
     pub registry: Registry,
     pub config: Config,
     pub server: ServerInfo,
+    /// What DEBUG QUICKLIST-PACKED-THRESHOLD has set.
+    pub packed_from: u32,
     pub hand: Hand,
     pub session: Session,
     pub now: Now,
@@ -43,6 +45,7 @@ impl World {
             registry: Registry::new(FAMILIES),
             config,
             server: ServerInfo { shards, clients: 20_000, ..ServerInfo::default() },
+            packed_from: 0,
             hand,
             session,
             now,
@@ -145,6 +148,7 @@ impl World {
                     memory: MemoryNow::default(),
                     saves: &self.saves,
                     shard: 0,
+                    packed_from: self.packed_from,
                 };
                 let keys = Keys {
                     hand: &mut self.hand,

@@ -91,13 +91,10 @@ impl Config {
         Ok(changed)
     }
 
-    /// Whether a knob that Redis has live, or not at all, has this value already: who sets all that CONFIG GET gives may go on.
+    /// Whether a knob that Redis does not have has this value already: who sets all that CONFIG GET gives may go on.
     fn stays(&self, knob: &'static Knob, value: &str) -> bool {
-        const LIVE_IN_REDIS: &[&str] = &["bind", "port"];
         let mut next = self.clone();
-        (LIVE_IN_REDIS.contains(&knob.name) || knob.section == "kring")
-            && assign(knob, &mut next, value).is_ok()
-            && (knob.same)(self, &next)
+        knob.section == "kring" && assign(knob, &mut next, value).is_ok() && (knob.same)(self, &next)
     }
 
     /// The row of each pair, or the first reason why a name may not be set.

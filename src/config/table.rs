@@ -108,9 +108,9 @@ knobs! {
     }
     "Network" {
         /// Addresses to listen on; a leading - makes one optional, * stands for all of them.
-        "bind" => bind: Vec<String> = vec!["*".into(), "-::*".into()], Words(MAX_BIND), Boot, Works;
+        "bind" => bind: Vec<String> = vec!["*".into(), "-::*".into()], Words(MAX_BIND), Live, Works;
         /// TCP port; 0 listens on none.
-        "port" => port: u16 = 6379, Int(0, 65535), Boot, Works;
+        "port" => port: u16 = 6379, Int(0, 65535), Live, Works;
         /// Connections that may wait to be accepted (the kernel caps it at net.core.somaxconn).
         "tcp-backlog" => tcp_backlog: u32 = 511, Int(0, I32), Boot, Works;
         /// Path of a Unix socket to listen on; empty for none.

@@ -25,6 +25,7 @@ mod tests;
 use super::View;
 use super::listpack::{Element, Listpack};
 use super::malloc::malloc_size;
+use super::table::Stats;
 use bytes::Bytes;
 use fields::Fields;
 use packed::{PAIR, TRIPLE};
@@ -172,6 +173,17 @@ impl Hash {
         }
     }
 
+    /// The shape of its table and the bytes of that, when it is one.
+    pub fn stats(&self) -> Option<(Stats, usize)> {
+        match self {
+            Hash::Pack(_) => None,
+            Hash::Other(other) => match &**other {
+                Other::PackEx(_) => None,
+                Other::Table(fields) => Some(fields.stats()),
+            },
+        }
+    }
+
     /// No field expires before this, unix ms; None when no field has an expiry.
     #[inline]
     pub fn min_expire(&self) -> Option<i64> {
@@ -199,6 +211,15 @@ impl Hash {
                 }
                 Other::Table(fields) => fields.get(field),
             },
+        }
+    }
+
+    /// Makes it ready for so many fields more, some of which may be there: more than a listpack may hold make it a table at
+    /// once, as in Redis since 7.2.
+    #[inline]
+    pub fn expect(&mut self, more: usize, shape: &Shape) {
+        if more > shape.entries {
+            self.convert(shape.seed);
         }
     }
 

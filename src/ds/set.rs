@@ -19,6 +19,7 @@ mod tests;
 use super::intset::{self, Intset};
 use super::listpack::{self, Element, Listpack};
 use super::malloc::malloc_size;
+use super::table::Stats;
 use crate::base::number::parse_i64;
 use members::Members;
 use small::{Form, FormMut, Small};
@@ -88,6 +89,14 @@ impl From<Listpack> for Set {
 }
 
 impl Set {
+    /// The shape of its table and the bytes of that, when it is one.
+    pub fn stats(&self) -> Option<(Stats, usize)> {
+        match self {
+            Set::Table(table) => Some(table.stats()),
+            _ => None,
+        }
+    }
+
     /// An empty set for `hint` members or so, of which this is the first.
     pub fn new(first: &[u8], hint: usize, limits: &Limits) -> Set {
         match Element::of(first) {

@@ -5,7 +5,7 @@ use hdrhistogram::Histogram;
 /// The longest time a histogram tells apart, in nanoseconds; what takes longer counts as this.
 pub const HISTOGRAM_MAX_NS: u64 = 1_000_000_000;
 
-/// Calls of one command at one shard. The histogram (about 10 KiB) is made at the first call.
+/// Calls of one command at one shard. The histogram (about 20 KiB) is made at the first call.
 #[derive(Clone, Default)]
 pub struct CommandStats {
     pub calls: u64,
@@ -16,7 +16,7 @@ pub struct CommandStats {
     /// Ran and replied with an error.
     pub failed: u64,
     /// Nanoseconds per call; two significant digits.
-    pub histogram: Option<Box<Histogram<u32>>>,
+    pub histogram: Option<Box<Histogram<u64>>>,
 }
 
 impl CommandStats {
@@ -31,7 +31,7 @@ impl CommandStats {
         let histogram = self.histogram.get_or_insert_with(|| {
             Box::new(Histogram::new_with_bounds(1, HISTOGRAM_MAX_NS, 2).expect("constant bounds are valid"))
         });
-        histogram.saturating_record_n(ns.max(1), n);
+        histogram.saturating_record_n(ns.max(1), u64::from(n));
     }
 
     /// Adds another shard's.
@@ -51,6 +51,17 @@ impl CommandStats {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// More calls of one length than 32 bits can count.
+    #[test]
+    fn very_many_calls_are_all_in_the_histogram() {
+        let mut stats = CommandStats::default();
+        (0..3).for_each(|_| stats.record(100, u32::MAX, true));
+        let mut sum = stats.clone();
+        sum.add(&stats);
+        assert_eq!(stats.histogram.as_ref().unwrap().count_at(100), 3 * u64::from(u32::MAX));
+        assert_eq!(sum.histogram.unwrap().len(), 6 * u64::from(u32::MAX));
+    }
 
     #[test]
     fn calls_add_up_over_shards() {

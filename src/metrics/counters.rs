@@ -63,6 +63,8 @@ counters! {
     loans => "kring_loans";
     /// Turns of the loop.
     turns => "kring_turns";
+    /// Nanoseconds that turns took, without the waits between them.
+    turn_ns => "kring_turn_ns";
     /// Turns that slept in the ring.
     sleeps => "kring_sleeps";
     /// Wake-ups sent to sleeping shards.
@@ -73,6 +75,10 @@ counters! {
     compacted => "active_defrag_hits";
     /// Slices of active expiry.
     expire_slices => "kring_expire_slices";
+    /// Slices of active expiry that ended before all that was due was gone.
+    expire_capped => "expired_time_cap_reached_count";
+    /// Nanoseconds that active expiry took.
+    expire_ns => "kring_expire_ns";
 }
 
 /// The counters as a table in Markdown, for tuning.md.

@@ -13,7 +13,7 @@ pub const SAMPLE_US: u64 = 100_000;
 /// How many samples make the mean, as in Redis.
 pub const SAMPLES: usize = 16;
 
-const SERIES: usize = 4;
+const SERIES: usize = 5;
 
 /// Events per second, averaged over the last samples.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -25,6 +25,8 @@ pub struct Rates {
     pub net_output: f64,
     /// Turns of the loop.
     pub turns: f64,
+    /// Nanoseconds that they took.
+    pub turn_ns: f64,
 }
 
 impl Rates {
@@ -34,6 +36,7 @@ impl Rates {
         self.net_input += other.net_input;
         self.net_output += other.net_output;
         self.turns += other.turns;
+        self.turn_ns += other.turn_ns;
     }
 }
 
@@ -47,7 +50,7 @@ pub struct RateSampler {
 }
 
 fn series(counters: &Counters) -> [u64; SERIES] {
-    [counters.commands, counters.net_input, counters.net_output, counters.turns]
+    [counters.commands, counters.net_input, counters.net_output, counters.turns, counters.turn_ns]
 }
 
 impl RateSampler {
@@ -83,7 +86,7 @@ impl RateSampler {
     /// The means.
     pub fn rates(&self) -> Rates {
         let mean = |i: usize| self.samples.iter().map(|s| s[i]).sum::<f64>() / SAMPLES as f64;
-        Rates { commands: mean(0), net_input: mean(1), net_output: mean(2), turns: mean(3) }
+        Rates { commands: mean(0), net_input: mean(1), net_output: mean(2), turns: mean(3), turn_ns: mean(4) }
     }
 }
 

@@ -46,8 +46,7 @@ pub fn encode(out: &mut Vec<u8>, list: &List, compress: bool) -> u8 {
 
 /// Takes a list off the front.
 pub fn decode(kind: u8, input: &mut &[u8], reading: &Reading<'_>) -> Result<List, Corrupt> {
-    let limits =
-        Limits { size: reading.config.list_max_listpack_size, depth: reading.config.list_compress_depth };
+    let limits = Limits::new(reading.config.list_max_listpack_size, reading.config.list_compress_depth);
     let mut builder = Builder::new(limits);
     let rounds = if kind == ZIPLIST { 1 } else { decode_len(input)? };
     for _ in 0..rounds {
@@ -118,7 +117,7 @@ mod tests {
     }
 
     fn made(texts: &[Vec<u8>], config: &Config) -> List {
-        let limits = Limits { size: config.list_max_listpack_size, depth: config.list_compress_depth };
+        let limits = Limits::new(config.list_max_listpack_size, config.list_compress_depth);
         let mut list = List::new();
         for text in texts {
             list.make_room(text.len(), 1, limits);

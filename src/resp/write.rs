@@ -1,6 +1,6 @@
 //! Replies. One writer speaks both protocols; large values travel beside the text, not through it.
 
-use crate::base::double::write_17g;
+use crate::base::double::{whole, write_double};
 use crate::base::number::I64_TEXT_MAX;
 use crate::resp::Error;
 use bytes::Bytes;
@@ -340,8 +340,20 @@ impl Out {
 
     /// A double, as Redis writes it: a bulk string to RESP2.
     pub fn double(&mut self, value: f64) {
+        if let Some(n) = whole(value).filter(|n| *n != 0) {
+            // Most scores.
+            match self.proto {
+                Proto::Resp2 => self.bulk_int(n),
+                Proto::Resp3 => {
+                    self.buf.push(b',');
+                    self.buf.extend_from_slice(itoa::Buffer::new().format(n).as_bytes());
+                    self.buf.extend_from_slice(b"\r\n");
+                }
+            }
+            return;
+        }
         let mut text = Vec::new();
-        write_17g(&mut text, value);
+        write_double(&mut text, value);
         match self.proto {
             Proto::Resp2 => self.bulk(&text),
             Proto::Resp3 => {
@@ -388,6 +400,25 @@ mod tests {
             out.double_text("1.5");
             out.set(0);
             assert_eq!(text(&mut out), expected);
+        }
+    }
+
+    #[test]
+    fn doubles_in_both_protocols() {
+        for (value, shown) in [
+            (0.0, "0"),
+            (-0.0, "-0"),
+            (-7.0, "-7"),
+            (1e17, "100000000000000000"),
+            (0.1, "0.1"),
+            (f64::INFINITY, "inf"),
+        ] {
+            let mut out = Out::with_buffer(Vec::new(), Proto::Resp2);
+            out.double(value);
+            assert_eq!(text(&mut out), format!("${}\r\n{shown}\r\n", shown.len()));
+            out.set_proto(Proto::Resp3);
+            out.double(value);
+            assert_eq!(text(&mut out), format!(",{shown}\r\n"));
         }
     }
 

@@ -23,6 +23,8 @@ pub struct Listener {
 enum State {
     Armed,
     Resting(Instant),
+    /// To be closed; who comes before the kernel has let go of it is let in.
+    Leaving,
     /// Stopped; the last completion may be due.
     Stopping,
 }
@@ -42,6 +44,16 @@ impl Ring {
         number
     }
 
+    /// Stops accepting on one listener, and closes it when the kernel has let go of it. Its number is not used again.
+    pub fn unlisten(&mut self, number: usize) {
+        match self.listeners[number].state {
+            State::Armed => self.push(ops::cancel_accept(number)),
+            State::Resting(_) => self.listeners[number].fd = None,
+            State::Leaving | State::Stopping => return,
+        }
+        self.listeners[number].state = State::Leaving;
+    }
+
     /// Stops accepting on all listeners. They are closed when the kernel has let go of them: see [`Ring::drained`].
     pub fn stop_listening(&mut self) {
         for number in 0..self.listeners.len() {
@@ -49,7 +61,7 @@ impl Ring {
             match listener.state {
                 State::Armed => self.push(ops::cancel_accept(number)),
                 State::Resting(_) => listener.fd = None,
-                State::Stopping => {}
+                State::Leaving | State::Stopping => {}
             }
             self.listeners[number].state = State::Stopping;
         }
@@ -102,6 +114,10 @@ impl Ring {
             // The caller hung up in the queue, or the accept was merely interrupted.
             (None, libc::ECONNABORTED | libc::EINTR | libc::EAGAIN | libc::ECANCELED | libc::EPROTO) => None,
             (None, errno) => {
+                if !done.more() && self.listeners[number].state == State::Leaving {
+                    self.listeners[number].fd = None;
+                    return None;
+                }
                 if !done.more() {
                     self.listeners[number].state = State::Resting(Instant::now() + PAUSE);
                     return Some(Event::AcceptFailed { listener: number, errno });
@@ -110,7 +126,10 @@ impl Ring {
             }
         };
         if !done.more() {
-            self.arm_accept(number);
+            match self.listeners[number].state {
+                State::Leaving => self.listeners[number].fd = None,
+                _ => self.arm_accept(number),
+            }
         }
         event
     }

@@ -5,6 +5,7 @@
 //! cores. Elsewhere they are the nanoseconds of the monotonic clock.
 
 use crate::base::time::Now;
+use nix::sys::resource::{UsageWho, getrusage};
 use nix::time::{ClockId, clock_gettime};
 use std::time::Duration;
 
@@ -66,6 +67,11 @@ impl Clock {
         self.ticks_to_ns(self.ticks())
     }
 
+    /// CPU time of this thread so far, in the program and in the kernel, in microseconds.
+    pub fn cpu_us(&self) -> (u64, u64) {
+        cpu_us()
+    }
+
     /// Stands still for so long: DEBUG SLEEP.
     pub fn stand_still(&self, us: u64) {
         std::thread::sleep(Duration::from_micros(us));
@@ -79,6 +85,13 @@ impl Clock {
         }
         ((u128::from(ticks) * u128::from(self.ns_per_tick)) >> 32) as u64
     }
+}
+
+/// What `getrusage` says of the thread that asks: time in the program and in the kernel, in microseconds.
+fn cpu_us() -> (u64, u64) {
+    let us = |t: nix::sys::time::TimeVal| t.tv_sec() as u64 * 1_000_000 + t.tv_usec() as u64;
+    getrusage(UsageWho::RUSAGE_THREAD)
+        .map_or((0, 0), |usage| (us(usage.user_time()), us(usage.system_time())))
 }
 
 /// Nanoseconds of a clock.

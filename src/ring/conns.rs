@@ -122,6 +122,12 @@ impl Conns {
         (u64::from(conn.generation) == id.0 >> 32 && conn.open).then_some(conn)
     }
 
+    /// The socket of a connection that is open.
+    pub fn fd(&self, id: ConnId) -> Option<&OwnedFd> {
+        let conn = self.slots.get(id.index())?;
+        conn.fd.as_ref().filter(|_| u64::from(conn.generation) == id.0 >> 32 && conn.open)
+    }
+
     /// Frees the slot. Nothing of it may be under way.
     pub fn remove(&mut self, id: ConnId) {
         let conn = self.get(id).expect("only open connections are removed");

@@ -62,6 +62,10 @@ const NO_FILES: &str = "nobody has opened a log file here";
 pub trait Net {
     /// Sends all of `chunk` (short sends are the driver's business). At most one chunk per connection is under way.
     fn send(&mut self, conn: ConnId, chunk: Chunk);
+    /// A number that changes while the peer takes what is on its way to it.
+    fn progress(&self, _conn: ConnId) -> u64 {
+        0
+    }
     /// Stops reading from `conn`: what is in the kernel stays there, and the peer feels it.
     fn pause_recv(&mut self, conn: ConnId);
     /// Reads from `conn` again.
@@ -88,6 +92,10 @@ pub trait Net {
 pub trait World: Net {
     /// A fast monotonic clock in nanoseconds, for the time that commands take.
     fn ticks_ns(&self) -> u64;
+    /// CPU time of this thread so far, in the program and in the kernel, in microseconds.
+    fn cpu_us(&self) -> (u64, u64) {
+        (0, 0)
+    }
     /// Stands still: DEBUG SLEEP.
     fn sleep_us(&mut self, us: u64);
 }

@@ -243,6 +243,10 @@ impl Net for Ring {
         self.start_send(conn, chunk);
     }
 
+    fn progress(&self, conn: ConnId) -> u64 {
+        self.conns.fd(conn).map_or(0, super::socket::progress)
+    }
+
     fn pause_recv(&mut self, conn: ConnId) {
         self.pause(conn);
     }

@@ -13,16 +13,29 @@ use std::path::Path;
 
 /// A listening TCP socket. `v6only` keeps an IPv6 one off IPv4, so that both may bind the same port.
 pub fn listen_tcp(addr: SocketAddr, backlog: u32, v6only: bool) -> io::Result<OwnedFd> {
+    listen_beside(addr, backlog, v6only, false)
+}
+
+/// The same; `beside`: sockets of this process may listen there already that [`share_port`] allows it.
+pub fn listen_beside(addr: SocketAddr, backlog: u32, v6only: bool, beside: bool) -> io::Result<OwnedFd> {
     let family = if addr.is_ipv6() { AddressFamily::Inet6 } else { AddressFamily::Inet };
     let fd = socket::socket(family, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;
     // A restart may bind while connections of its predecessor linger.
     setsockopt(&fd, sockopt::ReuseAddr, &true)?;
+    if beside {
+        share_port(&fd, true)?;
+    }
     if addr.is_ipv6() {
         setsockopt(&fd, sockopt::Ipv6V6Only, &v6only)?;
     }
     socket::bind(fd.as_raw_fd(), &SockaddrStorage::from(addr))?;
     socket::listen(&fd, backlog_of(backlog)?)?;
     Ok(fd)
+}
+
+/// Whether another socket of the same user may listen on a socket's port too.
+pub fn share_port(fd: &impl AsFd, on: bool) -> io::Result<()> {
+    Ok(setsockopt(fd, sockopt::ReusePort, &on)?)
 }
 
 /// A listening Unix socket at `path`, with permissions `mode`. A socket that was left there is replaced; another file
@@ -109,9 +122,37 @@ fn name(addr: nix::Result<SockaddrStorage>) -> String {
     format!("{}:0", path.display())
 }
 
+/// Words of the kernel's `struct tcp_info` up to `tcpi_bytes_acked`, which begins at byte 120.
+const TCP_INFO_WORDS: usize = 16;
+
 /// Whether a socket is a Unix one.
 pub fn is_unix(fd: &impl AsFd) -> bool {
     family_of(fd) == Some(AddressFamily::Unix)
+}
+
+/// A number that changes while a peer takes what was sent to it. Of TCP the bytes that it has acknowledged, of a Unix socket only
+/// how many wait in the socket, which is the same now and then though they are others.
+pub fn progress(fd: &OwnedFd) -> u64 {
+    // The kernel's `struct tcp_info`, whose fields never move.
+    let mut info = [0u64; TCP_INFO_WORDS];
+    let mut len = size_of_val(&info) as libc::socklen_t;
+    // SAFETY: the kernel writes `len` bytes at most, which `info` has, and any bytes are numbers.
+    let asked = unsafe {
+        libc::getsockopt(
+            fd.as_raw_fd(),
+            libc::IPPROTO_TCP,
+            libc::TCP_INFO,
+            info.as_mut_ptr().cast(),
+            &raw mut len,
+        )
+    };
+    if asked == 0 && len as usize == size_of_val(&info) {
+        return info[TCP_INFO_WORDS - 1];
+    }
+    let mut waiting: libc::c_int = 0;
+    // SAFETY: the kernel writes one int, which is there.
+    let asked = unsafe { libc::ioctl(fd.as_raw_fd(), libc::TIOCOUTQ, &raw mut waiting) };
+    if asked == 0 { waiting.max(0) as u64 } else { 0 }
 }
 
 /// Tells a peer why it is not served, as far as its socket takes the text at once, and closes it.
@@ -149,6 +190,37 @@ mod tests {
             assert!(is_loopback(&fd));
         }
         assert_eq!("[::1]:80".parse::<SocketAddr>().unwrap().to_string(), "[::1]:80");
+    }
+
+    #[test]
+    fn a_peer_that_reads_is_seen_to() {
+        use std::io::Read;
+        let dir = std::env::temp_dir().join(format!("kring-progress-{}", std::process::id()));
+        fs::create_dir_all(&dir).unwrap();
+        let path = dir.join("kring.sock");
+        let (tcp, unix) = (
+            listen_tcp("127.0.0.1:0".parse().unwrap(), 16, true).unwrap(),
+            listen_unix(&path, None, 16).unwrap(),
+        );
+        let at = bound_to(&tcp).unwrap();
+        let peers: [Box<dyn Read>; 2] =
+            [Box::new(TcpStream::connect(at).unwrap()), Box::new(UnixStream::connect(&path).unwrap())];
+        for (mut peer, listener) in peers.into_iter().zip([&tcp, &unix]) {
+            let fd = accept(listener);
+            // More than both sockets hold.
+            let flags = socket::MsgFlags::MSG_DONTWAIT;
+            while socket::send(fd.as_raw_fd(), &[0; 65_536], flags).is_ok() {}
+            std::thread::sleep(std::time::Duration::from_millis(100));
+            let before = progress(&fd);
+            assert_eq!(progress(&fd), before);
+            peer.read_exact(&mut [0; 100_000]).unwrap();
+            let until = std::time::Instant::now() + std::time::Duration::from_secs(5);
+            while progress(&fd) == before {
+                assert!(std::time::Instant::now() < until, "the peer has read");
+                peer.read_exact(&mut [0; 1]).unwrap();
+            }
+        }
+        fs::remove_dir_all(&dir).unwrap();
     }
 
     #[test]

@@ -2,7 +2,8 @@
 
 use super::control::{self, Line, Message, PendingGarbage};
 use super::log::Log;
-use super::{cores, dataset, sockets};
+use super::sockets::Listeners;
+use super::{cores, dataset};
 use crate::base::heap::give_back_free_memory;
 use crate::base::pages;
 use crate::base::{cpu, prng};
@@ -12,6 +13,7 @@ use crate::config::{Config, Loaded};
 use crate::ring::{self, Bell, Clock, Options, probe};
 use crate::shard::{self, Core, Mesh, Notice, Setup, Shared};
 use crate::storage::Plane;
+use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::signal::{SigSet, Signal};
 use std::fmt;
 use std::os::fd::{OwnedFd, RawFd};
@@ -108,7 +110,7 @@ pub fn serve(loaded: Loaded) -> Result<(), BootError> {
     std::env::set_current_dir(&config.dir).map_err(io(format!("cannot change to dir {}", config.dir)))?;
     let log = Log::open(&config.logfile, config.loglevel)
         .map_err(io(format!("cannot open logfile {}", config.logfile)))?;
-    let listeners = sockets::open(&config).inspect_err(|e| log.warning(&e.to_string()))?;
+    let (mut sockets, listeners) = Listeners::open(&config).inspect_err(|e| log.warning(&e.to_string()))?;
     if config.daemonize {
         nix::unistd::daemon(true, false)
             .map_err(|e| BootError::Io { what: "cannot daemonize".into(), error: e.into() })?;
@@ -147,7 +149,8 @@ pub fn serve(loaded: Loaded) -> Result<(), BootError> {
     if !process.shared.saves.is_loading() {
         log.notice(READY);
     }
-    let ended = wait_for_end(&process, &inbox, &log);
+    let ended = wait_for_end(&process, &mut sockets, &inbox, &log);
+    drop(sockets);
     process.stop.store(true, Ordering::Relaxed);
     process.bells.iter().for_each(Bell::ring);
     for thread in process.threads {
@@ -330,7 +333,12 @@ fn run_shard(plan: Plan, report: &Sender<Result<(), ring::Error>>) -> Result<(),
 }
 
 /// Watches over the process until something ends it.
-fn wait_for_end(process: &Process, inbox: &Receiver<Message>, log: &Log) -> Result<(), BootError> {
+fn wait_for_end(
+    process: &Process,
+    sockets: &mut Listeners,
+    inbox: &Receiver<Message>,
+    log: &Log,
+) -> Result<(), BootError> {
     let began = Instant::now();
     let mut interrupted = false;
     let mut said = Vec::new();
@@ -349,6 +357,12 @@ fn wait_for_end(process: &Process, inbox: &Receiver<Message>, log: &Log) -> Resu
                 }
                 let (bell, letterbox) = &process.lines[0];
                 let _ = letterbox.send(Notice::Terminate { interrupt });
+                bell.ring();
+            }
+            Ok(Message::Listen { from, ticket, pairs }) => {
+                let result = sockets.change(pairs, log);
+                let (bell, letterbox) = &process.lines[0];
+                let _ = letterbox.send(Notice::Listens { from, ticket, result });
                 bell.ring();
             }
             Ok(Message::Shutdown) => {
@@ -394,10 +408,16 @@ fn wait_for_end(process: &Process, inbox: &Receiver<Message>, log: &Log) -> Resu
 /// Reads resident memory and CPU time for INFO.
 fn look_at_memory(shared: &Shared) {
     let board = &shared.memory;
-    if let Ok(usage) = nix::sys::resource::getrusage(nix::sys::resource::UsageWho::RUSAGE_SELF) {
-        let us = |t: nix::sys::time::TimeVal| t.tv_sec() as u64 * 1_000_000 + t.tv_usec() as u64;
-        board.cpu_user_us.store(us(usage.user_time()), Ordering::Relaxed);
-        board.cpu_sys_us.store(us(usage.system_time()), Ordering::Relaxed);
+    // This is the main thread.
+    for (who, user_us, sys_us) in [
+        (UsageWho::RUSAGE_SELF, &board.cpu_user_us, &board.cpu_sys_us),
+        (UsageWho::RUSAGE_THREAD, &board.cpu_main_user_us, &board.cpu_main_sys_us),
+    ] {
+        if let Ok(usage) = getrusage(who) {
+            let us = |t: nix::sys::time::TimeVal| t.tv_sec() as u64 * 1_000_000 + t.tv_usec() as u64;
+            user_us.store(us(usage.user_time()), Ordering::Relaxed);
+            sys_us.store(us(usage.system_time()), Ordering::Relaxed);
+        }
     }
     board.used_peak.fetch_max(shared.ledger.used(), Ordering::Relaxed);
     let pages = std::fs::read_to_string("/proc/self/statm").ok();

@@ -20,6 +20,8 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 pub(super) enum Message {
     /// SHUTDOWN.
     Shutdown,
+    /// CONFIG SET of where to listen, for a connection of shard `from`.
+    Listen { from: usize, ticket: u64, pairs: Vec<(String, String)> },
     /// A signal that ends the process.
     Signal(nix::sys::signal::Signal),
     /// The dataset is loaded, or cannot be.
@@ -75,6 +77,10 @@ impl Control for Line {
     }
 
     fn write_config(&self, shard: usize, ticket: u64, config: Arc<Config>) {
+        self.write_config_as(shard, ticket, config, false);
+    }
+
+    fn write_config_as(&self, shard: usize, ticket: u64, config: Arc<Config>, whole: bool) {
         let (bell, letterbox) = self.shards[shard].clone();
         let answer = move |result: Result<(), String>| {
             let _ = letterbox.send(Notice::ConfigWritten { ticket, result });
@@ -82,11 +88,15 @@ impl Control for Line {
         };
         match &self.config_file {
             Some(path) => {
-                let edit = move |old: Option<&str>| rewrite(old, &config);
+                let edit = move |old: Option<&str>| rewrite(old, &config, whole);
                 self.storage.rewrite_file(path.clone(), Box::new(edit), Box::new(answer));
             }
             None => answer(Err("the server is running without a config file".into())),
         }
+    }
+
+    fn listen(&self, from: usize, ticket: u64, pairs: Vec<(String, String)>) {
+        let _ = self.main.send(Message::Listen { from, ticket, pairs });
     }
 
     fn purge(&self) {

@@ -246,7 +246,7 @@ pub(super) fn place_of(found: Found, args: Args<'_>, route: Route) -> Where {
         Plan::Keys => keys_place(found.row, args, route),
         Plan::All if route.shards() == 1 => Where::Shard(0),
         Plan::All | Plan::AllAtHome => Where::All,
-        Plan::By(place) => place(args, route),
+        Plan::By(place) | Plan::Lowest(place) => place(args, route),
     }
 }
 

@@ -24,8 +24,11 @@ use crate::cmd::{Outcome, Plan, Session, Where};
 use crate::resp::{Args, Out, Parser};
 use crate::ring::net::{ConnId, World};
 use crate::store::{Saved, ShardSet, Wait, Waiter};
+use std::collections::HashSet;
 use std::sync::Arc;
 
+/// Up to so many keys are compared with each other, which allocates nothing.
+const FEW_KEYS: usize = 16;
 const UNBLOCKED: &str = "UNBLOCKED client unblocked via CLIENT UNBLOCK";
 
 /// A wait, as its home keeps it.
@@ -51,15 +54,9 @@ impl Core {
     pub(super) fn block(&mut self, work: &mut Work<'_>, found: Found, args: Args<'_>, block: Block) -> Stop {
         let route = self.shared.route;
         let saved = block.args.unwrap_or_else(|| Saved::of(args.iter()));
-        let (mut keys, mut shards) = (block.keys, ShardSet::EMPTY);
-        for (i, at) in std::mem::take(&mut keys).into_iter().enumerate() {
-            // A key that is named twice is waited for once.
-            let key = saved.args().at(at);
-            shards.insert(route.owner(key));
-            if i == 0 || keys.iter().all(|other| saved.args().at(*other) != key) {
-                keys.push(at);
-            }
-        }
+        let keys = distinct(saved.args(), block.keys);
+        let mut shards = ShardSet::EMPTY;
+        keys.iter().for_each(|at| shards.insert(route.owner(saved.args().at(*at))));
         let mut needs = self.need(super::batch::place_of(found, args, route));
         needs.remove(&shards);
         let session = &*work.session;
@@ -74,7 +71,10 @@ impl Core {
             addr: session.addr.clone(),
             name: session.name.clone(),
         };
-        let wait = Arc::new(Wait::new(waiter, found.id, saved, keys, block.wake, (shards, needs)));
+        // Behind everybody in each of its lines, whose stores are all in hand.
+        let ticket = shards.iter().map(|shard| self.hand.peek(shard).next_ticket()).max().unwrap_or(0);
+        let wait = Wait::new(waiter, ticket, found.id, saved, keys, block.wake, (shards, needs));
+        let wait = Arc::new(wait);
         for key in wait.keys() {
             self.hand.store(route.owner(key)).join_line(session.db, key, &wait);
         }
@@ -250,7 +250,7 @@ impl Core {
 
     fn serve_line(&mut self, net: &mut dyn World, shard: usize, db: usize, key: &[u8]) {
         let (mut left, any) = self.hand.peek(shard).line_len(db, key);
-        let mut at = 0;
+        let mut from = 0;
         while left > 0 {
             left -= 1;
             let store = self.hand.peek(shard);
@@ -258,21 +258,20 @@ impl Core {
             if kind.is_none() && any == 0 {
                 return;
             }
-            let Some(wait) = store.in_line(db, key, at) else { return };
+            let Some(wait) = store.next_in_line(db, key, from) else { return };
+            from = wait.ticket + 1;
             if wait.wake.on(kind) && wait.claim() {
                 match self.run_again(net, &wait) {
                     Some(out) => {
                         wait.end();
                         self.hand_out(wait, out);
-                        continue;
+                        self.hand.stamp_ready();
                     }
                     None => wait.release(),
                 }
             } else if wait.is_over() {
                 self.hand.store(shard).leave_line(db, key, &wait);
-                continue;
             }
-            at += 1;
         }
     }
 
@@ -381,6 +380,21 @@ impl Core {
             }
         }
     }
+}
+
+/// The positions of keys without those of a key that is named again: it is waited for once.
+fn distinct(args: Args<'_>, mut keys: Vec<usize>) -> Vec<usize> {
+    if keys.len() <= FEW_KEYS {
+        for (i, at) in std::mem::take(&mut keys).into_iter().enumerate() {
+            if i == 0 || keys.iter().all(|other| args.at(*other) != args.at(at)) {
+                keys.push(at);
+            }
+        }
+        return keys;
+    }
+    let mut seen = HashSet::with_capacity(keys.len());
+    keys.retain(|at| seen.insert(args.at(*at)));
+    keys
 }
 
 /// Makes a session look like that of a client who waits, as far as its command can tell.

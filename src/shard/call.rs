@@ -81,6 +81,7 @@ impl Core {
             saves: &shared.saves,
             memory: MemoryNow::default(),
             shard: self.id,
+            packed_from: self.packed_from,
         };
         let (db, replays) = (work.session.db, work.session.is_replay());
         let Some(first) = batch.commands.get(from).and_then(|c| c.found.ok()) else { return (0, None) };
@@ -209,6 +210,7 @@ impl Core {
             saves: &shared.saves,
             memory,
             shard: self.id,
+            packed_from: self.packed_from,
         };
         let ahead = match found.row.plan {
             Plan::Owner if hash != 0 => Some((args.at(1).as_ptr(), args.at(1).len(), hash)),

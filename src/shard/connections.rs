@@ -130,6 +130,9 @@ pub(super) struct Conn {
     pub is_held: bool,
     /// Bytes of the chunk under way; 0: none.
     pub sending: usize,
+    /// What the driver has last said of the peer's taking it ([`crate::ring::net::Net::progress`]); asked where idle clients are
+    /// closed.
+    pub taken: u64,
     pub waits: Waits,
     /// The reports that its next command asked for.
     pub reports: Option<Vec<Report>>,
@@ -167,6 +170,7 @@ impl Conn {
             holds: None,
             is_held: false,
             sending: 0,
+            taken: 0,
             waits: Waits::Nothing,
             reports: None,
             blocked: None,
@@ -227,6 +231,14 @@ impl Conn {
         let input = self.input.as_ref().map_or(0, |i| size_of::<Input>() + i.buf.capacity());
         let output = self.out.capacity().max(self.out.len()) + self.chunk_bytes + self.sending;
         size_of::<Conn>() + size_of::<Session>() + input + output + transaction
+    }
+
+    /// Bytes have come from the peer, or it has taken some: it is not idle.
+    #[inline]
+    pub fn note_use(&mut self, now_secs: i64) {
+        if let Some(session) = self.session.as_mut().or(self.shown.as_mut()) {
+            session.last_secs = now_secs;
+        }
     }
 
     /// Whether its requests may run now.

@@ -66,7 +66,7 @@ pub struct Core {
     /// Reports that were asked for and need the store.
     pub(super) asks: VecDeque<(usize, u64, u32)>,
     /// What others want done in this shard's store.
-    pub(super) chores: Vec<Chore>,
+    pub(super) chores: VecDeque<Chore>,
     /// Connections with requests in hand.
     pub(super) ready: VecDeque<ConnId>,
     /// Connections with replies to send.
@@ -96,6 +96,8 @@ pub struct Core {
     /// The bound on memory.
     pub(super) room: Room,
     pub(super) active_expire: bool,
+    /// DEBUG QUICKLIST-PACKED-THRESHOLD; 0: none is set.
+    pub(super) packed_from: u32,
     /// What keeps commands out in this turn.
     pub(super) gate: Gate,
     /// Entries of a snapshot to build.
@@ -140,7 +142,7 @@ impl Core {
             heads: Heads::default(),
             waiting: VecDeque::new(),
             asks: VecDeque::new(),
-            chores: Vec::new(),
+            chores: VecDeque::new(),
             ready: VecDeque::new(),
             dirty: Vec::new(),
             put_off: Vec::new(),
@@ -161,6 +163,7 @@ impl Core {
             room: Room::new(&config, shared.server.total_memory),
             config,
             active_expire: true,
+            packed_from: 0,
             gate: Gate::default(),
             deliveries: VecDeque::new(),
             streams: Vec::new(),
@@ -195,6 +198,11 @@ impl Core {
         self.access.now = now;
         self.look_at_gate();
         self.tallies.counters.turns += 1;
+    }
+
+    /// A turn took so long.
+    pub fn end_turn(&mut self, ns: u64) {
+        self.tallies.counters.turn_ns += ns;
     }
 
     /// Shard 0 tells whether replies wait for the disk.
@@ -250,10 +258,12 @@ impl Core {
     pub fn data(&mut self, net: &mut dyn World, id: ConnId, bytes: &[u8]) {
         self.tallies.counters.net_input += bytes.len() as u64;
         self.tallies.counters.reads += 1;
+        let now_secs = self.now.secs();
         let Some(conn) = self.conn(id) else { return };
         if conn.closing || conn.closed {
             return;
         }
+        conn.note_use(now_secs);
         if let Some(session) = &mut conn.session {
             session.net_in += bytes.len() as u64;
         }
@@ -295,8 +305,12 @@ impl Core {
             self.tallies.counters.net_output += len as u64;
             self.tallies.counters.writes += 1;
         }
+        let now_secs = self.now.secs();
         let Some(conn) = self.conn(id) else { return };
         conn.sending = 0;
+        if result.is_ok() {
+            conn.note_use(now_secs);
+        }
         if let (Ok(()), Some(session)) = (result, &mut conn.session) {
             session.net_out += len as u64;
         }
@@ -474,7 +488,7 @@ impl Core {
             Letter::LogTurnFailed => self.log_turn_failed(net),
             Letter::Served { conn, wait, out, left } => self.served(net, conn, wait, *out, left),
             Letter::Chore(chore) => {
-                self.chores.push(chore);
+                self.chores.push_back(chore);
                 self.serve_waiting(net);
             }
         }

@@ -19,6 +19,8 @@ pub(super) struct Cron {
     /// Much memory was freed here: give it back to the kernel.
     pub purge: bool,
     conn_cursor: usize,
+    /// DEBUG PAUSE-CRON: nothing of its own accord, but for what ends waits and what is under way for the disk.
+    paused: bool,
 }
 
 impl Cron {
@@ -30,7 +32,14 @@ impl Cron {
             busy: false,
             purge: false,
             conn_cursor: 0,
+            paused: false,
         }
+    }
+
+    /// Stops what goes by the clock, or has it go on.
+    pub fn pause(&mut self, on: bool) {
+        self.paused = on;
+        self.busy &= !on;
     }
 
     /// Whether expiry wants the next turn.
@@ -61,15 +70,23 @@ impl Core {
     pub(super) fn tick(&mut self, net: &mut dyn World) {
         self.end_pause();
         self.end_waits(net);
-        self.expire_slice(net);
+        let goes = !self.cron.paused;
+        if goes {
+            self.expire_slice(net);
+        }
         self.walk_slice(net);
         self.keep_room(net);
-        self.compact_slice(net);
+        if goes {
+            self.compact_slice(net);
+        }
         self.bound_clients(net);
         if self.now.mono_us < self.cron.next_round_us {
             return;
         }
         self.cron.next_round_us = self.now.mono_us + 1_000_000 / u64::from(self.config.hz.max(1));
+        if !goes {
+            return self.look_after_log(net);
+        }
         self.tallies.sample(self.now);
         if std::mem::take(&mut self.cron.purge) {
             self.shared.control.purge();
@@ -81,7 +98,10 @@ impl Core {
 
     /// When the loop has to turn again at the latest, in microseconds from now.
     pub fn deadline_us(&self) -> u64 {
-        let mut next = self.cron.next_round_us.min(self.cron.next_expire_us).min(self.cron.next_compact_us);
+        let mut next = self.cron.next_round_us;
+        if !self.cron.paused {
+            next = next.min(self.cron.next_expire_us).min(self.cron.next_compact_us);
+        }
         if let Some((until_ms, _)) = self.pause {
             let left_us = (until_ms.saturating_sub(self.now.ms()).max(0) as u64).saturating_mul(1_000);
             next = next.min(self.now.mono_us.saturating_add(left_us));
@@ -127,8 +147,15 @@ impl Core {
         let now_secs = self.now.secs();
         for _ in 0..self.conns.len().min(CONNS_PER_ROUND) {
             self.cron.conn_cursor = (self.cron.conn_cursor + 1) % self.conns.len();
-            let Some(conn) = &self.conns[self.cron.conn_cursor] else { continue };
+            let Some(conn) = &mut self.conns[self.cron.conn_cursor] else { continue };
             let id = conn.id;
+            if timeout_secs > 0 && conn.sending > 0 {
+                // The kernel sends a chunk to its end without a word in between.
+                let taken = net.progress(id);
+                if std::mem::replace(&mut conn.taken, taken) != taken {
+                    conn.note_use(now_secs);
+                }
+            }
             let idle_secs = conn.session.as_ref().map_or(0, |s| now_secs - s.last_secs);
             let idle = timeout_secs > 0
                 && matches!(conn.waits, Waits::Nothing | Waits::Reader)

@@ -82,7 +82,9 @@ impl Stop {
             Outcome::Done => None,
             Outcome::Close => Some(Stop::Close),
             Outcome::Everywhere(order) => Some(Stop::Order(order, None)),
-            Outcome::Exec | Outcome::Block(_) => unreachable!("no brief command does so; `one` knows"),
+            Outcome::Exec | Outcome::Block(_) | Outcome::Wider => {
+                unreachable!("no brief command does so; `one` knows")
+            }
         }
     }
 }
@@ -425,6 +427,11 @@ impl Core {
         }
     }
 
+    /// The lowest of several stores.
+    fn lowest(&self, place: Where) -> Where {
+        self.need(place).next(0).map_or(place, Where::Shard)
+    }
+
     pub(super) fn need(&self, place: Where) -> ShardSet {
         match place {
             Where::Anywhere => ShardSet::EMPTY,
@@ -489,8 +496,12 @@ impl Core {
                 if needs.parts != 0 && work.reports.is_none() {
                     return Some(Stop::Gather(needs.parts));
                 }
-                if !self.have(net, needs.place, found) {
-                    let set = self.need(needs.place);
+                let place = match found.row.plan {
+                    Plan::Lowest(_) => self.lowest(needs.place),
+                    _ => needs.place,
+                };
+                if !self.have(net, place, found) {
+                    let set = self.need(place);
                     return Some(if needs.home { Stop::Fetch(set) } else { Stop::Mail(set) });
                 }
             }
@@ -511,7 +522,15 @@ impl Core {
         }
         work.session.last_command = Some(found.id);
         let mut silenced_from = mark;
-        let mut stop = match self.call(work, found, command.hash, args) {
+        let mut outcome = self.call(work, found, command.hash, args);
+        if let Outcome::Wider = outcome {
+            let place = place_of(found, args, self.shared.route);
+            if !self.have(net, place, found) {
+                return Some(Stop::Mail(self.need(place)));
+            }
+            outcome = self.call(work, found, command.hash, args);
+        }
+        let mut stop = match outcome {
             Outcome::Exec => {
                 let replies = work.session.reply == ReplyMode::On;
                 let stop = self.exec(net, work);

@@ -26,6 +26,7 @@ impl Core {
         let began = net.ticks_ns();
         self.reset_own_tally();
         let store = self.hand.store(self.id);
+        let keys = (0..store.databases()).map(|db| store.db(db).expires()).sum();
         let expired = store.expire_slice(self.now.ms(), SLICE_ENTRIES);
         if store.has_ready() {
             self.serve_ready(net);
@@ -35,10 +36,10 @@ impl Core {
         self.tell_room();
         self.put_back(net);
         let took_ns = net.ticks_ns().saturating_sub(began);
-        self.tallies.counters.expire_slices += 1;
         let threshold_ms = self.config.latency_monitor_threshold as u64;
         self.tallies.note_latency("expire-cycle", self.now, took_ns, threshold_ms);
         let more = expired.looked_at >= SLICE_ENTRIES && expired.removed + expired.fields > 0;
+        self.tallies.expired(&expired, keys, took_ns, more);
         self.cron.expire_done(self.now, took_ns, more, self.config.active_expire_effort as u64);
     }
 }

@@ -17,6 +17,9 @@ use crate::resp::Parser;
 use crate::ring::net::World;
 use crate::store::ShardSet;
 
+/// After chores on so many keys the store is put back, for others to have it in between. A chore is done whole.
+pub(super) const CHORE_KEYS_PER_HOLD: usize = 256;
+
 impl Core {
     /// Sends the first job on its way, to the lowest shard that it needs.
     pub(super) fn dispatch(&mut self, job: Box<Job>) {
@@ -26,6 +29,7 @@ impl Core {
 
     /// Serves jobs, reports and chores that wait for this shard's store, as long as it can be had.
     pub(super) fn serve_waiting(&mut self, net: &mut dyn World) {
+        let mut did_chores = false;
         while self.wants_store() {
             let cell = &self.shared.cells[self.id];
             let mut taken = cell.take_as_owner();
@@ -38,17 +42,20 @@ impl Core {
             cell.set_holder(self.id);
             if let Some((from, ticket, parts)) = self.asks.pop_front() {
                 self.hand.add(store);
-                let report = self.report(parts);
+                let report = self.report(parts, net.cpu_us());
                 self.put_back(net);
                 self.post(from, Letter::Answer { ticket, report: Box::new(report) });
                 continue;
             }
-            if !self.chores.is_empty() {
+            // Chores and jobs take turns.
+            if !self.chores.is_empty() && (!did_chores || self.waiting.is_empty()) {
                 self.hand.add(store);
                 self.do_chores();
                 self.put_back(net);
+                did_chores = true;
                 continue;
             }
+            did_chores = false;
             let Some(mut job) = self.waiting.pop_front() else { break };
             job.loans.push(store);
             let next = self.take_for(&mut job);
@@ -75,17 +82,21 @@ impl Core {
         next
     }
 
-    /// Does what others have asked for in this shard's store, which is in hand.
-    fn do_chores(&mut self) {
+    /// Does what others have asked for in this shard's store, which is in hand; what there is no time for now stays.
+    pub(super) fn do_chores(&mut self) {
         let store = self.hand.store(self.id);
-        for chore in self.chores.drain(..) {
+        let mut keys_done = 0;
+        while keys_done < CHORE_KEYS_PER_HOLD
+            && let Some(chore) = self.chores.pop_front()
+        {
+            keys_done += chore.keys();
             match chore {
                 Chore::Unwatch { watcher, keys } => {
                     keys.iter().for_each(|watched| store.unwatch(watched.db, &watched.key, &watcher));
                 }
                 Chore::Leave(wait) => {
                     let here = |key: &&[u8]| self.shared.route.owner(key) == self.id;
-                    wait.keys().filter(here).for_each(|key| store.sweep_line(wait.waiter.db, key));
+                    wait.keys().filter(here).for_each(|key| store.leave_line(wait.waiter.db, key, &wait));
                 }
             }
         }

@@ -81,6 +81,16 @@ pub enum Chore {
     Leave(Arc<Wait>),
 }
 
+impl Chore {
+    /// About how many keys it is about, of this and other shards.
+    pub fn keys(&self) -> usize {
+        match self {
+            Chore::Unwatch { keys, .. } => keys.len(),
+            Chore::Leave(wait) => wait.keys.len(),
+        }
+    }
+}
+
 /// Something for another shard.
 pub enum Letter {
     /// A job that visits.

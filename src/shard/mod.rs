@@ -53,5 +53,5 @@ pub use core::Core;
 pub use log::LogStart;
 pub use mail::{Job, Letter, Mesh};
 pub use rewrite::{LogTurn, NewBase, Next};
-pub use run::{Notice, Setup, run};
+pub use run::{Notice, Setup, Sockets, run};
 pub use shared::{Control, LoadRequest, MemoryBoard, Pending, SaveRequest, Shared};

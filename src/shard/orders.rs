@@ -68,6 +68,8 @@ pub(super) struct Parked {
     then: VecDeque<Step>,
     left: usize,
     reports: Vec<Report>,
+    /// The order replies itself, with OK when all have carried it out.
+    says_ok: bool,
 }
 
 impl Core {
@@ -75,7 +77,7 @@ impl Core {
         self.next_ticket += 1;
         let left = self.shared.route.shards();
         let (rest, then) = (Out::default(), VecDeque::new());
-        let parked = Parked { conn, bill: None, rest, then, left, reports: vec![] };
+        let parked = Parked { conn, bill: None, rest, then, left, reports: vec![], says_ok: false };
         self.parked.insert(self.next_ticket, parked);
         self.wait_for(conn, Waits::Ticket(self.next_ticket));
         self.next_ticket
@@ -135,8 +137,15 @@ impl Core {
     }
 
     fn send_order(&mut self, ticket: u64, order: Order) {
-        if let Order::WriteConfig = order {
-            self.shared.control.write_config(self.id, ticket, self.config.clone());
+        if let Order::Listen(pairs) = order {
+            if let Some(parked) = self.parked.get_mut(&ticket) {
+                parked.says_ok = true;
+            }
+            return self.shared.control.listen(self.id, ticket, pairs);
+        }
+        if let Order::WriteConfig | Order::WriteWholeConfig = order {
+            let whole = matches!(order, Order::WriteWholeConfig);
+            self.shared.control.write_config_as(self.id, ticket, self.config.clone(), whole);
             return;
         }
         if let Order::Save(_) | Order::Rewrite | Order::Reload(_) | Order::Shutdown(_) = order {
@@ -151,6 +160,15 @@ impl Core {
         self.told(net, ticket, result);
     }
 
+    /// The sockets of a CONFIG SET are open, and its pairs are for all shards to take over; or they could not be opened. Shard 0 hears
+    /// of this, so that the last sockets are those of the last pairs.
+    pub fn listens(&mut self, from: usize, ticket: u64, result: Result<Vec<(String, String)>, String>) {
+        match result {
+            Ok(pairs) => self.sequence(from, ticket, Order::Configure(pairs)),
+            Err(why) => self.post(from, Letter::Told { ticket, result: Err(why) }),
+        }
+    }
+
     /// An order that replies itself is carried out, or could not be.
     pub(super) fn told(&mut self, net: &mut dyn World, ticket: u64, result: Result<&'static str, String>) {
         let Some(mut parked) = self.parked.remove(&ticket) else { return };
@@ -159,7 +177,12 @@ impl Core {
         if let Err(why) = &result {
             self.tallies.failed(id, why.as_bytes());
         }
-        if let Some(conn) = self.conn(parked.conn)
+        self.reply_for_order(parked.conn, result);
+        self.carried_out(net, parked);
+    }
+
+    fn reply_for_order(&mut self, id: ConnId, result: Result<&'static str, String>) {
+        if let Some(conn) = self.conn(id)
             && conn.session.as_ref().is_some_and(|s| s.reply == ReplyMode::On)
         {
             match result {
@@ -168,7 +191,6 @@ impl Core {
             }
             conn.out.take_errors();
         }
-        self.carried_out(net, parked);
     }
 
     /// An order is carried out by all: on with the next, or with the connection's own commands.
@@ -225,6 +247,9 @@ impl Core {
         }
         let Some(mut parked) = self.parked.remove(&ticket) else { return };
         self.settle_bill(net, &mut parked);
+        if parked.says_ok {
+            self.reply_for_order(parked.conn, Ok("OK"));
+        }
         self.carried_out(net, parked);
     }
 
@@ -239,7 +264,7 @@ impl Core {
     pub(super) fn carry_out(&mut self, net: &mut dyn World, order: &Order) {
         match order {
             Order::Configure(pairs) => self.configure(pairs),
-            Order::WriteConfig => {}
+            Order::Listen(_) | Order::WriteConfig | Order::WriteWholeConfig => {}
             Order::ResetStats => {
                 self.tallies.reset();
                 self.shared.ledger.reset_times();
@@ -272,6 +297,8 @@ impl Core {
             // Who carries it out does so at the end of a turn: see `Core::nap`.
             Order::Sleep(_) => {}
             Order::ActiveExpire(on) => self.active_expire = *on,
+            Order::PackedFrom(bytes) => self.packed_from = *bytes,
+            Order::PauseCron(on) => self.cron.pause(*on),
             Order::ReplId(id) => self.repl_id = id.as_str().into(),
             Order::Log(text) if self.id == SEQUENCER => self.shared.control.note(text.clone(), true),
             Order::Log(_) => {}
@@ -300,11 +327,12 @@ impl Core {
         }
     }
 
+    /// Closes the clients of these ids, which ascend.
     fn kill(&mut self, net: &mut dyn World, ids: &[u64]) {
         let mut found = Vec::new();
         for conn in self.conns.iter_mut().flatten() {
             let session = conn.session.as_ref().or(conn.shown.as_ref());
-            if session.is_some_and(|s| ids.contains(&s.id)) {
+            if session.is_some_and(|s| ids.binary_search(&s.id).is_ok()) {
                 conn.closing = true;
                 found.push((conn.id, matches!(conn.waits, Waits::Ticket(_))));
             }
@@ -324,9 +352,10 @@ impl Core {
         }
     }
 
-    /// What this shard has to say. Its store is in hand.
-    pub(super) fn report(&mut self, parts: u32) -> Report {
+    /// What this shard has to say; `cpu_us`: its time in the program and in the kernel. Its store is in hand.
+    pub(super) fn report(&mut self, parts: u32, cpu_us: (u64, u64)) -> Report {
         let mut report = Report { shard: self.id, ..Report::default() };
+        (report.cpu_user_us, report.cpu_sys_us) = cpu_us;
         if parts & Sections::CLIENTS != 0 {
             report.clients = self.client_infos();
         }

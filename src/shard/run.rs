@@ -20,10 +20,21 @@ const DRAIN: Duration = Duration::from_secs(2);
 /// The longest sleep, when nothing else ends it.
 const SLEEP_MAX_US: u64 = 1_000_000;
 
+/// Where to listen from now on.
+pub struct Sockets {
+    pub open: Vec<OwnedFd>,
+    /// Numbers of listeners, counted from 0 in the order in which they were opened.
+    pub close: Vec<usize>,
+    /// What CONFIG SET was asked for.
+    pub pairs: Vec<(String, String)>,
+}
+
 /// What the control plane tells a shard, after ringing its bell.
 pub enum Notice {
     /// The configuration file was written, or why not.
     ConfigWritten { ticket: u64, result: Result<(), String> },
+    /// To shard 0: the sockets for a CONFIG SET of a connection of shard `from`, or the reply that says why there are none.
+    Listens { from: usize, ticket: u64, result: Result<Sockets, String> },
     /// Entries of a snapshot for this shard.
     Deliver(Delivery),
     /// Commands of a log to replay here.
@@ -69,6 +80,10 @@ impl Net for Port {
         self.ring.send(conn, chunk);
     }
 
+    fn progress(&self, conn: ConnId) -> u64 {
+        self.ring.progress(conn)
+    }
+
     fn pause_recv(&mut self, conn: ConnId) {
         self.ring.pause_recv(conn);
     }
@@ -108,6 +123,10 @@ impl World for Port {
         self.clock.ticks_ns()
     }
 
+    fn cpu_us(&self) -> (u64, u64) {
+        self.clock.cpu_us()
+    }
+
     fn sleep_us(&mut self, us: u64) {
         self.clock.stand_still(us);
     }
@@ -120,6 +139,7 @@ pub fn run(setup: Setup) -> Result<(), Error> {
     let mut spin = Spin::default();
     while !stop.load(Ordering::Relaxed) {
         core.begin_turn(port.clock.now());
+        let began = port.clock.ticks_ns();
         while let Some(event) = port.ring.next_event() {
             handle(&mut core, &mut port, &mut pool, event, &notices);
             read_mail(&mut core, &mut port, &mut mesh);
@@ -131,6 +151,7 @@ pub fn run(setup: Setup) -> Result<(), Error> {
         post_mail(&mut core, &mut port, &mut mesh);
         let idle = mesh.push_on(|target| port.wake(target)) && !core.is_busy() && mesh.is_empty();
         core.count_wakes(std::mem::take(&mut port.wakes));
+        core.end_turn(port.clock.ticks_ns().saturating_sub(began));
         if !idle || spin.found_work(core.config().spin_us, &mut port, &mesh) {
             port.ring.turn(Wait::No)?;
             continue;
@@ -178,6 +199,16 @@ fn handle(core: &mut Core, port: &mut Port, pool: &mut Pool, event: Event, notic
 
 fn take_notice(core: &mut Core, port: &mut Port, notice: Notice) {
     match notice {
+        Notice::Listens { from, ticket, result } => {
+            let told = result.map(|Sockets { open, close, pairs }| {
+                for fd in open {
+                    port.ring.listen(fd);
+                }
+                close.into_iter().for_each(|number| port.ring.unlisten(number));
+                pairs
+            });
+            core.listens(from, ticket, told);
+        }
         Notice::ConfigWritten { ticket, result } => core.config_written(port, ticket, result),
         Notice::Deliver(delivery) => core.deliver(delivery),
         Notice::Replay(piece) => core.replay_piece(piece),

@@ -25,6 +25,15 @@ pub trait Control: Send + Sync {
     }
     /// Bring the configuration file up to date; the answer comes as [`super::Core::config_written`] with this ticket.
     fn write_config(&self, shard: usize, ticket: u64, config: Arc<Config>);
+    /// The same; with `whole` the file gets a line for every knob. (A control plane without files need not tell.)
+    fn write_config_as(&self, shard: usize, ticket: u64, config: Arc<Config>, _whole: bool) {
+        self.write_config(shard, ticket, config);
+    }
+    /// Listen as these pairs of `port`, `bind` and others say; the answer comes to shard 0 as [`super::Core::listens`], after the
+    /// sockets.
+    fn listen(&self, _from: usize, _ticket: u64, _pairs: Vec<(String, String)>) {
+        unreachable!("a control plane without sockets is asked for none")
+    }
     /// Give free memory back to the kernel.
     fn purge(&self);
     /// Stop the process.
@@ -90,6 +99,8 @@ pub struct MemoryBoard {
     pub used_peak: AtomicU64,
     pub cpu_user_us: AtomicU64,
     pub cpu_sys_us: AtomicU64,
+    pub cpu_main_user_us: AtomicU64,
+    pub cpu_main_sys_us: AtomicU64,
 }
 
 impl MemoryBoard {
@@ -102,6 +113,8 @@ impl MemoryBoard {
             used_peak: get(&self.used_peak),
             cpu_user_us: get(&self.cpu_user_us),
             cpu_sys_us: get(&self.cpu_sys_us),
+            cpu_main_user_us: get(&self.cpu_main_user_us),
+            cpu_main_sys_us: get(&self.cpu_main_sys_us),
             ..MemoryNow::default()
         }
     }

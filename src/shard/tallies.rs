@@ -9,8 +9,8 @@ use crate::cmd::{Report, Sections, Session, SlowEntry};
 use crate::config::Config;
 use crate::metrics::{CommandStats, Counters, ErrorCounts, LatencyEvents, RateSampler};
 use crate::resp::Args;
-use crate::store::Policy;
 use crate::store::access::{self, Lfu};
+use crate::store::{Expired, Policy};
 use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
 
@@ -23,9 +23,14 @@ pub(super) struct Tallies {
     errors: ErrorCounts,
     rates: RateSampler,
     track: bool,
+    /// The share of keys with a TTL that were past it when active expiry looked, in percent.
+    stale_percent: f64,
     /// Commands that take this long are looked at closely: for SLOWLOG, for LATENCY.
     pub watch_ns: u64,
 }
+
+/// How much of the average the last slice of active expiry makes, as in Redis.
+const STALE_WEIGHT: f64 = 0.05;
 
 /// How uses of keys are noted under a configuration.
 pub(super) fn access_policy(config: &Config, now: Now) -> Policy {
@@ -52,6 +57,7 @@ impl Tallies {
             errors: ErrorCounts::default(),
             rates: RateSampler::new(now.mono_us),
             track: true,
+            stale_percent: 0.0,
             watch_ns: 0,
         };
         tallies.configure(config);
@@ -106,9 +112,20 @@ impl Tallies {
     /// Notes an event for LATENCY when it took long enough.
     #[inline]
     pub fn note_latency(&mut self, event: &'static str, now: Now, ns: u64, threshold_ms: u64) {
-        if threshold_ms > 0 && ns >= threshold_ms * 1_000_000 {
+        if threshold_ms > 0 && ns >= threshold_ms.saturating_mul(1_000_000) {
             self.latency.note(event, now.secs(), (ns / 1_000_000) as u32);
         }
+    }
+
+    /// A slice of active expiry, before which `keys` had a TTL. `more`: it ended before all that was due was gone.
+    pub fn expired(&mut self, found: &Expired, keys: usize, took_ns: u64, more: bool) {
+        self.counters.expire_slices += 1;
+        self.counters.expire_ns += took_ns;
+        self.counters.expire_capped += u64::from(more);
+        // A whole slice has found all that were past their time; one that was cut is a sample.
+        let among = if more { found.looked_at } else { keys };
+        let stale = if among == 0 { 0.0 } else { (found.removed as f64 * 100.0 / among as f64).min(100.0) };
+        self.stale_percent += (stale - self.stale_percent) * STALE_WEIGHT;
     }
 
     /// The slow round of the clock.
@@ -129,6 +146,7 @@ impl Tallies {
             self.sample(now);
             report.counters = self.counters.clone();
             report.rates = self.rates.rates();
+            report.stale_percent = self.stale_percent;
             report.errors = self.errors.clone();
         }
         if parts & Sections::COMMANDS != 0 {

@@ -97,6 +97,7 @@ impl Core {
             }
             let mark = work.out.mark();
             let outcome = self.call(work, found, hash, args);
+            self.hand.stamp_ready();
             if let Outcome::Everywhere(Order::Sleep(us)) = outcome {
                 // Here and now, stores in hand: what comes behind it is to come later.
                 net.sleep_us(us);
@@ -115,7 +116,8 @@ impl Core {
             {
                 let order = self.stamped(order);
                 self.foresee(&order, work.reports.as_deref_mut().unwrap_or_default());
-                orders.silent |= matches!(&order, Order::Kill(ids) if ids.contains(&work.session.id));
+                orders.silent |=
+                    matches!(&order, Order::Kill(ids) if ids.binary_search(&work.session.id).is_ok());
                 orders.add(order, work.out);
             }
         }
@@ -177,13 +179,19 @@ impl Core {
                 });
             }
             Order::Kill(ids) => {
-                reports.iter_mut().for_each(|r| r.clients.retain(|c| !ids.contains(&c.session.id)));
+                reports
+                    .iter_mut()
+                    .for_each(|r| r.clients.retain(|c| ids.binary_search(&c.session.id).is_err()));
             }
             Order::ReplId(id) => {
                 self.repl_id = id.as_str().into();
                 reports.iter_mut().for_each(|report| report.repl_id = self.repl_id.clone());
             }
-            Order::WriteConfig
+            Order::PackedFrom(bytes) => self.packed_from = *bytes,
+            Order::Listen(_)
+            | Order::WriteConfig
+            | Order::WriteWholeConfig
+            | Order::PauseCron(_)
             | Order::Pause { .. }
             | Order::Unpause
             | Order::Sleep(_)

@@ -141,13 +141,15 @@ pub struct Hand {
     pub(super) whole: Option<Whole>,
     /// Whether every key that is asked for is in the store `last`.
     narrow: bool,
+    /// The stamp of the next key that is ready for who waits for it.
+    stamp: u64,
 }
 
 impl Hand {
     /// An empty hand.
     pub fn new(route: Route) -> Hand {
         let stores = (0..route.shards()).map(|_| None).collect();
-        Hand { route, stores, set: ShardSet::EMPTY, held: 0, last: 0, narrow: false, whole: None }
+        Hand { route, stores, set: ShardSet::EMPTY, held: 0, last: 0, narrow: false, whole: None, stamp: 0 }
     }
 
     /// The way from keys to shards.
@@ -201,12 +203,22 @@ impl Hand {
         }
     }
 
-    /// The next ready key, its shard and its database.
+    /// A command has run, and others follow before those are served who wait: what it has made ready comes before what the
+    /// next ones will, whatever their stores. (Where several keys become ready by one command, no order of theirs can be told.)
+    #[inline]
+    pub fn stamp_ready(&mut self) {
+        if self.held > 1 {
+            let stamp = &mut self.stamp;
+            self.stores.iter_mut().flatten().for_each(|store| store.stamp_ready(stamp));
+        }
+    }
+
+    /// The next ready key, its shard and its database: first ready, first served.
     pub fn next_ready(&mut self) -> Option<(usize, usize, Box<[u8]>)> {
-        self.iter_mut().find_map(|store| {
-            let (db, key) = store.next_ready()?;
-            Some((store.shard(), db, key))
-        })
+        let first = self.iter().filter_map(|store| Some((store.next_stamp()?, store.shard()))).min()?;
+        let shard = first.1;
+        let (db, key) = self.store(shard).next_ready()?;
+        Some((shard, db, key))
     }
 
     /// Whether somebody waits, in a store held, who needs others beside it.

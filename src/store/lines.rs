@@ -1,9 +1,12 @@
 //! The lines in which blocked commands wait for keys of a store, and the keys that may be ready for them.
 //!
 //! ```text
-//!  Lines ── db ── key ── Line: [Wait, Wait, ...]     first come, first served
-//!    └─ ready: (db, key) ...                          changed since their lines were looked at
+//!  Lines ── db ── key ── Line: ticket ── Wait ...     first come, first served
+//!    └─ ready: (stamp, db, key) ...                    changed since their lines were looked at
 //! ```
+//! A wait has one ticket for all its lines, higher than any in them when it joins, so leaving one is O(log n) wherever it stands.
+//! Stamps tell in what order keys of several stores in one hand became ready ([`Hand::stamp_ready`](super::Hand::stamp_ready)).
+//!
 //! A change of a key puts it among the ready ones, when a line waits for it. Who holds the store goes through the line before it does
 //! anything else with the store (`shard/block.rs`): so nobody sees a key that somebody in line should have had.
 
@@ -15,12 +18,23 @@ use std::sync::Arc;
 /// Those who wait for one key.
 #[derive(Default)]
 struct Line {
-    waits: VecDeque<Arc<Wait>>,
+    /// By ticket.
+    waits: BTreeMap<u64, Arc<Wait>>,
     /// The key is among the ready ones.
     ready: bool,
     /// How many of them any change wakes, also the key's removal.
     any: usize,
 }
+
+/// A key that may have something for those who wait for it.
+struct Ready {
+    stamp: u64,
+    db: usize,
+    key: Box<[u8]>,
+}
+
+/// Ready since the hand has last given out stamps.
+const UNSTAMPED: u64 = u64::MAX;
 
 /// The lines of one store, by database.
 #[derive(Default)]
@@ -28,7 +42,10 @@ pub(super) struct Lines {
     dbs: Vec<BTreeMap<Box<[u8]>, Line>>,
     /// How many keys have one.
     keys: usize,
-    ready: VecDeque<(usize, Box<[u8]>)>,
+    /// In the order in which they became so.
+    ready: VecDeque<Ready>,
+    /// Above every ticket that was ever in one.
+    next_ticket: u64,
     /// How many places in line are of waits that need more stores than those of their keys, and at least these stores.
     crossing: usize,
     needs: ShardSet,
@@ -57,21 +74,19 @@ impl Lines {
             self.crossing += 1;
             self.needs.add(&wait.needs);
         }
-        line.waits.push_back(wait.clone());
+        debug_assert!(line.waits.last_key_value().is_none_or(|(last, _)| *last < wait.ticket));
+        line.waits.insert(wait.ticket, wait.clone());
+        self.next_ticket = self.next_ticket.max(wait.ticket + 1);
     }
 
-    /// Lets `leave` take some out of a line, and keeps the books: it gives back those it has taken out.
-    fn leave<W: Iterator<Item = Arc<Wait>>>(
-        &mut self,
-        db: usize,
-        key: &[u8],
-        leave: impl FnOnce(&mut VecDeque<Arc<Wait>>) -> W,
-    ) {
+    /// Takes a wait out of a line, if it stands there, and keeps the books.
+    fn leave(&mut self, db: usize, key: &[u8], wait: &Wait) {
         let Some(line) = self.dbs.get_mut(db).and_then(|of_db| of_db.get_mut(key)) else { return };
-        for wait in leave(&mut line.waits) {
-            line.any -= wait.wake.any as usize;
-            self.crossing -= !wait.needs.is_empty() as usize;
+        if line.waits.remove(&wait.ticket).is_none() {
+            return;
         }
+        line.any -= wait.wake.any as usize;
+        self.crossing -= !wait.needs.is_empty() as usize;
         // What the others need is not told apart: the set shrinks when nobody is left.
         if self.crossing == 0 {
             self.needs = ShardSet::EMPTY;
@@ -85,7 +100,7 @@ impl Lines {
     fn mark(&mut self, db: usize, key: &[u8]) {
         let Some(line) = self.dbs.get_mut(db).and_then(|of_db| of_db.get_mut(key)) else { return };
         if !std::mem::replace(&mut line.ready, true) {
-            self.ready.push_back((db, key.into()));
+            self.ready.push_back(Ready { stamp: UNSTAMPED, db, key: key.into() });
         }
     }
 
@@ -93,7 +108,7 @@ impl Lines {
         let Some(of_db) = self.dbs.get_mut(db) else { return };
         for (key, line) in of_db {
             if !std::mem::replace(&mut line.ready, true) {
-                self.ready.push_back((db, key.clone()));
+                self.ready.push_back(Ready { stamp: UNSTAMPED, db, key: key.clone() });
             }
         }
     }
@@ -108,20 +123,13 @@ impl Store {
 
     /// A command waits for a key no more.
     pub fn leave_line(&mut self, db: usize, key: &[u8], wait: &Arc<Wait>) {
-        // Most often it is the first.
-        let at = |waits: &VecDeque<Arc<Wait>>| waits.iter().position(|other| Arc::ptr_eq(other, wait));
-        self.lines.leave(db, key, |waits| at(waits).and_then(|at| waits.remove(at)).into_iter());
+        self.lines.leave(db, key, wait);
         self.count_observers();
     }
 
-    /// Takes out of a key's line whoever has been served or given up.
-    pub fn sweep_line(&mut self, db: usize, key: &[u8]) {
-        self.lines.leave(db, key, |waits| {
-            let (over, waiting) = std::mem::take(waits).into_iter().partition(|wait| wait.is_over());
-            *waits = waiting;
-            VecDeque::into_iter(over)
-        });
-        self.count_observers();
+    /// A ticket that puts a wait behind all others in any line of this store.
+    pub fn next_ticket(&self) -> u64 {
+        self.lines.next_ticket
     }
 
     /// How many wait for a key, and how many of them any change wakes.
@@ -129,9 +137,14 @@ impl Store {
         self.lines.line(db, key).map_or((0, 0), |line| (line.waits.len(), line.any))
     }
 
-    /// Who is number `at` in a key's line.
+    /// Who is number `at` in a key's line. O(at).
     pub fn in_line(&self, db: usize, key: &[u8], at: usize) -> Option<Arc<Wait>> {
-        self.lines.line(db, key)?.waits.get(at).cloned()
+        self.lines.line(db, key)?.waits.values().nth(at).cloned()
+    }
+
+    /// The first in a key's line whose ticket is `from` or higher.
+    pub fn next_in_line(&self, db: usize, key: &[u8], from: u64) -> Option<Arc<Wait>> {
+        self.lines.line(db, key)?.waits.range(from..).next().map(|(_, wait)| wait.clone())
     }
 
     /// Whether a key is ready that somebody waits for.
@@ -142,11 +155,27 @@ impl Store {
 
     /// The next ready key, and its database.
     pub fn next_ready(&mut self) -> Option<(usize, Box<[u8]>)> {
-        let (db, key) = self.lines.ready.pop_front()?;
+        let Ready { db, key, .. } = self.lines.ready.pop_front()?;
         if let Some(line) = self.lines.dbs[db].get_mut(&key) {
             line.ready = false;
         }
         Some((db, key))
+    }
+
+    /// The stamp of the next ready key; those without one come last.
+    pub(super) fn next_stamp(&self) -> Option<u64> {
+        self.lines.ready.front().map(|ready| ready.stamp)
+    }
+
+    /// Gives keys that became ready since the last time stamps, from `next` on.
+    pub(super) fn stamp_ready(&mut self, next: &mut u64) {
+        let ready = &mut self.lines.ready;
+        let old = ready.iter().rev().take_while(|ready| ready.stamp == UNSTAMPED).count();
+        let from = ready.len() - old;
+        for ready in ready.range_mut(from..) {
+            ready.stamp = *next;
+            *next += 1;
+        }
     }
 
     /// The type of a key, if it is there at that time.
@@ -185,7 +214,7 @@ impl Store {
         let of_db = |(db, lines): (usize, &BTreeMap<Box<[u8]>, Line>)| {
             let due = |key: &[u8], line: &Line| {
                 let found = self.kind_of(db, key, now_ms).filter(|kind| *kind != Kind::Stream);
-                found.is_some() && line.waits.iter().any(|w| !w.is_over() && found == Some(w.wake.kind))
+                found.is_some() && line.waits.values().any(|w| !w.is_over() && found == Some(w.wake.kind))
             };
             lines.iter().find(|(key, line)| due(key, line)).map(|(key, _)| (db, key.clone()))
         };
@@ -230,8 +259,8 @@ mod tests {
         store.leave_line(0, b"k", &a);
         assert!(b.claim());
         b.end();
-        store.sweep_line(0, b"k");
-        store.sweep_line(0, b"j");
+        store.leave_line(0, b"k", &b);
+        store.leave_line(0, b"j", &b);
         assert_eq!((line(&store, b"k"), store.blocking_keys(), store.is_observed()), (vec![3], (1, 0), true));
         store.leave_line(0, b"k", &c);
         store.leave_line(0, b"k", &c);
@@ -257,6 +286,30 @@ mod tests {
         assert!(!store.has_ready());
         store.swap(0, 1, 0);
         assert!(store.has_ready());
+    }
+
+    #[test]
+    fn leaving_a_long_line_costs_no_walk_through_it() {
+        const LONG: u64 = 40_000;
+        let mut store = store();
+        let waits: Vec<_> = (0..LONG).map(|id| wait(id, &["k"], false)).collect();
+        waits.iter().for_each(|wait| store.join_line(0, b"k", wait));
+        let began = std::time::Instant::now();
+        waits.iter().rev().for_each(|wait| store.leave_line(0, b"k", wait));
+        assert_eq!(store.line_len(0, b"k"), (0, 0));
+        // A walk for each would be 800 million steps.
+        assert!(began.elapsed() < std::time::Duration::from_secs(2), "{:?}", began.elapsed());
+    }
+
+    #[test]
+    fn a_ticket_is_behind_all_others() {
+        let mut store = store();
+        store.join_line(0, b"k", &wait(7, &["k"], false));
+        assert_eq!(store.next_ticket(), 8);
+        store.join_line(1, b"j", &wait(9, &["j"], false));
+        assert_eq!(store.next_ticket(), 10);
+        assert_eq!(store.next_in_line(0, b"k", 0).map(|wait| wait.ticket), Some(7));
+        assert!(store.next_in_line(0, b"k", 8).is_none());
     }
 
     #[test]

@@ -81,6 +81,8 @@ pub struct Waiter {
 #[derive(Debug)]
 pub struct Wait {
     pub waiter: Waiter,
+    /// Its place in every line that it stands in: before all of higher number.
+    pub ticket: u64,
     /// The number of its row.
     pub command: u32,
     pub saved: Saved,
@@ -98,13 +100,14 @@ impl Wait {
     /// A wait that begins.
     pub fn new(
         waiter: Waiter,
+        ticket: u64,
         command: u32,
         saved: Saved,
         keys: Vec<usize>,
         wake: Wake,
         (shards, needs): (ShardSet, ShardSet),
     ) -> Wait {
-        Wait { waiter, command, saved, keys, wake, shards, needs, state: AtomicU8::new(WAITING) }
+        Wait { waiter, ticket, command, saved, keys, wake, shards, needs, state: AtomicU8::new(WAITING) }
     }
 
     /// The keys that it waits on.
@@ -142,7 +145,7 @@ impl Wait {
 
 #[cfg(test)]
 impl Wait {
-    /// A wait of client `id` on keys for a list, in database 0 of a single shard.
+    /// A wait of client `id`, by which it stands in line, on keys for a list, in database 0 of a single shard.
     pub(super) fn sample(id: u64, keys: &[&str], any: bool) -> Arc<Wait> {
         let name: Arc<str> = "".into();
         let (addr, proto) = (name.clone(), Proto::Resp2);
@@ -151,6 +154,7 @@ impl Wait {
         let shards = (ShardSet::one(0), ShardSet::EMPTY);
         Arc::new(Wait::new(
             waiter,
+            id,
             0,
             saved,
             (0..keys.len()).collect(),

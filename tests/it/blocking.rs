@@ -177,8 +177,14 @@ fn a_pause_holds_what_would_end_a_wait_but_not_its_time() {
     boss.ok("CLIENT PAUSE 100000 WRITE");
     pusher.send(&words("RPUSH q x")).unwrap();
     assert_eq!(brief.reply(), Reply::Null);
+    // It may write the count that it keeps.
+    let mut counts = server.connect();
+    counts.send(&words("PFCOUNT none")).unwrap();
+    std::thread::sleep(Duration::from_millis(200));
+    assert!(!boss.run("INFO commandstats").text().contains("cmdstat_pfcount"));
     assert_eq!(boss.run("EXISTS q").int(), 0);
     boss.ok("CLIENT UNPAUSE");
+    assert_eq!(counts.reply().int(), 0);
     assert_eq!(waits.reply(), pair("q", "x"));
     assert_eq!(pusher.reply().int(), 1);
 }
@@ -320,5 +326,44 @@ fn killed_consumers_take_no_element_with_them_that_they_were_not_given() {
             }
         }
         assert!(got <= pushed, "{got} of {pushed}");
+    });
+}
+
+#[test]
+fn waiting_on_very_many_keys_costs_no_comparison_of_each_with_each() {
+    let server = Server::kring(2, &[]);
+    let mut client = server.connect();
+    // Every key twice.
+    let keys: Vec<String> = (0..40_000).map(|i| format!("key:{}", i / 2)).collect();
+    let began = Instant::now();
+    block(&server, &mut client, &format!("BLPOP {} 0", keys.join(" ")));
+    assert_eq!(server.info()["total_blocking_keys"], "20000");
+    assert_eq!(server.connect().run("RPUSH key:19999 v").int(), 1);
+    assert_eq!(client.reply(), pair("key:19999", "v"));
+    assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
+}
+
+#[test]
+fn a_transaction_wakes_in_the_order_of_its_commands() {
+    on_each(|server| {
+        let (mut a, mut b, mut boss) = (server.connect(), server.connect(), server.connect());
+        // Whatever shards they are of: both orders of many pairs.
+        for round in 0..12 {
+            let (x, y, z) = (format!("x{round}"), format!("y{round}"), format!("z{round}"));
+            block(server, &mut a, &format!("BLMOVE {x} {z} LEFT RIGHT 0"));
+            block(server, &mut b, &format!("BLMOVE {y} {z} LEFT RIGHT 0"));
+            let (first, second) = if round % 2 == 0 { (&x, &y) } else { (&y, &x) };
+            for line in ["MULTI", &format!("RPUSH {first} 1"), &format!("RPUSH {second} 2"), "EXEC"] {
+                assert!(!boss.run(line).is_error());
+            }
+            a.reply();
+            b.reply();
+            let moved = boss.run(&format!("LRANGE {z} 0 -1"));
+            assert_eq!(
+                moved,
+                Reply::Array(vec![Reply::Bulk(b"1".into()), Reply::Bulk(b"2".into())]),
+                "{round}"
+            );
+        }
     });
 }

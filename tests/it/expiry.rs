@@ -84,3 +84,23 @@ fn scan_finds_what_stays_while_the_rest_comes_and_goes() {
         churn.join().unwrap();
     });
 }
+
+#[test]
+fn a_paused_cron_expires_nothing_and_ends_waits() {
+    let server = Server::kring(2, &["--enable-debug-command", "yes"]);
+    let mut client = server.connect();
+    client.ok("DEBUG PAUSE-CRON 1");
+    for i in 0..20 {
+        client.ok(&format!("SET key:{i} v PX 20"));
+    }
+    std::thread::sleep(std::time::Duration::from_millis(400));
+    assert_eq!(client.run("DBSIZE").int(), 20);
+    assert!(!client.run("BLPOP none 0.05").is_error());
+    // Nor does it turn its wheels meanwhile.
+    let turns = || server.info()["kring_turns"].parse::<u64>().unwrap();
+    let before = turns();
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    assert!(turns() - before < 200, "{}", turns() - before);
+    client.ok("DEBUG PAUSE-CRON 0");
+    wait_until("they go", || client.run("DBSIZE").int() == 0);
+}

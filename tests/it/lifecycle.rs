@@ -3,7 +3,7 @@
 use crate::client::Client;
 use crate::reply::Reply;
 use crate::server::{KRING, Scratch, Server, free_port, wait_until};
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -193,7 +193,7 @@ fn config_rewrite_is_read_back() {
     let scratch = Scratch::new();
     let file = scratch.path().join("kring.conf");
     let port = free_port();
-    std::fs::write(&file, format!("# mine\nport {port}\nshards 2\n")).unwrap();
+    std::fs::write(&file, format!("# mine\nport {port}\nshards 2\nenable-debug-command yes\n")).unwrap();
     let start = || {
         let child =
             Command::new(KRING).arg(&file).current_dir(scratch.path()).stdout(Stdio::null()).spawn().unwrap();
@@ -211,8 +211,43 @@ fn config_rewrite_is_read_back() {
     let (mut child, mut client) = start();
     assert_eq!(client.run("CONFIG GET slowlog-max-len").array()[1].text(), "17");
     assert_eq!(client.run("CONFIG GET timeout").array()[1].text(), "99");
+    let settings = client.run("CONFIG GET *");
+    client.ok("DEBUG CONFIG-REWRITE-FORCE-ALL");
     client.send(b"SHUTDOWN\r\n").unwrap();
     assert!(child.0.wait().unwrap().success());
+    let text = std::fs::read_to_string(&file).unwrap();
+    assert!(text.contains("\ntimeout 99\n") && text.contains("\nmaxclients 10000\n"), "{text}");
+    let (mut child, mut client) = start();
+    assert_eq!(client.run("CONFIG GET *"), settings);
+    client.send(b"SHUTDOWN\r\n").unwrap();
+    assert!(child.0.wait().unwrap().success());
+}
+
+#[test]
+fn debug_ends_the_process_as_a_bug_does() {
+    for (what, said) in [
+        ("ASSERT", "DEBUG ASSERT was called"),
+        ("PANIC", "DEBUG PANIC was called"),
+        ("OOM", "memory allocation of"),
+    ] {
+        let scratch = Scratch::new();
+        let port = free_port();
+        let child = Command::new(KRING)
+            .args(["--port", &port.to_string(), "--shards", "2", "--enable-debug-command", "yes"])
+            .current_dir(scratch.path())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn();
+        let mut child = Running(child.unwrap());
+        wait_until("it answers", || Client::tcp((Ipv4Addr::LOCALHOST, port)).is_ok());
+        let mut client = Client::tcp((Ipv4Addr::LOCALHOST, port)).unwrap();
+        client.send(format!("DEBUG {what}\r\n").as_bytes()).unwrap();
+        assert_eq!(client.until_closed(), b"");
+        assert!(!child.0.wait().unwrap().success());
+        let mut text = String::new();
+        child.0.stderr.take().unwrap().read_to_string(&mut text).unwrap();
+        assert!(text.contains(said), "{text}");
+    }
 }
 
 #[test]
@@ -223,4 +258,74 @@ fn version_and_help_are_printed() {
     let help = run_to_end(&["--help"], "");
     assert_eq!(help.status.code(), Some(0));
     assert!(String::from_utf8_lossy(&help.stdout).contains("--maxclients"));
+}
+
+#[test]
+fn where_to_listen_is_set_live() {
+    let server = Server::kring(3, &[]);
+    let old = server.addr().port();
+    let (other, taken) = (free_port(), TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0)).unwrap());
+    let connects = |port: u16| Client::tcp((Ipv4Addr::LOCALHOST, port)).is_ok();
+    let mut client = server.connect();
+    client.ok(&format!("CONFIG SET port {other} timeout 77"));
+    assert!(connects(other));
+    wait_until("the old port is closed", || !connects(old));
+    let mut client = Client::tcp((Ipv4Addr::LOCALHOST, other)).unwrap();
+    assert_eq!(client.run("CONFIG GET port").array()[1].text(), other.to_string());
+    assert_eq!(client.run("CONFIG GET timeout").array()[1].text(), "77");
+    assert!(client.run("INFO server").text().contains(&format!("tcp_port:{other}\r\n")));
+    // Nobody else gets it, although old and new sockets may share a port for a moment.
+    assert!(TcpListener::bind((Ipv4Addr::LOCALHOST, other)).is_err());
+
+    let failed = "ERR CONFIG SET failed (possibly related to argument ";
+    let port = taken.local_addr().unwrap().port();
+    let reply = client.run(&format!("CONFIG SET timeout 5 port {port}"));
+    let text = format!("{failed}'port') - Unable to listen on this port. Check server logs.");
+    assert_eq!(reply, Reply::Error(text.into_bytes()));
+    for absent in ["192.0.2.1", "127.0.0.1 192.0.2.1"] {
+        let reply = client.call(&["CONFIG", "SET", "bind", absent]);
+        let text = format!("{failed}'bind') - Failed to bind to specified addresses.");
+        assert_eq!(reply, Reply::Error(text.into_bytes()));
+    }
+    assert_eq!(client.run("CONFIG GET timeout").array()[1].text(), "77");
+    assert!(connects(other) && client.run("PING").text() == "PONG");
+
+    // Fewer addresses, more, all: the port stays open meanwhile.
+    for bind in ["127.0.0.1", "127.0.0.1 -::1", "* -::*", "127.0.0.1"] {
+        assert_eq!(client.call(&["CONFIG", "SET", "bind", bind]).text(), "OK");
+        assert_eq!(client.run("CONFIG GET bind").array()[1].text(), bind);
+        assert!(
+            (0..20).all(|_| Client::tcp((Ipv4Addr::LOCALHOST, other)).unwrap().run("PING").text() == "PONG")
+        );
+    }
+    assert!(TcpListener::bind((Ipv4Addr::LOCALHOST, other)).is_err());
+    client.ok("MULTI");
+    client.run(&format!("CONFIG SET port {old}"));
+    client.run("ECHO x");
+    assert_eq!(client.run("EXEC").array().iter().map(Reply::text).collect::<Vec<_>>(), ["OK", "x"]);
+    assert!(connects(old));
+    wait_until("the other port is closed", || !connects(other));
+}
+
+#[test]
+fn info_tells_how_long_turns_and_threads_took() {
+    let server = Server::kring(2, &[]);
+    let mut client = server.connect();
+    (0..300).for_each(|i| client.ok(&format!("SET key:{i} v PX 1")));
+    let number = |field: &str| server.info()[field].parse::<f64>().unwrap_or_else(|e| panic!("{field}: {e}"));
+    wait_until("they go", || client.run("DBSIZE").int() == 0);
+    wait_until("turns are sampled", || number("instantaneous_eventloop_cycles_per_sec") > 0.0);
+    assert!(number("eventloop_duration_sum") >= number("eventloop_duration_cmd_sum"));
+    assert!(number("eventloop_duration_sum") > 0.0 && number("eventloop_duration_sum") < 60e6);
+    assert!(number("instantaneous_eventloop_duration_usec") < 1e6);
+    assert!(number("kring_expire_ns") > 0.0);
+    assert!(number("expired_stale_perc") <= 100.0);
+    let all = client.run("INFO everything").text();
+    let shard = all.lines().find(|line| line.starts_with("shard0:")).unwrap();
+    let cpu = |name: &str| {
+        let value = shard.split([',', ':']).find_map(|part| part.strip_prefix(name)).unwrap();
+        value.parse::<u64>().unwrap()
+    };
+    assert!(cpu("cpu_user_us=") + cpu("cpu_sys_us=") > 0, "{shard}");
+    assert!(number("used_cpu_user_main_thread") + number("used_cpu_sys_main_thread") > 0.0);
 }

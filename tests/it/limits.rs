@@ -3,7 +3,8 @@
 use crate::client::{Client, request, words};
 use crate::reply::Reply;
 use crate::server::{Server, wait_until};
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Read, Write};
+use std::net::TcpStream;
 use std::time::Duration;
 
 const MB: u64 = 1 << 20;
@@ -192,4 +193,47 @@ fn idle_clients_are_closed_after_the_timeout_and_busy_ones_are_not() {
     }
     waiting.join().unwrap();
     assert_eq!(busy.run("PING"), Reply::Simple(b"PONG".to_vec()));
+}
+
+#[test]
+fn who_sends_or_takes_slowly_is_not_idle() {
+    const VALUE: usize = 48 << 20;
+    let server = Server::kring(2, &["--timeout", "1"]);
+    let mut boss = server.connect();
+    boss.call(&[b"SET".as_slice(), b"large", &vec![b'v'; VALUE]]);
+    let slow_reader = |mut stream: TcpStream| {
+        stream.write_all(b"GET large\r\n").unwrap();
+        let (mut total, mut buffer) = (0, vec![0; 800_000]);
+        while total < VALUE {
+            std::thread::sleep(Duration::from_millis(70));
+            let got = stream.read(&mut buffer).unwrap();
+            assert!(got > 0, "closed after {total} bytes");
+            total += got;
+        }
+    };
+    let slow_writer = |mut stream: TcpStream| {
+        stream.write_all(b"*2\r\n$4\r\nECHO\r\n$40\r\n").unwrap();
+        for _ in 0..40 {
+            std::thread::sleep(Duration::from_millis(100));
+            stream.write_all(b"x").unwrap();
+        }
+        stream.write_all(b"\r\n").unwrap();
+        let mut reply = [0; 47];
+        stream.read_exact(&mut reply).unwrap();
+    };
+    let (reader, writer, mut stuck) = (
+        TcpStream::connect(server.addr()).unwrap(),
+        TcpStream::connect(server.addr()).unwrap(),
+        TcpStream::connect(server.addr()).unwrap(),
+    );
+    stuck.write_all(b"GET large\r\n").unwrap();
+    std::thread::scope(|scope| {
+        let busy = [scope.spawn(|| slow_reader(reader)), scope.spawn(|| slow_writer(writer))];
+        while busy.iter().any(|thread| !thread.is_finished()) {
+            boss.run("PING");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    });
+    // Who takes nothing at all is gone.
+    wait_until("it is closed", || !boss.run("CLIENT LIST").text().contains(" cmd=get "));
 }

@@ -57,3 +57,36 @@ fn a_long_stream_of_large_replies_keeps_its_order() {
     }
     writing.join().unwrap();
 }
+
+#[test]
+fn a_scan_takes_no_more_stores_than_it_looks_in() {
+    let server = Server::kring(4, &[]);
+    let mut client = server.connect();
+    (0..2_000).for_each(|i| client.ok(&format!("SET key:{i} v")));
+    let borrows = || server.info()["kring_borrows"].parse::<u64>().unwrap();
+    let (before, mut cursor) = (borrows(), "0".to_string());
+    for _ in 0..20 {
+        let reply = client.run(&format!("SCAN {cursor}"));
+        assert!(reply.array()[1].array().len() >= 10);
+        cursor = reply.array()[0].text();
+    }
+    let taken = borrows() - before;
+    assert!((20..50).contains(&taken), "{taken}");
+    // Where a shard ends, the call goes on in the next.
+    assert_eq!(client.scan("COUNT 700").len(), 2_000);
+    assert_eq!(client.run("SCAN 0 COUNT 100000").array()[1].array().len(), 2_000);
+    client.ok("MULTI");
+    client.run("SCAN 0 COUNT 100000");
+    assert_eq!(client.run("EXEC").array()[0].array()[1].array().len(), 2_000);
+}
+
+#[test]
+fn a_scan_goes_over_all_shards_where_nothing_is_borrowed() {
+    for args in [["--borrow", "no"], ["--take-spin-ns", "0"]] {
+        let server = Server::kring(5, &args);
+        let mut client = server.connect();
+        (0..500).for_each(|i| client.ok(&format!("SET key:{i} v")));
+        assert_eq!(client.scan("COUNT 7").len(), 500);
+        assert_eq!(client.run("SCAN 0 COUNT 100000").array()[1].array().len(), 500);
+    }
+}

@@ -62,8 +62,10 @@ fn client_kill(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
     };
     let (caller, now) = (cx.session.id, cx.env.now.secs());
     let all = clients(cx);
-    let ids: Vec<u64> =
+    let mut ids: Vec<u64> =
         all.iter().map(|c| &c.session).filter(|s| filter.fits(s, caller, now)).map(|s| s.id).collect();
+    // Every shard looks each of its clients up among them.
+    ids.sort_unstable();
     match (old_form, ids.len()) {
         (true, 0) => return Err(Error::text_of("ERR No such client")),
         (true, _) => cx.out.ok(),

@@ -149,7 +149,7 @@ mod tests {
             ("GEORADIUSBYMEMBER_RO s Palermo 200 mi COUNT 1 DESC", "*1\r\n$7\r\nCatania\r\n"),
             ("GEORADIUS s 15 37 200 km STORE a STOREDIST b", ":2\r\n"),
             ("EXISTS a b", ":1\r\n"),
-            ("ZRANGE b 0 0 WITHSCORES", "*2\r\n$7\r\nCatania\r\n$18\r\n56.441257870158204\r\n"),
+            ("ZRANGE b 0 0 WITHSCORES", "*2\r\n$7\r\nCatania\r\n$16\r\n56.4412578701582\r\n"),
             ("GEORADIUSBYMEMBER none x 200 km STORE b", ":0\r\n"),
             ("EXISTS b", ":0\r\n"),
             ("GEORADIUSBYMEMBER none x bad unit", "*0\r\n"),

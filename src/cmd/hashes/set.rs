@@ -68,6 +68,7 @@ fn set_all(cx: &mut Cx<'_>, args: Args<'_>) -> Result<usize, Error> {
     }
     let (key, shape) = (args.at(1), shape(cx));
     let mut hash = cx.keys.edit_or(key, Hash::new)?;
+    hash.expect((args.len() - 2) / 2, &shape);
     let pairs = (2..args.len()).step_by(2);
     let new = pairs.filter(|&i| hash.set(args.at(i), args.at(i + 1), Expiry::Clear, &shape)).count();
     drop(hash);

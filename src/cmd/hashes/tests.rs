@@ -581,3 +581,14 @@ fn who_watches_a_hash_hears_of_its_fields_expiry() {
         }
     }
 }
+
+#[test]
+fn pairs_count_before_they_are_found_to_repeat() {
+    let mut w = World::new(1);
+    w.config.hash_max_listpack_entries = 2;
+    w.run("HSET h a 1 a 2");
+    assert_eq!(w.encoding("h"), "listpack");
+    w.run("HMSET h a 1 a 2 a 3");
+    assert_eq!(w.encoding("h"), "hashtable");
+    assert_eq!(w.run("HGETALL h"), "*2\r\n$1\r\na\r\n$1\r\n3\r\n");
+}

@@ -37,7 +37,7 @@ pub const COMMANDS: &[Command] = &[
     Command {
         name: "pfcount",
         full_name: "pfcount",
-        flags: flag::READONLY,
+        flags: flag::READONLY | flag::MAY_REPLICATE,
         keys: &[
             KeySpec::range(1, -1, 1, key::RW | key::ACCESS).with_notes("It may keep the count in the key.")
         ],
@@ -149,9 +149,8 @@ fn count_one(cx: &mut Cx<'_>, name: &[u8]) -> Result<u64, Error> {
     }
     cx.keys.touch = touch;
     if before.is_none() {
+        // What is kept is part of the string, so this is a write.
         cx.keys.changed(name);
-        // What is kept is part of the string. It is no write, so nobody waits for the end of its unit.
-        cx.keys.effect_alone(name, &[b"PFCOUNT", name]);
     }
     Ok(total)
 }

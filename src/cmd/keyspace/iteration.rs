@@ -4,8 +4,9 @@
 //! ```text
 //!  cursor = position in the table (below 2^48) * shards + shard         0: the beginning and the end
 //! ```
-//! A call stays within one shard, so it needs only that store; where a shard ends, the cursor goes on at the start of the
-//! next. The table guarantees that what is there during a whole walk is met, and keys do not move between shards.
+//! A call looks in the cursor's shard, which most often has all that it was asked for, so it needs only that store. Where a shard
+//! ends before, the call is made again with the stores from there on, and goes on in the next ones: a small keyspace is over in one
+//! call, as in Redis. The table guarantees that what is there during a whole walk is met, and keys do not move between shards.
 
 use crate::base::glob;
 use crate::base::number::{parse_i64, parse_u64};
@@ -38,7 +39,7 @@ pub const COMMANDS: &[Command] = &[
         arity: -2,
         flags: flag::READONLY,
         categories: category::KEYSPACE,
-        plan: Plan::By(shards_from_cursor),
+        plan: Plan::Lowest(shards_from_cursor),
         run: scan,
         summary: "Walks over the keys of the database in small steps.",
         since: "2.8.0",
@@ -80,6 +81,8 @@ pub const COMMANDS: &[Command] = &[
 const SCAN_COUNT: i64 = 10;
 /// The places in the table that a SCAN looks at for each key it was asked for: a sparse table ends a call, too.
 const SCAN_PLACES: u64 = 10;
+/// What a walk over something else than a hash says to that option.
+pub const NOVALUES: &str = "ERR NOVALUES option can only be used in HSCAN";
 
 fn expired(entry: &Ref<'_, Value>, now_ms: i64) -> bool {
     entry.expire_at().is_some_and(|at| at <= now_ms)
@@ -135,6 +138,9 @@ impl<'a> Wish<'a> {
         let mut wish = Wish { pattern: None, kind: None, count: SCAN_COUNT as u64 };
         let mut i = 2;
         while i < args.len() {
+            if args.is(i, "novalues") {
+                return Err(Error::text_of(NOVALUES));
+            }
             let value = args.get(i + 1).ok_or(Error::Syntax)?;
             if args.is(i, "count") {
                 let count = parse_i64(value).ok_or(Error::NotInteger)?;
@@ -158,8 +164,7 @@ impl<'a> Wish<'a> {
     }
 }
 
-/// SCAN's plan: the cursor's shard and those after it, so that a small keyspace is over in one call, as in Redis. A bad
-/// cursor needs no store to be refused.
+/// SCAN's plan: the cursor's shard, and perhaps those after it. A bad cursor needs no store to be refused.
 fn shards_from_cursor(args: Args<'_>, route: Route) -> Where {
     let shards = route.shards();
     match args.get(1).and_then(parse_u64).map(|cursor| (cursor % shards as u64) as usize) {
@@ -173,21 +178,25 @@ fn scan(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
     let cursor = parse_u64(args.at(1)).ok_or(Error::InvalidCursor)?;
     let wish = Wish::parse(args)?;
     let mut found = Found::new(cx.out);
-    let next = scan_step(&mut cx.keys, cursor, &wish, &mut found);
+    let Some(next) = scan_step(&mut cx.keys, cursor, &wish, &mut found) else { return Ok(Outcome::Wider) };
     cx.out.array(2);
     cx.out.bulk(next.to_string().as_bytes());
     found.reply(cx.out);
     Ok(Outcome::Done)
 }
 
-/// Looks at about as many keys as are wished for from a cursor on, and gives the next cursor.
-fn scan_step(keys: &mut Keys<'_>, cursor: u64, wish: &Wish<'_>, found: &mut Found) -> u64 {
+/// Looks at about as many keys as are wished for from a cursor on, and gives the next cursor. None: that takes a store that is
+/// not in hand.
+fn scan_step(keys: &mut Keys<'_>, cursor: u64, wish: &Wish<'_>, found: &mut Found) -> Option<u64> {
     let shards = keys.hand.route().shards() as u64;
     let (mut shard, mut position) = (cursor % shards, cursor / shards);
     let now_ms = keys.now.ms();
     let (mut seen, mut places) = (0, wish.count.saturating_mul(SCAN_PLACES));
     let mut gone: Vec<Vec<u8>> = Vec::new();
     loop {
+        if !keys.hand.has(shard as usize) {
+            return None;
+        }
         let table = keys.hand.peek(shard as usize).db(keys.db).table();
         position = table.scan(position, &mut |entry| {
             seen += 1;
@@ -209,7 +218,7 @@ fn scan_step(keys: &mut Keys<'_>, cursor: u64, wish: &Wish<'_>, found: &mut Foun
         // Looking an expired key up removes it.
         keys.peek(key);
     }
-    if shard == shards { 0 } else { position * shards + shard }
+    Some(if shard == shards { 0 } else { position * shards + shard })
 }
 
 fn randomkey(cx: &mut Cx<'_>, _args: Args<'_>) -> Done {
@@ -270,6 +279,8 @@ mod tests {
             ("SCAN 0 MATCH", "-ERR syntax error\r\n"),
             ("SCAN 0 TYPE", "-ERR syntax error\r\n"),
             ("SCAN 0 WHAT", "-ERR syntax error\r\n"),
+            ("SCAN 0 NOVALUES", "-ERR NOVALUES option can only be used in HSCAN\r\n"),
+            ("SCAN 0 COUNT 5 novalues", "-ERR NOVALUES option can only be used in HSCAN\r\n"),
             ("SCAN 0 WHAT x", "-ERR syntax error\r\n"),
             ("SCAN x", "-ERR invalid cursor\r\n"),
             ("SCAN -1x", "-ERR invalid cursor\r\n"),

@@ -10,7 +10,7 @@ use crate::store::Keys;
 /// The limits that the configuration sets now.
 #[inline]
 pub fn limits(config: &Config) -> Limits {
-    Limits { size: config.list_max_listpack_size, depth: config.list_compress_depth }
+    Limits::new(config.list_max_listpack_size, config.list_compress_depth)
 }
 
 /// Says that a key was changed so many times as Redis counts them; 0: it was touched, and nothing in it changed.
@@ -58,7 +58,7 @@ impl Cx<'_> {
     /// The limits of lists.
     #[inline]
     pub(super) fn list_limits(&self) -> Limits {
-        limits(self.env.config)
+        Limits { packed_from: self.env.packed_from, ..limits(self.env.config) }
     }
 }
 

@@ -130,8 +130,13 @@ fn set(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
         );
         return Err(refused(SetError::failed("maxclients", why)));
     }
-    cx.out.ok();
+    let now = cx.env.config;
+    let listens = (config.port, &config.bind) != (now.port, &now.bind);
     let pairs = pairs.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+    if listens {
+        return Ok(Outcome::Everywhere(Order::Listen(pairs)));
+    }
+    cx.out.ok();
     Ok(Outcome::Everywhere(Order::Configure(pairs)))
 }
 

@@ -3,6 +3,7 @@
 use super::frame::reply;
 use crate::base::glob;
 use crate::base::number::{parse_i64, parse_u64};
+use crate::cmd::keyspace::iteration::NOVALUES;
 use crate::cmd::row::{category, flag, key};
 use crate::cmd::{Command, Cx, Done, KeySpec, Outcome, Plan};
 use crate::ds::set::Set;
@@ -36,6 +37,9 @@ const SCAN_PLACES: u64 = 10;
 fn wish(args: Args<'_>) -> Result<(Option<&[u8]>, u64), Error> {
     let (mut pattern, mut wanted) = (None, SCAN_COUNT);
     for i in (3..args.len()).step_by(2) {
+        if args.is(i, "novalues") {
+            return Err(Error::text_of(NOVALUES));
+        }
         let value = args.get(i + 1).ok_or(Error::Syntax)?;
         if args.is(i, "count") {
             let count = parse_i64(value).ok_or(Error::NotInteger)?;

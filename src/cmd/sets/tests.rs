@@ -60,6 +60,8 @@ fn replies_are_redis_s() {
         ("SADD u 7 8", ":2\r\n"),
         ("SSCAN u 0 COUNT 0", "-ERR syntax error\r\n"),
         ("SSCAN u 0 TYPE set", "-ERR syntax error\r\n"),
+        ("SSCAN u 0 NOVALUES", "-ERR NOVALUES option can only be used in HSCAN\r\n"),
+        ("SSCAN u 0 MATCH x novalues", "-ERR NOVALUES option can only be used in HSCAN\r\n"),
         ("SSCAN u 0 MATCH 7", "*2\r\n$1\r\n0\r\n*1\r\n$1\r\n7\r\n"),
         ("SSCAN u 55 COUNT 1", "*2\r\n$1\r\n0\r\n*2\r\n$1\r\n7\r\n$1\r\n8\r\n"),
         ("TYPE u", "+set\r\n"),

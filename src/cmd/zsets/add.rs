@@ -203,11 +203,15 @@ pub fn add(cx: &mut Cx<'_>, key: &[u8], pairs: &[(f64, &[u8])], how: How) -> Don
     let done = match how.xx {
         // An absent key stays so under XX; else its first member comes in, whatever the other options.
         true => match cx.keys.edit::<Zset>(key)? {
-            Some(mut zset) => tally.add_all(&mut zset, pairs, how, limits, seed),
+            Some(mut zset) => {
+                zset.expect(pairs.len(), limits, seed);
+                tally.add_all(&mut zset, pairs, how, limits, seed)
+            }
             None => Ok(()),
         },
         false => {
             let mut zset = cx.keys.edit_or(key, || Zset::new(pairs[0].1.len(), limits, seed))?;
+            zset.expect(pairs.len(), limits, seed);
             tally.add_all(&mut zset, pairs, how, limits, seed)
         }
     };
@@ -247,7 +251,7 @@ mod tests {
             ("ZADD z INCR -inf i", "-ERR resulting score is not a number (NaN)\r\n"),
             ("ZINCRBY z -inf i", "-ERR resulting score is not a number (NaN)\r\n"),
             ("ZINCRBY z 1 new", "$1\r\n1\r\n"),
-            ("ZINCRBY z 0.1 new", "$18\r\n1.1000000000000001\r\n"),
+            ("ZINCRBY z 0.1 new", "$3\r\n1.1\r\n"),
             ("ZINCRBY z NX new", "-ERR syntax error\r\n"),
             ("ZADD z NX XX 1 a", "-ERR XX and NX options at the same time are not compatible\r\n"),
             ("ZADD z GT LT 1 a", "-ERR GT, LT, and/or NX options at the same time are not compatible\r\n"),
@@ -303,5 +307,19 @@ mod tests {
         w.config.zset_max_listpack_entries = 0;
         w.run("ZADD v 1 a");
         assert_eq!(w.encoding("v"), "skiplist");
+    }
+
+    #[test]
+    fn pairs_count_before_they_are_found_to_repeat() {
+        let mut w = World::new(1);
+        w.config.zset_max_listpack_entries = 2;
+        w.run("ZADD z 1 a 1 a");
+        assert_eq!(w.encoding("z"), "listpack");
+        w.run("ZADD z XX 2 a 2 b 2 c");
+        assert_eq!(w.encoding("z"), "skiplist");
+        w.run("ZADD y 1 a 2 a 3 a");
+        assert_eq!(w.encoding("y"), "skiplist");
+        w.run("GEOADD g 1 1 a 1 1 a 1 1 a");
+        assert_eq!(w.encoding("g"), "skiplist");
     }
 }

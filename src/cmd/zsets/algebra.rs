@@ -275,6 +275,21 @@ impl<'a> Query<'a> {
         Ok(members)
     }
 
+    /// How many members all sets share, counted as far as the limit.
+    fn count_shared(&mut self, keys: &Keys<'_>) -> usize {
+        self.inputs.sort_by_key(|input| input.len);
+        let sources: Option<Vec<Source<'_>>> =
+            self.inputs.iter().map(|input| Source::again(keys, input.key)).collect();
+        let Some([smallest, others @ ..]) = sources.as_deref() else { return 0 };
+        let mut shared = 0;
+        smallest.each_while(|member, _| {
+            let is_shared = member.with(|text| others.iter().all(|other| other.score(text).is_some()));
+            shared += usize::from(is_shared);
+            self.limit == 0 || shared < self.limit
+        });
+        shared
+    }
+
     fn diff(&self, keys: &mut Keys<'_>) -> Result<Gathered, Error> {
         let mut members = copy(keys, self.inputs[0].key, |score| score)?;
         for input in &self.inputs[1..] {
@@ -343,8 +358,7 @@ fn store(cx: &mut Cx<'_>, args: Args<'_>, operation: Operation) -> Done {
 
 fn zintercard(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
     let mut query = Query::parse(cx, args.from(1), Operation::Inter, Use::Count)?;
-    let shared = query.inter(&mut cx.keys)?.len();
-    cx.out.int(if query.limit == 0 { shared } else { shared.min(query.limit) } as i64);
+    cx.out.int(query.count_shared(&cx.keys) as i64);
     Ok(Outcome::Done)
 }
 
@@ -398,6 +412,19 @@ mod tests {
             w.proto(Proto::Resp3);
             assert_eq!(w.run("ZUNION 1 j WITHSCORES"), "*1\r\n*2\r\n$1\r\nm\r\n,-inf\r\n");
         }
+    }
+
+    #[test]
+    fn a_limited_count_looks_no_further() {
+        let mut w = World::new(2);
+        let pairs: Vec<String> = (0..50_000).map(|i| format!("{i} m{i}")).collect();
+        w.run(&format!("ZADD a {}", pairs.join(" ")));
+        w.run("ZUNIONSTORE b 1 a");
+        assert_eq!(w.run("ZINTERCARD 2 a b"), ":50000\r\n");
+        let began = std::time::Instant::now();
+        (0..1_000).for_each(|_| assert_eq!(w.run("ZINTERCARD 2 a b LIMIT 2"), ":2\r\n"));
+        // A copy of all members each time would be 50 million of them.
+        assert!(began.elapsed() < std::time::Duration::from_secs(2), "{:?}", began.elapsed());
     }
 
     #[test]

@@ -1,9 +1,10 @@
 //! ZSCAN.
 
 use super::ROW;
-use crate::base::double::write_17g;
+use crate::base::double::{write_17g, write_double};
 use crate::base::glob;
 use crate::base::number::{parse_i64, parse_u64};
+use crate::cmd::keyspace::iteration::NOVALUES;
 use crate::cmd::row::flag;
 use crate::cmd::{Command, Cx, Done, Outcome};
 use crate::ds::zset::Zset;
@@ -38,6 +39,9 @@ impl<'a> Wish<'a> {
     fn parse(args: Args<'a>) -> Result<Wish<'a>, Error> {
         let mut wish = Wish { pattern: None, count: COUNT };
         for i in (0..args.len()).step_by(2) {
+            if args.is(i, "novalues") {
+                return Err(Error::text_of(NOVALUES));
+            }
             let value = args.get(i + 1).ok_or(Error::Syntax)?;
             if args.is(i, "count") {
                 let count = parse_i64(value).ok_or(Error::NotInteger)?;
@@ -63,6 +67,8 @@ fn zscan(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
             let wish = Wish::parse(args.from(3))?;
             let (mut seen, mut places) = (0, wish.count.saturating_mul(PLACES));
             let mut text = Vec::new();
+            // A listpack holds the texts of its scores; those of a large sorted set are printed another way, as in Redis.
+            let write = if zset.as_listpack().is_some() { write_double } else { write_17g };
             loop {
                 cursor = zset.scan(cursor, &mut |member, score| {
                     seen += 1;
@@ -71,7 +77,7 @@ fn zscan(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
                             members += 1;
                             found.bulk(member);
                             text.clear();
-                            write_17g(&mut text, score);
+                            write(&mut text, score);
                             found.bulk(&text);
                         }
                     });
@@ -107,9 +113,23 @@ mod tests {
             ("ZSCAN z 0 COUNT x", "-ERR value is not an integer or out of range\r\n"),
             ("ZSCAN z 0 TYPE zset", "-ERR syntax error\r\n"),
             ("ZSCAN z 0 COUNT", "-ERR syntax error\r\n"),
+            ("ZSCAN z 0 NOVALUES", "-ERR NOVALUES option can only be used in HSCAN\r\n"),
+            ("ZSCAN z 0 COUNT 5 novalues", "-ERR NOVALUES option can only be used in HSCAN\r\n"),
+            ("ZSCAN none 0 NOVALUES", "*2\r\n$1\r\n0\r\n*0\r\n"),
             ("SET s v", "+OK\r\n"),
             ("ZSCAN s 0", "-WRONGTYPE Operation against a key holding the wrong kind of value\r\n"),
         ]);
+    }
+
+    #[test]
+    fn scores_are_printed_as_each_encoding_has_them() {
+        let mut w = World::new(1);
+        w.run("ZADD z 1.1 a 1e17 b");
+        let small = "*4\r\n$1\r\na\r\n$3\r\n1.1\r\n$1\r\nb\r\n$18\r\n100000000000000000\r\n";
+        assert_eq!(w.run("ZSCAN z 0"), format!("*2\r\n$1\r\n0\r\n{small}"));
+        w.config.zset_max_listpack_entries = 0;
+        w.run("ZADD large 1.1 a");
+        assert!(w.run("ZSCAN large 0").ends_with("$1\r\na\r\n$18\r\n1.1000000000000001\r\n"));
     }
 
     #[test]

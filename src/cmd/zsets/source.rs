@@ -26,6 +26,12 @@ impl<'a> Source<'a> {
         }
     }
 
+    /// The set under a key that [`Source::find`] has found in this call, so that several are in sight at once.
+    pub fn again(keys: &'a Keys<'_>, key: &[u8]) -> Option<Source<'a>> {
+        let sorted = keys.again::<Zset>(key).map(Source::Sorted);
+        sorted.or_else(|| keys.again::<Set>(key).map(Source::Plain))
+    }
+
     pub fn len(self) -> usize {
         match self {
             Source::Sorted(zset) => zset.len(),
@@ -42,15 +48,17 @@ impl<'a> Source<'a> {
 
     /// Gives every member and its score to `f`.
     pub fn each(self, mut f: impl FnMut(Element<'_>, f64)) {
+        self.each_while(|member, score| {
+            f(member, score);
+            true
+        });
+    }
+
+    /// Gives members and their scores to `f` until it returns false.
+    pub fn each_while(self, mut f: impl FnMut(Element<'_>, f64) -> bool) {
         match self {
-            Source::Sorted(zset) => zset.walk(0, usize::MAX, false, |member, score| {
-                f(member, score);
-                true
-            }),
-            Source::Plain(set) => set.each(|member| {
-                f(member, 1.0);
-                true
-            }),
+            Source::Sorted(zset) => zset.walk(0, usize::MAX, false, f),
+            Source::Plain(set) => set.each(|member| f(member, 1.0)),
         }
     }
 }

@@ -2,6 +2,7 @@
 //! beside it, shared with the sockets that send them. An expiry is the entry's TTL.
 
 use super::super::malloc::{Malloc, malloc_size};
+use super::super::table::Stats;
 use super::super::{INLINE_MAX, Owned, Payload, Ref, Table, View};
 use super::{Expiry, Field, Found};
 use crate::ds::listpack::Element;
@@ -42,6 +43,11 @@ impl Fields {
 
     pub fn len(&self) -> usize {
         self.table.len()
+    }
+
+    /// The shape of its table, and the bytes that this takes.
+    pub fn stats(&self) -> (Stats, usize) {
+        (self.table.stats(), self.table.bytes())
     }
 
     /// Bytes of table, entries and values.

@@ -10,16 +10,23 @@ const PAGED_BYTES: usize = 8 << 10;
 /// What an element may take beside its text.
 const ELEMENT_OVERHEAD: usize = 8;
 
-/// The two knobs of lists.
+/// The two knobs of lists, and what DEBUG has set.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Limits {
     /// Elements of a node, or -1 to -5 for 4 to 64 KiB.
     pub size: i32,
     /// Nodes at each end that stay uncompressed; 0: all.
     pub depth: u32,
+    /// Texts of this length or more have nodes of their own, whatever the size says; 0: those that no node would take.
+    pub packed_from: u32,
 }
 
 impl Limits {
+    /// The limits that the knobs set.
+    pub fn new(size: i32, depth: u32) -> Limits {
+        Limits { size, depth, packed_from: 0 }
+    }
+
     /// Bytes of a node at most, and its elements.
     fn bounds(self) -> (usize, usize) {
         match usize::try_from(self.size) {
@@ -46,7 +53,7 @@ impl Limits {
 
     /// Whether a text has a node of its own, as it is.
     pub fn is_large(self, len: usize) -> bool {
-        len > self.bounds().0
+        if self.packed_from > 0 { len >= self.packed_from as usize } else { len > self.bounds().0 }
     }
 
     /// Whether a list of one node may be a listpack again; when it has `shrunk`, only at half of the bounds, so that a list

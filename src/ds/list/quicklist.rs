@@ -67,6 +67,10 @@ impl Quicklist {
         self.nodes
     }
 
+    pub fn set_packed_from(&mut self, packed_from: u32) {
+        self.limits.packed_from = packed_from;
+    }
+
     pub fn limits(&self) -> Limits {
         self.limits
     }

@@ -155,7 +155,7 @@ const SIZES: &[i32] = &[1, 2, 3, 16, 128, 0, -1, -2, -5, -6, i32::MAX, i32::MIN]
 fn random_edits_match_a_vector() {
     for (seed, &size) in SIZES.iter().enumerate() {
         for depth in [0, 1, 2, 5, u32::MAX] {
-            let mut twins = Twins::new(Limits { size, depth }, seed as u64 * 7 + u64::from(depth));
+            let mut twins = Twins::new(Limits::new(size, depth), seed as u64 * 7 + u64::from(depth));
             for round in 0..if cfg!(miri) { 30 } else { 400 } {
                 twins.step();
                 if round % 10 == 0 {
@@ -170,12 +170,12 @@ fn random_edits_match_a_vector() {
 /// Knobs that change while lists live: nodes are as they were when the list became one of nodes.
 #[test]
 fn limits_may_change() {
-    let mut twins = Twins::new(Limits { size: 2, depth: 1 }, 99);
+    let mut twins = Twins::new(Limits::new(2, 1), 99);
     for round in 0..2_000 {
         twins.step();
         if round % 50 == 0 {
             let size = SIZES[twins.below(SIZES.len())];
-            twins.limits = Limits { size, depth: twins.below(4) as u32 };
+            twins.limits = Limits::new(size, twins.below(4) as u32);
             twins.check();
         }
     }
@@ -185,7 +185,7 @@ fn limits_may_change() {
 #[test]
 fn many_nodes() {
     for depth in [0, 1] {
-        let mut twins = Twins::new(Limits { size: 1, depth }, 5);
+        let mut twins = Twins::new(Limits::new(1, depth), 5);
         for i in 0..3_000 {
             let end = twins.end();
             twins.push(end, format!("{i:->60}").into_bytes());
@@ -218,7 +218,7 @@ fn many_nodes() {
 
 #[test]
 fn encodings_change_where_redis_changes_them() {
-    let limits = Limits { size: 4, depth: 0 };
+    let limits = Limits::new(4, 0);
     let mut twins = Twins::new(limits, 1);
     for i in 0..4 {
         twins.push(End::Back, vec![b'a' + i]);
@@ -233,7 +233,7 @@ fn encodings_change_where_redis_changes_them() {
     twins.pop(End::Back);
     assert_eq!(twins.list.encoding(), "listpack", "at half of the bound");
 
-    let limits = Limits { size: -1, depth: 0 };
+    let limits = Limits::new(-1, 0);
     let mut list = List::new();
     list.make_room(4_089, 1, limits);
     assert_eq!(list.encoding(), "listpack");
@@ -245,7 +245,7 @@ fn encodings_change_where_redis_changes_them() {
 fn inner_nodes_are_compressed_and_take_less() {
     let text = |i: usize| format!("element number {i:05}, and what they have in common").into_bytes();
     let made = |depth| {
-        let limits = Limits { size: -1, depth };
+        let limits = Limits::new(-1, depth);
         let mut list = List::new();
         for i in 0..5_000 {
             list.make_room(60, 1, limits);
@@ -277,7 +277,7 @@ fn inner_nodes_are_compressed_and_take_less() {
 
 #[test]
 fn a_replaced_element_cannot_make_a_node_endless() {
-    let limits = Limits { size: -1, depth: 0 };
+    let limits = Limits::new(-1, 0);
     let mut list = List::new();
     for _ in 0..3_000 {
         list.make_room(1, 1, limits);
@@ -296,7 +296,7 @@ fn a_replaced_element_cannot_make_a_node_endless() {
 
 #[test]
 fn what_was_saved_is_built_again() {
-    let limits = Limits { size: 3, depth: 0 };
+    let limits = Limits::new(3, 0);
     let mut builder = Builder::new(limits);
     for text in [b"a", b"b", b"c"] {
         builder.push(Element::Str(text));
@@ -316,4 +316,24 @@ fn what_was_saved_is_built_again() {
     assert_eq!((list.nodes(), list.len()), (200_000, 600_000));
     list.check();
     assert!(Builder::new(limits).finish().is_empty());
+}
+
+#[test]
+fn a_threshold_gives_shorter_texts_nodes_of_their_own() {
+    let plain_nodes = |limits: Limits| {
+        let mut list = List::new();
+        for i in 0..300 {
+            list.make_room(60, 1, limits);
+            list.push(End::Back, Element::of("x".repeat(i % 7).as_bytes()));
+        }
+        list.check();
+        let mut found = 0;
+        list.save(|node| found += usize::from(matches!(node, Saved::Whole { plain: true, .. })));
+        (found, list.encoding())
+    };
+    assert_eq!(plain_nodes(Limits::new(100, 0)), (0, "quicklist"));
+    // Those that come while it is a listpack stay in one.
+    let (found, encoding) = plain_nodes(Limits { packed_from: 6, ..Limits::new(100, 0) });
+    assert_eq!(encoding, "quicklist");
+    assert!((27..=29).contains(&found), "{found}");
 }

@@ -80,15 +80,18 @@ impl List {
     /// Becomes a quicklist if `count` texts of `bytes` bytes in all would be too much for one node.
     #[inline]
     pub fn make_room(&mut self, bytes: usize, count: usize, limits: Limits) {
-        if let Form::Pack(pack) = &mut self.0
-            && limits.exceeded(pack.bytes() + bytes, pack.len() + count)
-        {
-            let pack = std::mem::take(pack);
-            let mut list = Quicklist::new(limits);
-            if !pack.is_empty() {
-                list.push_node(Node::of(pack));
+        match &mut self.0 {
+            Form::Pack(pack) if limits.exceeded(pack.bytes() + bytes, pack.len() + count) => {
+                let pack = std::mem::take(pack);
+                let mut list = Quicklist::new(limits);
+                if !pack.is_empty() {
+                    list.push_node(Node::of(pack));
+                }
+                self.0 = Form::Quick(Box::new(list));
             }
-            self.0 = Form::Quick(Box::new(list));
+            Form::Pack(_) => {}
+            // What DEBUG has set is for all lists; the knobs a list keeps as it has found them, as in Redis.
+            Form::Quick(list) => list.set_packed_from(limits.packed_from),
         }
     }
 

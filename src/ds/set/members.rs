@@ -3,6 +3,7 @@
 use super::Member;
 use crate::ds::listpack::Element;
 use crate::ds::malloc::Malloc;
+use crate::ds::table::Stats;
 use crate::ds::{Payload, Table};
 
 /// See the module's text.
@@ -19,6 +20,11 @@ impl Members {
 
     pub fn len(&self) -> usize {
         self.table.len()
+    }
+
+    /// The shape of its table, and the bytes that this takes.
+    pub fn stats(&self) -> (Stats, usize) {
+        (self.table.stats(), self.table.bytes())
     }
 
     /// Bytes of table and entries.

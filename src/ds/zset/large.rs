@@ -13,6 +13,7 @@
 use super::item::Item;
 use super::tree::Tree;
 use crate::ds::malloc::Malloc;
+use crate::ds::table::Stats;
 use crate::ds::{Payload, Table, View};
 use std::cmp::Ordering;
 
@@ -43,6 +44,11 @@ impl Large {
 
     pub fn len(&self) -> usize {
         self.table.len()
+    }
+
+    /// The shape of its table, and the bytes that this takes.
+    pub fn stats(&self) -> (Stats, usize) {
+        (self.table.stats(), self.table.bytes())
     }
 
     pub fn is_empty(&self) -> bool {

@@ -5,7 +5,7 @@
 //! ```
 //! Everything is O(bytes), which the thresholds keep small. A score of -0 is a whole number here, so it becomes 0, as in Redis.
 
-use crate::base::double::{parse_double, whole, write_17g};
+use crate::base::double::{parse_double, whole, write_double};
 use crate::ds::listpack::{BYTES_MAX, Element, Listpack};
 use std::cmp::Ordering;
 
@@ -96,7 +96,7 @@ impl Pack {
         let score = match whole(score) {
             Some(n) => Element::Int(n),
             None => {
-                write_17g(&mut text, score);
+                write_double(&mut text, score);
                 Element::of(&text)
             }
         };

@@ -4,6 +4,7 @@ use super::large::Large;
 use super::pack::Pack;
 use crate::ds::listpack::{Element, Listpack};
 use crate::ds::malloc::malloc_size;
+use crate::ds::table::Stats;
 
 /// Up to where a sorted set is a listpack: members, and bytes of each.
 #[derive(Clone, Copy, Debug)]
@@ -116,6 +117,14 @@ impl Zset {
         }
     }
 
+    /// The shape of the table of a large one, and the bytes of that.
+    pub fn stats(&self) -> Option<(Stats, usize)> {
+        match &self.0 {
+            Form::Pack(_) => None,
+            Form::Large(large) => Some(large.stats()),
+        }
+    }
+
     /// A member's score.
     #[inline]
     pub fn score(&self, member: &[u8]) -> Option<f64> {
@@ -148,6 +157,15 @@ impl Zset {
                 pack.insert(member, new);
             }
             Form::Large(large) => large.rescore(member, old, new),
+        }
+    }
+
+    /// Makes it ready for so many members more, some of which may be there: more than a listpack may hold make it large at once,
+    /// as in Redis since 7.2.
+    #[inline]
+    pub fn expect(&mut self, more: usize, limits: Limits, seed: u64) {
+        if more > limits.entries {
+            self.enlarge(seed);
         }
     }
 

@@ -246,6 +246,29 @@ fn a_wait_on_keys_of_many_shards_is_ended_by_one_and_leaves_all_lines() {
 }
 
 #[test]
+fn chores_take_turns_with_what_else_wants_the_store() {
+    use crate::shard::jobs::CHORE_KEYS_PER_HOLD;
+    const WAITS: usize = CHORE_KEYS_PER_HOLD + 10;
+    let mut stage = Stage::new(1);
+    (0..WAITS).for_each(|id| stage.send(id as u64, "AWAIT 5 0 kind k"));
+    let (core, wire) = &mut stage.cores[0];
+    let store = core.shared.cells[0].take().unwrap();
+    let waits: Vec<_> = (0..).map_while(|at| store.in_line(0, b"k", at)).collect();
+    assert_eq!(waits.len(), WAITS);
+    // The store is away: they pile up.
+    waits.into_iter().for_each(|wait| core.mail(wire, Letter::Chore(Chore::Leave(wait))));
+    assert_eq!(core.chores.len(), WAITS);
+    core.hand.add(store);
+    core.do_chores();
+    assert_eq!(core.chores.len(), 10);
+    let store = core.hand.remove(0).unwrap();
+    assert_eq!(store.line_len(0, b"k").0, 10);
+    let _nobody_waits = core.shared.cells[0].put(store);
+    stage.settle();
+    assert!(stage.cores[0].0.chores.is_empty());
+}
+
+#[test]
 fn what_a_transaction_raises_and_lowers_again_wakes_nobody() {
     let mut stage = Stage::new(2);
     stage.send(1, "AWAIT 5 0 kind k");

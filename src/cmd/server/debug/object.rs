@@ -5,11 +5,12 @@ use crate::base::number::parse_i64;
 use crate::cmd::keyspace::object::references;
 use crate::cmd::server::text::{Text, ratio};
 use crate::cmd::{Cx, Done, Outcome};
+use crate::ds::View;
 use crate::ds::table::Stats;
 use crate::persist::dump::dump;
 use crate::resp::{Args, Error};
 use crate::store::access::idle_secs;
-use crate::store::encoding;
+use crate::store::{Value, encoding};
 
 /// What a DUMP payload has around its value: the type before, version and checksum after.
 const DUMP_FRAME: usize = 11;
@@ -57,6 +58,30 @@ pub(super) fn htstats(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
             text.write(format_args!(" number of elements: {expires}\n"));
         }
     }
+    cx.out.verbatim("txt", text.as_bytes());
+    Ok(Outcome::Done)
+}
+
+/// `DEBUG HTSTATS-KEY key [full]`: the table that a large set, hash or sorted set is.
+pub(super) fn htstats_key(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
+    permit(cx)?;
+    let full = args.len() == 4 && args.is(3, "full");
+    if args.len() > 4 || (args.len() == 4 && !full) {
+        return Err(unknown(args));
+    }
+    let entry = cx.keys.peek(args.at(2)).ok_or(Error::NoSuchKey)?;
+    let found = match entry.view() {
+        View::Boxed(Value::Set(set)) => set.stats(),
+        View::Boxed(Value::Hash(hash)) => hash.stats(),
+        View::Boxed(Value::Zset(zset)) => zset.stats(),
+        _ => None,
+    };
+    let (stats, bytes) = found.ok_or_else(|| {
+        Error::text_of("ERR The value stored at the specified key is not represented using an hash table")
+    })?;
+    let mut text = Text::default();
+    text.write(format_args!("Hash table 0 stats (main hash table):\n"));
+    describe(&mut text, &stats, bytes, full);
     cx.out.verbatim("txt", text.as_bytes());
     Ok(Outcome::Done)
 }
@@ -130,6 +155,22 @@ mod tests {
         assert!(stats.contains(" number of elements: 1\n segments: 1\n"), "{stats}");
         assert!(stats.contains("   0: 1 (100.00%)\n"), "{stats}");
         assert!(!world.run("DEBUG HTSTATS 0").contains("100.00"));
+        world.run("SADD small 1");
+        world.run("HSET h a 1");
+        world.config.hash_max_listpack_entries = 0;
+        world.run("HSET large a 1 b 2");
+        let stats = world.run("DEBUG HTSTATS-KEY large full");
+        assert!(stats.contains("Hash table 0 stats (main hash table):\n table size: "), "{stats}");
+        assert!(stats.contains(" number of elements: 2\n segments: 1\n"), "{stats}");
+        let none = "-ERR The value stored at the specified key is not represented using an hash table\r\n";
+        for (line, reply) in [
+            ("DEBUG HTSTATS-KEY small", none),
+            ("DEBUG HTSTATS-KEY h", none),
+            ("DEBUG HTSTATS-KEY k", none),
+            ("DEBUG HTSTATS-KEY nosuch", "-ERR no such key\r\n"),
+        ] {
+            assert_eq!(world.run(line), reply, "{line}");
+        }
         let sub = "-ERR unknown subcommand or wrong number of arguments for 'htstats'. Try DEBUG HELP.\r\n";
         for (line, reply) in [
             ("DEBUG HTSTATS 99", "-ERR Out of range database\r\n"),

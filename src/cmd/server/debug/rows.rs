@@ -27,12 +27,29 @@ pub const COMMANDS: &[Command] = &[Command {
     summary: "Tools for testing servers and clients.",
     subcommands: &[
         Command {
+            name: "assert",
+            full_name: "debug|assert",
+            arity: 2,
+            run: switches::assert_false,
+            summary: "Ends the process by an assertion.",
+            ..BASE
+        },
+        Command {
             name: "change-repl-id",
             full_name: "debug|change-repl-id",
             arity: 2,
             plan: Plan::Home,
             run: switches::change_repl_id,
             summary: "Makes a new replication id.",
+            ..BASE
+        },
+        Command {
+            name: "config-rewrite-force-all",
+            full_name: "debug|config-rewrite-force-all",
+            arity: 2,
+            plan: Plan::Home,
+            run: switches::rewrite_whole_config,
+            summary: "Writes the configuration file with a line for every setting.",
             ..BASE
         },
         Command {
@@ -82,6 +99,16 @@ pub const COMMANDS: &[Command] = &[Command {
             ..WHOLE
         },
         Command {
+            name: "htstats-key",
+            full_name: "debug|htstats-key",
+            arity: -3,
+            keys: &[KeySpec::one(2, key::RO)],
+            plan: Plan::Owner,
+            run: object::htstats_key,
+            summary: "Tells how the table of a value is filled.",
+            ..BASE
+        },
+        Command {
             name: "log",
             full_name: "debug|log",
             arity: 3,
@@ -101,6 +128,31 @@ pub const COMMANDS: &[Command] = &[Command {
             ..BASE
         },
         Command {
+            name: "oom",
+            full_name: "debug|oom",
+            arity: 2,
+            run: switches::oom,
+            summary: "Ends the process by asking for more memory than there can be.",
+            ..BASE
+        },
+        Command {
+            name: "panic",
+            full_name: "debug|panic",
+            arity: 2,
+            run: switches::panic,
+            summary: "Ends the process by a panic.",
+            ..BASE
+        },
+        Command {
+            name: "pause-cron",
+            full_name: "debug|pause-cron",
+            arity: 3,
+            plan: Plan::Home,
+            run: switches::pause_cron,
+            summary: "Stops what is done by the clock.",
+            ..BASE
+        },
+        Command {
             name: "populate",
             full_name: "debug|populate",
             arity: -3,
@@ -114,6 +166,15 @@ pub const COMMANDS: &[Command] = &[Command {
             arity: 3,
             run: protocol::protocol,
             summary: "Replies with a value of a type of the protocol.",
+            ..BASE
+        },
+        Command {
+            name: "quicklist-packed-threshold",
+            full_name: "debug|quicklist-packed-threshold",
+            arity: 3,
+            plan: Plan::Home,
+            run: switches::packed_threshold,
+            summary: "Sets from what length on elements of lists have nodes of their own.",
             ..BASE
         },
         Command {
@@ -173,13 +234,22 @@ pub const COMMANDS: &[Command] = &[Command {
 }];
 
 const HELP: &[(&str, &str)] = &[
+    ("ASSERT", "End the process by an assertion."),
     ("CHANGE-REPL-ID", "Make a new replication id."),
+    ("CONFIG-REWRITE-FORCE-ALL", "As CONFIG REWRITE, with a line for every setting."),
     ("DIGEST", "A digest of all keys and values, which equal data give on any server."),
     ("DIGEST-VALUE <key> [<key> ...]", "Digests of the values of these keys."),
     ("ERROR <string>", "Reply with this error."),
     ("HTSTATS <dbid> [full]", "How the tables of a database are filled."),
+    ("HTSTATS-KEY <key> [full]", "How the table is filled that the value of <key> is."),
     ("LOG <message>", "Write <message> into the log."),
     ("OBJECT <key>", "How the value of <key> is kept."),
+    ("OOM", "End the process by asking for more memory than there can be."),
+    ("PANIC", "End the process by a panic."),
+    (
+        "PAUSE-CRON <0|1>",
+        "With 1 nothing is done by the clock, but for what ends waits and what goes to the disk.",
+    ),
     (
         "POPULATE <count> [<prefix>] [<size>]",
         "Make <count> string keys named key:<num> (or <prefix>:<num>), values of <size> bytes if given.",
@@ -187,6 +257,10 @@ const HELP: &[(&str, &str)] = &[
     (
         "PROTOCOL <type>",
         "Reply with a test value of <type>: string, integer, double, bignum, null, array, set, map, attrib,\npush, verbatim, true, false.",
+    ),
+    (
+        "QUICKLIST-PACKED-THRESHOLD <size>",
+        "Elements of lists that come from now on have nodes of their own from this length on; 0: when no node takes them.",
     ),
     ("LOADAOF", "Load the append-only file again; this release has none."),
     (
@@ -249,7 +323,7 @@ mod tests {
         }
         assert_eq!(world.run("DEBUG"), "-ERR wrong number of arguments for 'debug' command\r\n");
         world.config.enable_debug_command = EnableCommand::Local;
-        assert!(world.run("DEBUG HELP").starts_with("*35\r\n"));
+        assert!(world.run("DEBUG HELP").starts_with("*49\r\n"));
         world.session.local = false;
         assert!(world.run("DEBUG HELP").starts_with("-ERR DEBUG command not allowed."));
     }

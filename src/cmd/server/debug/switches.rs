@@ -4,6 +4,7 @@ use super::rows::permit;
 use crate::base::glob;
 use crate::base::number::parse_i64;
 use crate::cmd::{Cx, Done, Order, Outcome, ReloadMode};
+use crate::config::parse_memory;
 use crate::resp::{Args, Error};
 
 /// The longest text that STRINGMATCH-LEN matches, in bytes.
@@ -25,6 +26,58 @@ pub(super) fn set_active_expire(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
     permit(cx)?;
     cx.out.ok();
     Ok(Outcome::Everywhere(Order::ActiveExpire(parse_i64(args.at(2)).unwrap_or(0) != 0)))
+}
+
+/// The least length beyond what QUICKLIST-PACKED-THRESHOLD takes, as in Redis.
+const PACKED_END: u64 = (1 << 32) - (1 << 20);
+
+/// `DEBUG QUICKLIST-PACKED-THRESHOLD size`: texts of lists of this length or more get nodes of their own, those that come from now
+/// on; 0: those that are longer than a node may be, which is what the start sets.
+pub(super) fn packed_threshold(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
+    permit(cx)?;
+    let size = std::str::from_utf8(args.at(2)).ok().and_then(parse_memory).filter(|size| *size <= PACKED_END);
+    let size =
+        size.ok_or(Error::text_of("ERR argument must be a memory value bigger than 1 and smaller than 4gb"))?;
+    cx.out.ok();
+    Ok(Outcome::Everywhere(Order::PackedFrom(size as u32)))
+}
+
+/// `DEBUG PAUSE-CRON 0|1`. What is no number is 0, as in Redis.
+pub(super) fn pause_cron(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
+    permit(cx)?;
+    cx.out.ok();
+    Ok(Outcome::Everywhere(Order::PauseCron(parse_i64(args.at(2)).unwrap_or(0) != 0)))
+}
+
+/// `DEBUG CONFIG-REWRITE-FORCE-ALL`. The reply comes when the file is written.
+pub(super) fn rewrite_whole_config(cx: &mut Cx<'_>, _args: Args<'_>) -> Done {
+    permit(cx)?;
+    if cx.env.server.config_file.is_empty() {
+        return Err(Error::text_of(
+            "ERR CONFIG-REWRITE-FORCE-ALL failed: The server is running without a config file",
+        ));
+    }
+    Ok(Outcome::Everywhere(Order::WriteWholeConfig))
+}
+
+/// `DEBUG ASSERT`: the process ends as it does when an invariant is found broken.
+pub(super) fn assert_false(cx: &mut Cx<'_>, _args: Args<'_>) -> Done {
+    permit(cx)?;
+    assert_eq!(1, 2, "DEBUG ASSERT was called");
+    Ok(Outcome::Done)
+}
+
+/// `DEBUG PANIC`: the process ends as it does on a bug.
+pub(super) fn panic(cx: &mut Cx<'_>, _args: Args<'_>) -> Done {
+    permit(cx)?;
+    panic!("DEBUG PANIC was called");
+}
+
+/// `DEBUG OOM`: asks for more memory than there can be.
+pub(super) fn oom(cx: &mut Cx<'_>, _args: Args<'_>) -> Done {
+    permit(cx)?;
+    let all = Vec::<u8>::with_capacity(isize::MAX as usize);
+    Err(Error::text_of(format!("ERR {} bytes could be had", all.capacity())))
 }
 
 /// `DEBUG SET-SKIP-CHECKSUM-VALIDATION 0|1`, at once and for all shards. What is no number is 0, as in Redis.
@@ -105,6 +158,26 @@ mod tests {
             assert_eq!(world.run(&format!("DEBUG SLEEP {secs}")), "+OK\r\n");
             let Some(Outcome::Everywhere(Order::Sleep(found))) = world.outcome else { panic!("an order") };
             assert_eq!(found, us, "{secs}");
+        }
+        for (word, wanted) in [("100b", 100), ("1kb", 1_024), ("0", 0), ("4293918720", 4_293_918_720)] {
+            assert_eq!(world.run(&format!("DEBUG QUICKLIST-PACKED-THRESHOLD {word}")), "+OK\r\n");
+            let Some(Outcome::Everywhere(Order::PackedFrom(found))) = world.outcome else {
+                panic!("an order")
+            };
+            assert_eq!(found, wanted);
+        }
+        for word in ["x", "-1", "4gb", "4293918721"] {
+            assert_eq!(
+                world.run(&format!("DEBUG QUICKLIST-PACKED-THRESHOLD {word}")),
+                "-ERR argument must be a memory value bigger than 1 and smaller than 4gb\r\n"
+            );
+        }
+        for (word, on) in [("0", false), ("1", true), ("x", false)] {
+            assert_eq!(world.run(&format!("DEBUG PAUSE-CRON {word}")), "+OK\r\n");
+            let Some(Outcome::Everywhere(Order::PauseCron(found))) = world.outcome else {
+                panic!("an order")
+            };
+            assert_eq!(found, on);
         }
         for (word, on) in [("0", false), ("5", true), ("x", false)] {
             assert_eq!(world.run(&format!("DEBUG SET-ACTIVE-EXPIRE {word}")), "+OK\r\n");

@@ -140,8 +140,9 @@ fn keys(text: &mut Text, view: &View<'_>) {
     let tally = &view.total.tally;
     text.field("expired_subkeys", tally.expired_fields);
     text.field("expired_keys", tally.expired);
-    text.ratio("expired_stale_perc", 0.0);
-    zeros(text, &["expired_time_cap_reached_count", "expire_cycle_cpu_milliseconds"]);
+    text.ratio("expired_stale_perc", view.total.stale_percent / view.reports.len().max(1) as f64);
+    text.field("expired_time_cap_reached_count", view.total.counters.expire_capped);
+    text.field("expire_cycle_cpu_milliseconds", view.total.counters.expire_ns / 1_000_000);
     text.field("evicted_keys", tally.evicted);
     text.field("evicted_clients", view.total.counters.evicted_clients);
     zeros(text, &["evicted_scripts"]);
@@ -163,9 +164,11 @@ fn replies(text: &mut Text, view: &View<'_>) {
     text.field("client_output_buffer_limit_disconnections", counters.output_buffer_closed);
     zeros(text, &["reply_buffer_shrinks", "reply_buffer_expands"]);
     text.field("eventloop_cycles", counters.turns);
-    // A turn's own duration is not measured, so 7.4's eventloop_duration_sum has no line here.
+    text.field("eventloop_duration_sum", counters.turn_ns / 1_000);
     text.field("eventloop_duration_cmd_sum", view.total.commands.iter().map(|c| c.ns).sum::<u64>() / 1_000);
     text.field("instantaneous_eventloop_cycles_per_sec", rates.turns.round() as u64);
+    let turn_ns = if rates.turns > 0.0 { rates.turn_ns / rates.turns } else { 0.0 };
+    text.field("instantaneous_eventloop_duration_usec", (turn_ns / 1_000.0).round() as u64);
     text.field("acl_access_denied_auth", counters.auth_failures);
     zeros(text, &["acl_access_denied_cmd", "acl_access_denied_key", "acl_access_denied_channel"]);
 }

@@ -24,8 +24,14 @@ pub fn shards(text: &mut Text, view: &View<'_>) {
         text.field(
             format_args!("shard{}", report.shard),
             format_args!(
-                "core={core},keys={keys},clients={clients},commands={},bytes={bytes},borrows={},hops={},loans={}",
-                counters.commands, counters.borrows, counters.hops, counters.loans
+                "core={core},keys={keys},clients={clients},commands={},bytes={bytes},borrows={},hops={},loans={},\
+                 cpu_user_us={},cpu_sys_us={}",
+                counters.commands,
+                counters.borrows,
+                counters.hops,
+                counters.loans,
+                report.cpu_user_us,
+                report.cpu_sys_us
             ),
         );
     }

@@ -132,7 +132,8 @@ fn scripts_memory(text: &mut Text) {
     text.bytes("used_memory_scripts", 0);
 }
 
-/// CPU time, in seconds. kring never forks, so it has no children; its main thread serves no clients and only waits.
+/// CPU time, in seconds. kring never forks, so it has no children. Its main thread serves no clients, it looks after the process;
+/// the section Shards has the time of each of those that do.
 pub fn cpu(text: &mut Text, view: &View<'_>) {
     let memory = &view.env.memory;
     for (name, us) in [
@@ -140,8 +141,8 @@ pub fn cpu(text: &mut Text, view: &View<'_>) {
         ("used_cpu_user", memory.cpu_user_us),
         ("used_cpu_sys_children", 0),
         ("used_cpu_user_children", 0),
-        ("used_cpu_sys_main_thread", 0),
-        ("used_cpu_user_main_thread", 0),
+        ("used_cpu_sys_main_thread", memory.cpu_main_sys_us),
+        ("used_cpu_user_main_thread", memory.cpu_main_user_us),
     ] {
         text.field(name, format_args!("{}.{:06}", us / 1_000_000, us % 1_000_000));
     }

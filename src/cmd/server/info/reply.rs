@@ -129,8 +129,14 @@ mod tests {
             ("db3", "keys=14,expires=2,avg_ttl=50,subexpiry=4"),
             ("kring_hops", "4"),
             ("role", "master"),
-            ("shard0", "core=3,keys=7,clients=5,commands=10,bytes=1000,borrows=0,hops=2,loans=0"),
-            ("shard1", "core=-1,keys=7,clients=6,commands=10,bytes=1000,borrows=0,hops=2,loans=0"),
+            (
+                "shard0",
+                "core=3,keys=7,clients=5,commands=10,bytes=1000,borrows=0,hops=2,loans=0,cpu_user_us=0,cpu_sys_us=0",
+            ),
+            (
+                "shard1",
+                "core=-1,keys=7,clients=6,commands=10,bytes=1000,borrows=0,hops=2,loans=0,cpu_user_us=0,cpu_sys_us=0",
+            ),
         ] {
             assert_eq!(field(&reply, name), Some(value), "{name}");
         }

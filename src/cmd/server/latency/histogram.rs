@@ -46,7 +46,7 @@ fn named(calls: &BTreeMap<&'static str, CommandStats>, word: &[u8]) -> Vec<&'sta
 }
 
 /// Bounds in microseconds, and how many calls took no longer.
-fn buckets(histogram: &Histogram<u32>) -> Vec<(u64, u64)> {
+fn buckets(histogram: &Histogram<u64>) -> Vec<(u64, u64)> {
     let mut buckets = Vec::new();
     let (mut bound_ns, mut before) = (FIRST_BOUND_NS, 0);
     loop {
