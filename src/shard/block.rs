@@ -15,6 +15,7 @@ use super::connections::Waits;
 use super::drive::{Stop, Work, flags_of};
 use super::hold::Hold;
 use super::mail::Chore;
+use super::planted::Planted;
 use super::{Core, Letter};
 use crate::cmd::block::{Block, OnDisk};
 use crate::cmd::registry::Found;
@@ -258,8 +259,9 @@ impl Core {
             if kind.is_none() && any == 0 {
                 return;
             }
-            let Some(wait) = store.in_line(db, key, at) else { return };
-            if wait.wake.on(kind) && wait.claim() {
+            let place = if self.planted(Planted::LastComeFirstServed) { left } else { at };
+            let Some(wait) = store.in_line(db, key, place) else { return };
+            if wait.wake.on(kind) && (wait.claim() || self.planted(Planted::ServedTwice)) {
                 match self.run_again(net, &wait) {
                     Some(out) => {
                         wait.end();

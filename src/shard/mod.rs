@@ -37,6 +37,7 @@ mod lend;
 mod log;
 pub mod mail;
 mod orders;
+mod planted;
 pub mod policy;
 mod replay;
 mod rewrite;
@@ -52,6 +53,8 @@ pub use connections::Peer;
 pub use core::Core;
 pub use log::LogStart;
 pub use mail::{Job, Letter, Mesh};
+#[doc(hidden)]
+pub use planted::Planted;
 pub use rewrite::{LogTurn, NewBase, Next};
 pub use run::{Notice, Setup, run};
 pub use shared::{Control, LoadRequest, MemoryBoard, Pending, SaveRequest, Shared};

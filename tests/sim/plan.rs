@@ -4,6 +4,7 @@
 use crate::rng::Rng;
 use crate::script::{BULK_MAX, Topics};
 use kring::config::{Config, SavePoints};
+use kring::shard::Planted;
 
 /// The choices of one run.
 pub struct Plan {
@@ -31,6 +32,8 @@ pub struct Plan {
     pub client_share: usize,
     /// An MSET is sent as two: to see that the checks notice.
     pub torn: bool,
+    /// For the same reason: a bug that all shards have.
+    pub planted: Planted,
     /// There is an append-only log.
     pub log: Option<LogPlan>,
 }
@@ -103,6 +106,7 @@ impl Plan {
             late_pieces: rng.below(3),
             client_share: rng.pick(&[2, 10, 30]),
             torn: false,
+            planted: Planted::Nothing,
             log: None,
         }
     }

@@ -23,7 +23,7 @@ use kring::base::time::Now;
 use kring::cmd::{ServerInfo, ShutdownMode};
 use kring::config::Config;
 use kring::ring::net::ConnId;
-use kring::shard::{Control, Letter, LoadRequest, LogTurn, NewBase, Peer, SaveRequest, Shared};
+use kring::shard::{Control, Letter, LoadRequest, LogTurn, NewBase, Peer, Planted, SaveRequest, Shared};
 use kring::store::Garbage;
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -43,6 +43,7 @@ struct Desk {
     written: Arc<Mutex<VecDeque<(usize, u64)>>>,
     saves: Arc<Mutex<VecDeque<SaveRequest>>>,
     asked: Arc<Mutex<VecDeque<Ask>>>,
+    planted: Planted,
 }
 
 impl Control for Desk {
@@ -73,6 +74,10 @@ impl Control for Desk {
     }
 
     fn note(&self, _text: String, _warns: bool) {}
+
+    fn planted(&self) -> Planted {
+        self.planted
+    }
 }
 
 /// A client and its connection.
@@ -112,7 +117,12 @@ impl World {
         let written = Arc::new(Mutex::new(VecDeque::new()));
         let saves = Arc::new(Mutex::new(VecDeque::new()));
         let asked = Arc::new(Mutex::new(VecDeque::new()));
-        let desk = Box::new(Desk { written: written.clone(), saves: saves.clone(), asked: asked.clone() });
+        let desk = Box::new(Desk {
+            written: written.clone(),
+            saves: saves.clone(),
+            asked: asked.clone(),
+            planted: plan.planted,
+        });
         let info = ServerInfo {
             shards: n,
             clients: 20_000,
@@ -121,7 +131,7 @@ impl World {
         };
         let shared = Arc::new(Shared::new(info, plan.config.databases as usize, plan.seed, desk));
         let now = Now { wall_us: EPOCH_SECS * 1_000_000, mono_us: 1_000_000 };
-        let thieves = Thieves::new(shared.clone(), plan.seed, plan.thefts, plan.hold);
+        let thieves = Thieves::new(shared.clone(), plan.seed, plan.thefts, plan.hold, &plan.topics);
         let board = Board::new(n, thieves);
         let config = Arc::new(plan.config.clone());
         let shard = |id| Shard::new(id, &shared, &config, &board, now, plan.late_pieces);
@@ -160,6 +170,11 @@ impl World {
     /// Steps so far.
     pub fn steps(&self) -> u64 {
         self.step
+    }
+
+    /// How often somebody passed by and saw a group.
+    pub fn seen(&self) -> u64 {
+        self.board.thieves.borrow().seen
     }
 
     /// Lets the planned clients write all that they have to, and everything come to its end.

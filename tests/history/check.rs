@@ -12,7 +12,7 @@
 //! linearizable if and only if "some op of u came before some op of v" has no cycle among clusters, and no read
 //! comes before its own write (Gibbons and Korach 1997; *before* is real time or program order here). Cost: clusters squared.
 
-use crate::client::{Op, What};
+use super::client::{Op, What};
 use std::collections::HashMap;
 
 /// Checks what was set and read of the knob: a read may see any value that a shard may have then, none that was over.

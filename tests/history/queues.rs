@@ -13,9 +13,9 @@
 //!
 //! That nobody waits while there is something for it is looked at in the stores themselves, while the run goes on (`world.rs`).
 
-use crate::client::{Op, What};
-use crate::rng::Rng;
-use crate::script::{Author, Request, Topics, transaction};
+use super::client::{Op, What};
+use super::rng::Rng;
+use super::script::{Author, Request, Topics, transaction};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The most values that one request takes.

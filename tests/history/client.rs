@@ -3,7 +3,7 @@
 //! Every request becomes an [`Op`] of the history. An op is *invoked* in the step in which its last byte reaches the core and
 //! *answered* in the step in which its reply is whole, so the checks in `check.rs` see the tightest interval there is.
 
-use crate::queues;
+use super::queues;
 use kring::ring::net::ConnId;
 use std::collections::VecDeque;
 use std::fmt;

@@ -5,8 +5,8 @@
 //! - *queues* are lists that clients push to and wait for: see `queues.rs`;
 //! - a *sweeper* run has groups only, and FLUSHALL, FLUSHDB, SWAPDB and DBSIZE among them.
 
-use crate::client::What;
-use crate::rng::Rng;
+use super::client::What;
+use super::rng::Rng;
 use std::collections::HashMap;
 
 /// Private keys of a client, and databases it uses.
@@ -354,7 +354,7 @@ impl Author {
 
     fn group(&mut self, rng: &mut Rng, topics: &Topics, requests: &mut Vec<Request>) {
         let group = rng.below(topics.groups);
-        let keys: Vec<String> = (0..topics.width).map(|i| format!("g{group}:{i}")).collect();
+        let keys = group_keys(group, topics.width);
         let any = |words: &[&str]| Request::new(words, false, What::Anything);
         let by_exec = rng.permille(topics.transactions);
         if rng.permille(600) {
@@ -476,6 +476,11 @@ pub fn goodbye(rng: &mut Rng) -> Option<Request> {
             Some(raw(&format!("*2\r\n$4\r\nECHO\r\n${}\r\n{large}\r\n", large.len()), "invalid bulk length"))
         }
     }
+}
+
+/// The keys of a group.
+pub fn group_keys(group: usize, width: usize) -> Vec<String> {
+    (0..width).map(|i| format!("g{group}:{i}")).collect()
 }
 
 fn queued() -> What {

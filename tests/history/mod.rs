@@ -1,0 +1,15 @@
+//! Histories: what clients ask, what comes back, and whether it may be so.
+//!
+//! ```text
+//! script  random requests whose replies are known beforehand, or can be checked together
+//! client  one connection's requests and replies, each reply checked as it comes
+//! queues  requests about queues, and their checks        check  the checks of a whole history
+//! ```
+//! Shared by the simulation (`tests/sim`), where time is counted in steps, and by the tests of a real process (`tests/it`), where it
+//! is a counter that all clients share.
+
+pub mod check;
+pub mod client;
+pub mod queues;
+pub mod rng;
+pub mod script;
