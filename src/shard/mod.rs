@@ -45,6 +45,8 @@ mod run;
 mod saves;
 mod shared;
 mod tallies;
+#[cfg(test)]
+mod testing;
 mod transact;
 mod walk;
 

@@ -204,17 +204,7 @@ mod tests {
     use super::*;
 
     fn op(what: What, link: usize, invoked: u64, answered: Option<u64>, number: Option<u64>) -> Op {
-        Op {
-            text: String::new(),
-            what,
-            client: link,
-            link: 0,
-            invoked: Some(invoked),
-            answered,
-            number,
-            taken: vec![],
-            seen: None,
-        }
+        Op { invoked: Some(invoked), answered, number, ..Op::new(String::new(), what, link, 0) }
     }
 
     fn put(link: usize, from: u64, to: u64, value: u64) -> Op {

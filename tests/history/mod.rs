@@ -4,12 +4,17 @@
 //! script  random requests whose replies are known beforehand, or can be checked together
 //! client  one connection's requests and replies, each reply checked as it comes
 //! queues  requests about queues, and their checks        check  the checks of a whole history
+//! mortals  the same for keys that expire                 ends   what is there before the first request, and after the last
 //! ```
 //! Shared by the simulation (`tests/sim`), where time is counted in steps, and by the tests of a real process (`tests/it`), where it
 //! is a counter that all clients share.
 
+#![allow(dead_code, reason = "each user needs a part")]
+
 pub mod check;
 pub mod client;
+pub mod ends;
+pub mod mortals;
 pub mod queues;
 pub mod rng;
 pub mod script;

@@ -1,63 +1,106 @@
-//! Queues: lists that clients push to, move between, and wait for.
+//! Queues: lists that clients push to, move between, and wait for; in mixed runs also sorted sets, of which the least is taken, and
+//! streams, which one group of consumers reads.
 //!
 //! Every value is unique, so each visit of a value to a queue has one who brought it and one who took it at most. Moves go to the
-//! next queue only, so no value comes to a queue twice. What is checked:
+//! next list only, so no value comes to a queue twice. What is checked:
 //!
 //! - nothing is taken that nobody brought, before it was brought, or twice; what is left at the end was not taken;
 //! - what was brought and is neither taken nor left was taken by requests whose replies were lost, and they could take so much;
 //! - a queue that gave nothing had nothing to give all the time of the request: no value was there before it and after it;
 //! - nobody who waits for a queue is passed by who came later and waits for it alone (who waits for several takes the first that
 //!   has something, as in Redis, also where another of them was ready first);
-//! - in runs with `fifo`, all push at one end and take at the other: values leave in the order in which they came, where the order
-//!   of requests is known (real time, or one connection).
+//! - in runs with `fifo`, and in streams, values leave in the order in which they came, where the order of requests is known (real
+//!   time, or one connection); from a sorted set none leaves while a lesser one stays;
+//! - who listens to a stream (XREAD from `$`) hears entries that stand one behind the other, none of which was there before.
 //!
-//! That nobody waits while there is something for it is looked at in the stores themselves, while the run goes on (`world.rs`).
+//! Where queues are emptied and swapped ([`Topics::sweeps`]) only what no FLUSHALL explains is looked at: what was taken.
+//!
+//! That nobody waits while there is something for it is looked at in the stores themselves, while the run goes on (`sim/world.rs`).
 
 use super::client::{Op, What};
+use super::mortals::tokens;
 use super::rng::Rng;
 use super::script::{Author, Request, Topics, transaction};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-/// The most values that one request takes.
+/// The most values that one request takes from a list or a sorted set, and from all of its streams.
 const MOST: usize = 3;
+const MOST_KEYS: usize = 4;
 /// No run lasts so many seconds.
 const LONG_SECS: u32 = 10_000_000;
+/// The group that reads a stream.
+pub const GROUP: &str = "g";
 
-/// The values of a reply, and the queue that they were taken from.
+/// What a queue is made of.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kind {
+    List,
+    SortedSet,
+    Stream,
+}
+
+impl Topics {
+    /// What queue `at` is made of.
+    pub fn kind(&self, at: usize) -> Kind {
+        const KINDS: [Kind; 3] = [Kind::List, Kind::SortedSet, Kind::Stream];
+        if self.mixed { KINDS[at % KINDS.len()] } else { Kind::List }
+    }
+
+    /// The key of queue `at`.
+    pub fn queue_name(&self, at: usize) -> String {
+        match self.kind(at) {
+            Kind::List => format!("q{at}"),
+            Kind::SortedSet => format!("z{at}"),
+            Kind::Stream => format!("s{at}"),
+        }
+    }
+
+    /// The queues of a kind.
+    pub fn queues_of(&self, kind: Kind) -> Vec<usize> {
+        (0..self.queues).filter(|at| self.kind(*at) == kind).collect()
+    }
+}
+
+/// The number of a queue, by its key.
+fn queue_of(key: &str) -> Option<usize> {
+    key.strip_prefix(['q', 'z', 's'])?.parse().ok()
+}
+
+/// The values of a reply, and the queues that they were taken from.
 pub fn taken(op: &Op, reply: &[u8]) -> Vec<(usize, u64)> {
-    let (from, other) = match &op.what {
+    let (mut queue, named) = match &op.what {
         What::Pop { from, .. } => (from[0], true),
         What::Move { from, .. } => (*from, false),
+        What::Listen { to } => (*to, true),
         _ => return vec![],
     };
-    let text = String::from_utf8_lossy(reply);
-    if text.starts_with('-') {
-        assert!(text.starts_with("-UNBLOCKED"), "{op:?} got {text}");
+    let text = || String::from_utf8_lossy(reply);
+    if reply.starts_with(b"-") {
+        // The group goes with its stream.
+        let known = ["-UNBLOCKED", "-NOGROUP"].iter().any(|error| text().starts_with(error));
+        assert!(known, "{op:?} got {}", text());
         return vec![];
     }
-    let mut lines =
-        text.split("\r\n").filter(|line| !line.is_empty() && !line.starts_with(['*', '$', '_'])).peekable();
-    let named = lines.peek().and_then(|line| line.strip_prefix('q')).and_then(|n| n.parse().ok());
-    let queue = match named {
-        Some(queue) => {
-            lines.next();
-            queue
+    let mut found: Vec<(usize, u64)> = Vec::new();
+    for token in tokens(reply).into_iter().flatten() {
+        if let Some(at) = queue_of(&token) {
+            assert!(named, "{op:?} got {}", text());
+            queue = at;
+        } else if token != "v" && !token.contains('-') {
+            let value = token.parse().unwrap_or_else(|_| panic!("{op:?} got {}", text()));
+            // A member of a sorted set is its own score.
+            if found.last() != Some(&(queue, value)) {
+                found.push((queue, value));
+            }
         }
-        None => from,
-    };
-    assert!(other || named.is_none(), "{op:?} got {text}");
-    lines.map(|line| (queue, line.parse().unwrap_or_else(|_| panic!("{op:?} got {text}")))).collect()
+    }
+    found
 }
 
 impl Author {
     /// A request about queues.
     pub fn queue(&mut self, rng: &mut Rng, topics: &Topics, requests: &mut Vec<Request>) {
-        let name = |q: usize| format!("q{q}");
         let queue = rng.below(topics.queues);
-        let (push, left, right) = match topics.fifo || rng.permille(500) {
-            true => ("RPUSH", "LEFT", "RIGHT"),
-            false => ("LPUSH", "RIGHT", "LEFT"),
-        };
         // All but those without an end can be told apart by their digits.
         let serial = self.unique() as u32;
         let timeout = match rng.below(4) {
@@ -66,18 +109,38 @@ impl Author {
             2 if topics.timed => format!("0.03{serial:09}"),
             _ => (LONG_SECS + serial).to_string(),
         };
-        let timeout = timeout.as_str();
-        let some: Vec<usize> = (0..rng.between(1, 4)).map(|_| rng.below(topics.queues)).collect();
+        match topics.kind(queue) {
+            Kind::List => self.list(rng, topics, queue, &timeout, requests),
+            Kind::SortedSet => self.sorted_set(rng, topics, queue, &timeout, requests),
+            Kind::Stream => self.stream(rng, topics, queue, serial, requests),
+        }
+    }
+
+    fn list(
+        &mut self,
+        rng: &mut Rng,
+        topics: &Topics,
+        queue: usize,
+        timeout: &str,
+        requests: &mut Vec<Request>,
+    ) {
+        let name = |q: usize| topics.queue_name(q);
+        let (push, left, right) = match topics.fifo || rng.permille(500) {
+            true => ("RPUSH", "LEFT", "RIGHT"),
+            false => ("LPUSH", "RIGHT", "LEFT"),
+        };
+        let lists = topics.queues_of(Kind::List);
+        let some: Vec<usize> = (0..rng.between(1, MOST_KEYS)).map(|_| rng.pick(&lists)).collect();
         let names: Vec<String> = some.iter().map(|q| name(*q)).collect();
         let names = || names.iter().map(String::as_str);
         let pop = |waits| What::Pop { from: some.clone(), waits };
         match rng.below(12) {
-            0..=2 => requests.push(self.push_to(rng, push, queue)),
+            0..=2 => requests.push(self.push_to(rng, topics, push, queue)),
             3 => {
                 let pushes: Vec<Request> = (0..rng.between(1, 3))
                     .map(|_| {
                         let queue = rng.below(topics.queues);
-                        self.push_to(rng, push, queue)
+                        self.push_to(rng, topics, push, queue)
                     })
                     .collect();
                 let all = pushes.iter().flat_map(|request| match &request.what {
@@ -107,25 +170,120 @@ impl Author {
                 let words: Vec<&str> = head.chain(names()).chain([left, "COUNT", &count]).collect();
                 requests.push(Request::new(&words, false, pop(true)));
             }
-            9 if topics.queues > 1 => {
-                let from = rng.below(topics.queues - 1);
-                let words = ["LMOVE", &name(from), &name(from + 1), left, right];
-                requests.push(Request::new(&words, false, What::Move { from, to: from + 1, waits: false }));
+            9..=11 if lists.len() > 1 => {
+                let at = rng.below(lists.len() - 1);
+                let (from, to) = (lists[at], lists[at + 1]);
+                let waits = rng.permille(660);
+                let head = [if waits { "BLMOVE" } else { "LMOVE" }, &name(from), &name(to), left, right];
+                let words: Vec<&str> = head.into_iter().chain(waits.then_some(timeout)).collect();
+                requests.push(Request::new(&words, false, What::Move { from, to, waits }));
             }
-            _ if topics.queues > 1 => {
-                let from = rng.below(topics.queues - 1);
-                let words = ["BLMOVE", &name(from), &name(from + 1), left, right, timeout];
-                requests.push(Request::new(&words, false, What::Move { from, to: from + 1, waits: true }));
-            }
-            _ => requests.push(self.push_to(rng, push, queue)),
+            _ => requests.push(self.push_to(rng, topics, push, queue)),
         }
     }
 
-    fn push_to(&mut self, rng: &mut Rng, push: &str, queue: usize) -> Request {
-        let values: Vec<u64> = (0..rng.between(1, 3)).map(|_| self.unique()).collect();
+    fn sorted_set(
+        &mut self,
+        rng: &mut Rng,
+        topics: &Topics,
+        queue: usize,
+        timeout: &str,
+        requests: &mut Vec<Request>,
+    ) {
+        let sets = topics.queues_of(Kind::SortedSet);
+        let some: Vec<usize> = (0..rng.between(1, MOST_KEYS)).map(|_| rng.pick(&sets)).collect();
+        let names: Vec<String> = some.iter().map(|q| topics.queue_name(*q)).collect();
+        let names = || names.iter().map(String::as_str);
+        let pop = |waits| What::Pop { from: some.clone(), waits };
+        let count = rng.between(1, MOST).to_string();
+        match rng.below(8) {
+            0..=2 => requests.push(self.push_to(rng, topics, "ZADD", queue)),
+            3 => {
+                let what = What::Pop { from: vec![queue], waits: false };
+                let words = ["ZPOPMIN", &topics.queue_name(queue), &count];
+                requests.push(Request::new(&words[..2 + rng.below(2)], false, what));
+            }
+            4 => {
+                let numkeys = some.len().to_string();
+                let head = ["BZMPOP", timeout, &numkeys].into_iter();
+                let words: Vec<&str> = head.chain(names()).chain(["MIN", "COUNT", &count]).collect();
+                requests.push(Request::new(&words, false, pop(true)));
+            }
+            _ => {
+                let words: Vec<&str> = ["BZPOPMIN"].into_iter().chain(names()).chain([timeout]).collect();
+                if rng.permille(100) {
+                    return transaction([Request::new(&words, false, What::Anything)], pop(false), requests);
+                }
+                requests.push(Request::new(&words, false, pop(true)));
+            }
+        }
+    }
+
+    fn stream(
+        &mut self,
+        rng: &mut Rng,
+        topics: &Topics,
+        queue: usize,
+        serial: u32,
+        requests: &mut Vec<Request>,
+    ) {
+        let streams = topics.queues_of(Kind::Stream);
+        let mut some = streams.clone();
+        while some.len() > 1 && rng.permille(500) {
+            some.remove(rng.below(some.len()));
+        }
+        let names: Vec<String> = some.iter().map(|q| topics.queue_name(*q)).collect();
+        let names = || names.iter().map(String::as_str);
+        let (consumer, count) = (format!("c{serial}"), rng.between(1, MOST).to_string());
+        let long = (u64::from(LONG_SECS) * 1_000 + u64::from(serial)).to_string();
+        let timeout = match rng.below(4) {
+            0 => "0",
+            1 if topics.timed => "1",
+            2 if topics.timed => "30",
+            _ => long.as_str(),
+        };
+        match rng.below(9) {
+            0..=2 => requests.push(self.push_to(rng, topics, "XADD", queue)),
+            3..=4 => {
+                // A listener cannot be told apart from another by its words: its time is its own.
+                let words = ["XREAD", "COUNT", &count, "BLOCK", &long, "STREAMS", &topics.queue_name(queue), "$"];
+                requests.push(Request::new(&words, false, What::Listen { to: queue }));
+            }
+            at => {
+                let waits = at > 5;
+                let head = ["XREADGROUP", "GROUP", GROUP, &consumer].into_iter();
+                let noack = rng.permille(300).then_some("NOACK");
+                let block = if waits { &["BLOCK", timeout][..] } else { &[] };
+                let words: Vec<&str> = head
+                    .chain(["COUNT", &count])
+                    .chain(noack)
+                    .chain(block.iter().copied())
+                    .chain(["STREAMS"])
+                    .chain(names())
+                    .chain(some.iter().map(|_| ">"))
+                    .collect();
+                requests.push(Request::new(&words, false, What::Pop { from: some.clone(), waits }));
+            }
+        }
+    }
+
+    fn push_to(&mut self, rng: &mut Rng, topics: &Topics, push: &str, queue: usize) -> Request {
+        let kind = topics.kind(queue);
+        let most = if kind == Kind::Stream { 1 } else { 3 };
+        let values: Vec<u64> = (0..rng.between(1, most)).map(|_| self.unique()).collect();
         let texts: Vec<String> = values.iter().map(u64::to_string).collect();
-        let name = format!("q{queue}");
-        let words: Vec<&str> = [push, &name].into_iter().chain(texts.iter().map(String::as_str)).collect();
+        let name = topics.queue_name(queue);
+        let words: Vec<&str> = match kind {
+            // A transaction pushes to queues of all kinds.
+            Kind::List => {
+                let push = if push.ends_with("PUSH") { push } else { "RPUSH" };
+                [push, &name].into_iter().chain(texts.iter().map(String::as_str)).collect()
+            }
+            Kind::SortedSet => {
+                ["ZADD", &name].into_iter().chain(texts.iter().flat_map(|t| [t.as_str(), t])).collect()
+            }
+            Kind::Stream => ["XADD", &name, "*", "v", &texts[0]].to_vec(),
+        };
         Request::new(&words, false, What::Push(values.into_iter().map(|v| (queue, v)).collect()))
     }
 }
@@ -139,8 +297,35 @@ struct Visit {
     left: Option<usize>,
 }
 
-/// Checks a history of queues; `finals` are their contents at the end.
-pub fn check(ops: &[Op], finals: &[Vec<u64>], fifo: bool) -> Result<(), String> {
+/// What is left at the end: what each queue holds, and all that each stream has had (empty for the others).
+#[derive(Default, Clone, Debug)]
+pub struct Left {
+    pub values: Vec<Vec<u64>>,
+    pub entries: Vec<Vec<u64>>,
+}
+
+/// Who brought each value, and who took it where.
+struct Book {
+    visits: BTreeMap<(usize, u64), Visit>,
+    brought: BTreeMap<u64, usize>,
+    consumed: BTreeSet<u64>,
+}
+
+/// Checks a history of queues.
+pub fn check(ops: &[Op], left: &Left, topics: &Topics) -> Result<(), String> {
+    let mut book = keep_books(ops)?;
+    if topics.sweeps {
+        return Ok(());
+    }
+    check_left(ops, &mut book, left, topics)?;
+    check_empty(ops, &book)?;
+    check_lines(ops)?;
+    check_listeners(ops, &book, left)?;
+    check_order(ops, &book.visits, topics)
+}
+
+/// Nothing is taken that nobody brought, or before, or twice.
+fn keep_books(ops: &[Op]) -> Result<Book, String> {
     let mut visits: BTreeMap<(usize, u64), Visit> = BTreeMap::new();
     let (mut brought, mut consumed) = (BTreeMap::new(), BTreeSet::new());
     for (at, op) in ops.iter().enumerate().filter(|(_, op)| op.invoked.is_some()) {
@@ -151,7 +336,8 @@ pub fn check(ops: &[Op], finals: &[Vec<u64>], fifo: bool) -> Result<(), String> 
             }
         }
     }
-    for (at, op) in ops.iter().enumerate() {
+    let takes = |op: &Op| matches!(op.what, What::Pop { .. } | What::Move { .. });
+    for (at, op) in ops.iter().enumerate().filter(|(_, op)| takes(op)) {
         for (i, (queue, value)) in op.taken.iter().enumerate() {
             let origin =
                 brought.get(value).ok_or_else(|| format!("a value nobody brought: {op:?} {value}"))?;
@@ -169,30 +355,46 @@ pub fn check(ops: &[Op], finals: &[Vec<u64>], fifo: bool) -> Result<(), String> 
             }
         }
     }
-    let mut found = consumed.clone();
-    for (queue, values) in finals.iter().enumerate() {
+    Ok(Book { visits, brought, consumed })
+}
+
+/// What was brought is left, was taken, or may have been taken by who got no reply.
+fn check_left(ops: &[Op], book: &mut Book, left: &Left, topics: &Topics) -> Result<(), String> {
+    let mut found = book.consumed.clone();
+    for (queue, values) in left.values.iter().enumerate() {
         for (place, value) in values.iter().enumerate() {
-            if !brought.contains_key(value) || !found.insert(*value) {
+            if !book.brought.contains_key(value) || !found.insert(*value) {
+                let name = topics.queue_name(queue);
                 return Err(format!(
-                    "left in q{queue}, but taken, or there twice, or brought by nobody: {value}"
+                    "left in {name}, but taken, or there twice, or brought by nobody: {value}"
                 ));
             }
-            visits.entry((queue, *value)).or_default().left = Some(place);
+            book.visits.entry((queue, *value)).or_default().left = Some(place);
         }
     }
-    let missing = brought.iter().filter(|(v, op)| ops[**op].answered.is_some() && !found.contains(v)).count();
-    let takes = |op: &&Op| matches!(op.what, What::Pop { .. } | What::Move { .. });
-    let lost = ops.iter().filter(takes).filter(|op| op.invoked.is_some() && op.answered.is_none()).count();
-    if missing > lost * MOST {
-        return Err(format!("{missing} values are gone, {lost} requests may have taken some"));
+    let missing =
+        book.brought.iter().filter(|(v, op)| ops[**op].answered.is_some() && !found.contains(v)).count();
+    let most = |op: &Op| match &op.what {
+        What::Pop { from, .. } if topics.kind(from[0]) == Kind::Stream => MOST * from.len(),
+        What::Pop { .. } | What::Move { .. } => MOST,
+        _ => 0,
+    };
+    let lost = ops.iter().filter(|op| op.invoked.is_some() && op.answered.is_none()).map(most).sum();
+    if missing > lost {
+        return Err(format!("{missing} values are gone, requests without a reply may have taken {lost}"));
     }
+    Ok(())
+}
+
+/// A queue that gave nothing had nothing to give.
+fn check_empty(ops: &[Op], book: &Book) -> Result<(), String> {
     for (at, op) in ops.iter().enumerate().filter(|(_, op)| op.taken.is_empty() && op.answered.is_some()) {
         let from = match &op.what {
             What::Pop { from, .. } => &from[..],
             What::Move { from, .. } => std::slice::from_ref(from),
             _ => continue,
         };
-        for (key, visit) in visits.iter().filter(|((queue, _), _)| from.contains(queue)) {
+        for (key, visit) in book.visits.iter().filter(|((queue, _), _)| from.contains(queue)) {
             let Some((push, _)) = visit.pushed.filter(|(push, _)| before(ops, *push, at)) else { continue };
             let stays = visit.left.is_some() || visit.taken.is_some_and(|(taker, _)| before(ops, at, taker));
             if stays {
@@ -200,8 +402,31 @@ pub fn check(ops: &[Op], finals: &[Vec<u64>], fifo: bool) -> Result<(), String> 
             }
         }
     }
-    check_lines(ops)?;
-    if fifo { check_order(ops, &visits) } else { Ok(()) }
+    Ok(())
+}
+
+/// Who listens hears what comes, one entry behind the other.
+fn check_listeners(ops: &[Op], book: &Book, left: &Left) -> Result<(), String> {
+    for (queue, entries) in left.entries.iter().enumerate() {
+        let places: HashMap<u64, usize> = entries.iter().enumerate().map(|(at, value)| (*value, at)).collect();
+        let hears = |op: &&Op| matches!(op.what, What::Listen { to } if to == queue) && !op.taken.is_empty();
+        for op in ops.iter().filter(hears) {
+            let mut expected = None;
+            for (_, value) in &op.taken {
+                let place = places.get(value).copied();
+                if place.is_none() || expected.is_some() && place != expected {
+                    return Err(format!("{op:?} heard {:?} of {entries:?}", op.taken));
+                }
+                expected = place.map(|place| place + 1);
+                let push = book.brought.get(value).map(|push| &ops[*push]);
+                let early = |push: &Op| push.answered.is_some() && push.answered < op.invoked;
+                if push.is_none_or(|push| early(push) || op.answered < push.invoked) {
+                    return Err(format!("{op:?} heard {value}, which is not from its time: {push:?}"));
+                }
+            }
+        }
+    }
+    Ok(())
 }
 
 /// First come, first served: who was seen in line before another asked is not in line any more when the other has been served.
@@ -234,23 +459,39 @@ fn before(ops: &[Op], a: usize, b: usize) -> bool {
     one.answered.is_some() && (one.answered < two.invoked || same_link && a < b)
 }
 
-fn check_order(ops: &[Op], visits: &BTreeMap<(usize, u64), Visit>) -> Result<(), String> {
+/// Values leave in the order in which their queue gives them.
+fn check_order(ops: &[Op], visits: &BTreeMap<(usize, u64), Visit>, topics: &Topics) -> Result<(), String> {
     let earlier = |a: (usize, usize), b: (usize, usize)| before(ops, a.0, b.0) || a.0 == b.0 && a.1 < b.1;
     for ((queue, one), first) in visits {
-        for ((_, two), second) in visits.range((*queue, 0)..=(*queue, u64::MAX)) {
+        let kind = topics.kind(*queue);
+        if kind == Kind::List && !topics.fifo {
+            continue;
+        }
+        // Of a sorted set, those behind it are the greater ones.
+        let from = if kind == Kind::SortedSet { *one } else { 0 };
+        for ((_, two), second) in visits.range((*queue, from)..=(*queue, u64::MAX)) {
             let (Some(a), Some(b)) = (first.pushed, second.pushed) else { continue };
-            if !earlier(a, b) {
+            if one == two {
                 continue;
             }
-            let overtaken = match (first.taken, second.taken) {
-                (Some(c), Some(d)) => earlier(d, c),
-                (None, Some(_)) => first.left.is_some(),
+            let overtaken = match (kind, first.taken, second.taken) {
+                // The lesser one was there, and stays for longer.
+                (Kind::SortedSet, taken, Some(d)) => {
+                    let stays = taken.map_or(first.left.is_some(), |c| earlier(d, c));
+                    before(ops, a.0, d.0) && stays
+                }
+                (Kind::SortedSet, ..) => false,
+                _ if !earlier(a, b) => false,
+                (_, Some(c), Some(d)) => earlier(d, c),
+                (_, None, Some(_)) => first.left.is_some(),
                 _ => first.left.is_some() && second.left.is_some() && first.left > second.left,
             };
             if overtaken {
                 return Err(format!(
-                    "q{queue}: {two} overtook {one}: {first:?} {second:?}\n  {:?}\n  {:?}",
-                    ops[a.0], ops[b.0]
+                    "{}: {two} overtook {one}: {first:?} {second:?}\n  {:?}\n  {:?}",
+                    topics.queue_name(*queue),
+                    ops[a.0],
+                    ops[b.0]
                 ));
             }
         }
@@ -265,17 +506,7 @@ mod tests {
     fn op(what: What, (from, to): (u64, u64), taken: &[u64]) -> Op {
         let taken = taken.iter().map(|v| (0, *v)).collect();
         let (invoked, answered) = (Some(from), (to > 0).then_some(to));
-        Op {
-            text: String::new(),
-            what,
-            client: from as usize,
-            link: 0,
-            invoked,
-            answered,
-            number: None,
-            taken,
-            seen: None,
-        }
+        Op { invoked, answered, taken, ..Op::new(String::new(), what, from as usize, 0) }
     }
 
     fn push(values: &[u64], time: (u64, u64)) -> Op {
@@ -288,6 +519,87 @@ mod tests {
 
     fn seen(op: Op, steps: (u64, u64)) -> Op {
         Op { seen: Some(steps), ..op }
+    }
+
+    /// Of one queue, in whose place a sorted set or a stream may stand.
+    fn check_one(ops: &[Op], left: &[u64], mixed: bool) -> Result<(), String> {
+        let topics = Topics { queues: 3, fifo: true, mixed, ..Topics::default() };
+        let mut all = Left { values: vec![vec![]; 3], entries: vec![vec![]; 3] };
+        all.values[0] = left.to_vec();
+        check(ops, &all, &topics)
+    }
+
+    /// The same history, of another queue.
+    fn of_queue(queue: usize, ops: Vec<Op>) -> Vec<Op> {
+        ops.into_iter()
+            .map(|mut op| {
+                match &mut op.what {
+                    What::Push(values) => values.iter_mut().for_each(|v| v.0 = queue),
+                    What::Pop { from, .. } => *from = vec![queue],
+                    _ => {}
+                }
+                op.taken.iter_mut().for_each(|v| v.0 = queue);
+                op
+            })
+            .collect()
+    }
+
+    #[test]
+    fn the_least_leaves_a_sorted_set_first() {
+        let topics = Topics { queues: 3, mixed: true, ..Topics::default() };
+        let left = |values: &[u64]| Left { values: vec![vec![], values.to_vec(), vec![]], entries: vec![vec![]; 3] };
+        let late = vec![push(&[2], (1, 2)), push(&[1], (3, 4)), pop(&[1], (5, 6)), pop(&[2], (7, 8))];
+        check(&of_queue(1, late), &left(&[]), &topics).expect("the least first, though it came last");
+        let open = vec![push(&[2], (1, 2)), push(&[1], (3, 6)), pop(&[2], (4, 5)), pop(&[1], (7, 8))];
+        check(&of_queue(1, open), &left(&[]), &topics).expect("it need not have been there yet");
+        let wrong = vec![push(&[1, 2], (1, 2)), pop(&[2], (3, 4)), pop(&[1], (5, 6))];
+        check(&of_queue(1, wrong), &left(&[]), &topics).expect_err("the greater one first");
+        let stays = vec![push(&[1, 2], (1, 2)), pop(&[2], (3, 4))];
+        check(&of_queue(1, stays), &left(&[1]), &topics).expect_err("the greater one only");
+    }
+
+    #[test]
+    fn listeners_hear_what_comes_in_a_row() {
+        let topics = Topics { queues: 3, mixed: true, ..Topics::default() };
+        let hear = |values: &[u64], time| {
+            let mut op = op(What::Listen { to: 2 }, time, &[]);
+            op.taken = values.iter().map(|v| (2, *v)).collect();
+            op
+        };
+        let left = Left { values: vec![vec![], vec![], vec![1, 2, 3]], entries: vec![vec![], vec![], vec![1, 2, 3]] };
+        let pushes = [push(&[1], (1, 2)), push(&[2], (4, 5)), push(&[3], (6, 7))];
+        let with = |listener: Op| {
+            let ops: Vec<Op> = of_queue(2, pushes.iter().map(|op| Op { text: String::new(), what: op.what.clone(), taken: vec![], ..*op }).collect());
+            check(&ops.into_iter().chain([listener]).collect::<Vec<_>>(), &left, &topics)
+        };
+        with(hear(&[2], (3, 8))).expect("the next");
+        with(hear(&[2, 3], (3, 8))).expect("the next two");
+        with(hear(&[3], (3, 8))).expect("it may have begun late");
+        with(hear(&[], (3, 8))).expect("nothing");
+        with(hear(&[1], (3, 8))).expect_err("what was there before");
+        with(hear(&[3, 2], (3, 8))).expect_err("out of order");
+        with(hear(&[2, 2], (3, 8))).expect_err("twice");
+        with(hear(&[3], (3, 5))).expect_err("what was not there yet");
+        with(hear(&[9], (3, 8))).expect_err("what nobody brought");
+    }
+
+    #[test]
+    fn what_was_taken_is_read_from_every_form_of_reply() {
+        let op = |from| op(What::Pop { from: vec![from], waits: true }, (1, 2), &[]);
+        let stream = "*2\r\n$2\r\ns2\r\n*1\r\n*2\r\n$3\r\n1-0\r\n*2\r\n$1\r\nv\r\n$1\r\n9\r\n";
+        for (from, reply, values) in [
+            (0, "$1\r\n7\r\n".to_string(), &[(0, 7)][..]),
+            (0, "*2\r\n$2\r\nq3\r\n$1\r\n7\r\n".into(), &[(3, 7)]),
+            (0, "*2\r\n$2\r\nq3\r\n*2\r\n$1\r\n7\r\n$1\r\n8\r\n".into(), &[(3, 7), (3, 8)]),
+            (1, "*3\r\n$2\r\nz4\r\n$1\r\n7\r\n$1\r\n7\r\n".into(), &[(4, 7)]),
+            (1, "*2\r\n*2\r\n$1\r\n7\r\n,7\r\n*2\r\n$1\r\n8\r\n,8\r\n".into(), &[(1, 7), (1, 8)]),
+            (2, format!("*1\r\n{stream}"), &[(2, 9)]),
+            (2, format!("%1\r\n{}", &stream[4..]), &[(2, 9)]),
+            (2, "*-1\r\n".into(), &[]),
+            (2, "-UNBLOCKED by somebody\r\n".into(), &[]),
+        ] {
+            assert_eq!(taken(&op(from), reply.as_bytes()), values, "{reply:?}");
+        }
     }
 
     #[test]
@@ -303,8 +615,7 @@ mod tests {
             (vec![seen(pop(&[], (1, 9)), (4, 8)), pop(&[1], (3, 5)), push(&[1], (4, 5))], vec![]),
             (vec![seen(pop(&[2], (1, 9)), (2, 5)), pop(&[1], (3, 6)), push(&[2, 1], (4, 5))], vec![]),
         ] {
-            check(&ops, std::slice::from_ref(&left), true)
-                .unwrap_or_else(|why| panic!("{ops:?} {left:?}: {why}"));
+            check_one(&ops, &left, false).unwrap_or_else(|why| panic!("{ops:?} {left:?}: {why}"));
         }
     }
 
@@ -324,7 +635,7 @@ mod tests {
             (vec![push(&[1, 2], (1, 2))], vec![2, 1]),
             (vec![seen(pop(&[], (1, 9)), (2, 8)), pop(&[1], (3, 5)), push(&[1], (4, 5))], vec![]),
         ] {
-            check(&ops, std::slice::from_ref(&left), true).expect_err(&format!("{ops:?} {left:?}"));
+            check_one(&ops, &left, false).expect_err(&format!("{ops:?} {left:?}"));
         }
     }
 }

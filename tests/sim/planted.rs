@@ -96,3 +96,13 @@ fn who_is_served_before_others_in_line_is_caught() {
         plan.clients = plan.clients.max(5);
     });
 }
+
+/// Keys live on after their time, for commands that run on the shard whose clock is slow.
+#[test]
+fn a_clock_that_is_slow_is_caught() {
+    let words = ["it is there after its time", "another time left"];
+    is_caught(Planted::Nothing, 30, &words, |plan| {
+        plan.slow_ms = 500;
+        plan.topics.mortals = 600;
+    });
+}

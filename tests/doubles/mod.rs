@@ -1,0 +1,6 @@
+//! Stand-ins for what a shard meets: a control plane that does nothing, and a server of some cores in one thread.
+//!
+//! Shared by the simulation, the fuzzer, the benches and `tests/no_alloc.rs`.
+
+pub mod nobody;
+pub mod server;
