@@ -2,5 +2,7 @@
 //!
 //! Shared by the simulation, the fuzzer, the benches and `tests/no_alloc.rs`.
 
+#![allow(dead_code, reason = "each user needs a part")]
+
 pub mod nobody;
 pub mod server;

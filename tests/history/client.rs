@@ -196,7 +196,7 @@ impl Link {
             ops[op].taken = queues::taken(&ops[op], &reply);
             self.check_guard(&ops[op]);
             if let What::Mortal { key, deed } = ops[op].what {
-                self.mortals.check(&ops[op], key, deed, &reply);
+                self.mortals.check(&ops[op], key, deed, &reply).unwrap_or_else(|why| panic!("{why}"));
             }
             replies.push(reply);
         }

@@ -436,7 +436,9 @@ fn check_lines(ops: &[Op]) -> Result<(), String> {
         What::Move { from, .. } => *from == queue,
         _ => false,
     };
-    for late in ops.iter().filter(|op| op.waits() && !op.taken.is_empty()) {
+    // Who listens takes nothing from anybody.
+    let takes = |op: &&Op| matches!(op.what, What::Pop { waits: true, .. } | What::Move { waits: true, .. });
+    for late in ops.iter().filter(takes).filter(|op| !op.taken.is_empty()) {
         let queue = late.taken[0].0;
         if matches!(&late.what, What::Pop { from, .. } if from.iter().any(|other| *other != queue)) {
             continue;

@@ -57,7 +57,10 @@ fn stores_taken_out_of_order_are_caught() {
 #[test]
 fn a_store_put_back_early_is_caught() {
     let words = ["who passed by saw a torn group", "saw a torn group", "no order of these is linear"];
-    is_caught(Planted::PutBackEarly, 30, &words, |_| {});
+    is_caught(Planted::PutBackEarly, 60, &words, |plan| {
+        plan.topics.groups = 1;
+        plan.topics.queues = 0;
+    });
 }
 
 #[test]
@@ -93,7 +96,8 @@ fn a_wait_that_is_served_twice_is_caught() {
 fn who_is_served_before_others_in_line_is_caught() {
     is_caught(Planted::LastComeFirstServed, 60, &["queues: "], |plan| {
         plan.topics.queues = 1;
-        plan.clients = plan.clients.max(5);
+        (plan.topics.mortals, plan.topics.naps, plan.topics.transactions) = (0, 0, 0);
+        (plan.clients, plan.depth, plan.burst) = (plan.clients.max(5), 8, 4);
     });
 }
 

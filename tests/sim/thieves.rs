@@ -16,7 +16,7 @@ use std::sync::Arc;
 /// A theft lasts so many moments at most when it is over before the core looks again.
 const BRIEF: usize = 4;
 /// Per thousand moments: somebody looks at a group.
-const LOOKS: usize = 30;
+const LOOKS: usize = 60;
 
 /// The stores that are away, and when they come back.
 pub struct Thieves {
