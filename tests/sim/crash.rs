@@ -102,7 +102,7 @@ impl LogSide {
 
     /// Looks at what crashes at this moment would leave.
     pub fn crash(&mut self, shared: &Shared, ops: &[Op], plan: &Plan, step: u64) {
-        let long = ["KRING_SIM_RUNS", "KRING_SIM_SEED"].iter().any(|name| std::env::var_os(name).is_some());
+        let long = ["KRING_SIM_RUNS", "KRING_SIM_SEED", "KRING_SIM_OPS"].iter().any(|name| std::env::var_os(name).is_some());
         if !long && self.images >= SHORT {
             return;
         }

@@ -7,7 +7,8 @@
 //! A run that fails prints its seed:
 //! ```text
 //! KRING_SIM_SEED=123 cargo test --test sim                  runs this seed only
-//! KRING_SIM_RUNS=20000 cargo test --release --test sim      the long form: so many runs of each kind
+//! KRING_SIM_OPS=10000000 cargo test --test sim               the long form: so many operations, over all kinds
+//! KRING_SIM_RUNS=20000 cargo test --release --test sim      so many runs of each kind
 //! KRING_SIM_FROM=20001                                      the seed of the first of them
 //! ```
 //!
@@ -57,10 +58,19 @@ use script::Request;
 use std::time::Instant;
 use world::World;
 
-/// Runs of each kind, unless the environment says otherwise.
-const RUNS: u64 = 150;
-/// The same, of those with a log.
-const LOG_RUNS: u64 = 12;
+/// How much of a kind: so many runs, or when the environment names a number of operations, so many of a thousand of them.
+#[derive(Clone, Copy)]
+struct Amount {
+    runs: u64,
+    permille: u64,
+}
+
+const CROWD: Amount = Amount { runs: 150, permille: 500 };
+const SWEEPS: Amount = Amount { runs: 150, permille: 300 };
+const ALONE: Amount = Amount { runs: 75, permille: 185 };
+/// Each of the three kinds with a log, whose runs are long: of their operations there are few.
+const LOGGED: Amount = Amount { runs: 12, permille: 5 };
+const _: () = assert!(CROWD.permille + SWEEPS.permille + ALONE.permille + 3 * LOGGED.permille == 1_000);
 
 /// Says which seed failed.
 struct Seed {
@@ -80,20 +90,24 @@ fn env(name: &str) -> Option<u64> {
 }
 
 /// Calls `run` with every seed; it gives operations and steps.
-fn seeds(name: &str, runs: u64, mut run: impl FnMut(u64) -> (usize, u64)) {
+fn seeds(name: &str, amount: Amount, mut run: impl FnMut(u64) -> (usize, u64)) {
+    let from = env("KRING_SIM_FROM").unwrap_or(1);
+    let wanted = env("KRING_SIM_OPS").map_or(0, |all| (all * amount.permille).div_ceil(1_000) as usize);
     let seeds = match env("KRING_SIM_SEED") {
         Some(seed) => seed..=seed,
-        None => {
-            let from = env("KRING_SIM_FROM").unwrap_or(1);
-            from..=from - 1 + env("KRING_SIM_RUNS").unwrap_or(runs)
-        }
+        None if wanted > 0 => from..=u64::MAX,
+        None => from..=from - 1 + env("KRING_SIM_RUNS").unwrap_or(amount.runs),
     };
-    let (began, count) = (Instant::now(), seeds.clone().count());
+    let (began, mut count) = (Instant::now(), 0);
     let (mut ops, mut steps) = (0, 0);
     for seed in seeds {
+        count += 1;
         let _banner = Seed { seed };
         let (o, s) = run(seed);
         (ops, steps) = (ops + o, steps + s);
+        if wanted > 0 && ops >= wanted {
+            break;
+        }
     }
     let secs = began.elapsed().as_secs_f64();
     println!("{name}: {count} runs, {ops} operations, {steps} steps, {:.0} operations/s", ops as f64 / secs);
@@ -155,7 +169,7 @@ fn crowd(plan: Plan) -> World {
 fn a_crowd_sees_one_linear_history() {
     let (mut met, mut rare) = ([0; 4], Rare::default());
     let fields = ["kring_hops", "kring_loans", "kring_borrows", "kring_borrow_misses"];
-    seeds("crowd", RUNS, |seed| {
+    seeds("crowd", CROWD, |seed| {
         let mut world = crowd(Plan::random(seed, false));
         if !world.is_down() {
             for (sum, field) in met.iter_mut().zip(fields) {
@@ -177,7 +191,7 @@ fn a_crowd_sees_one_linear_history() {
 
 #[test]
 fn sweeps_over_all_shards_are_atomic() {
-    seeds("sweeps", RUNS, |seed| {
+    seeds("sweeps", SWEEPS, |seed| {
         let world = swept(Plan::random(seed, true));
         (world.ops.len(), world.steps())
     });
@@ -195,7 +209,7 @@ fn swept(plan: Plan) -> World {
 
 #[test]
 fn one_client_cannot_count_the_shards() {
-    seeds("alone", RUNS / 2, |seed| {
+    seeds("alone", ALONE, |seed| {
         let mut rng = Rng::new(seed);
         let script = script::zoo(&mut rng, 400);
         let replies = |shards: usize| {
@@ -232,9 +246,9 @@ fn logged(plan: Plan) -> World {
     world
 }
 
-fn crashes(name: &str, runs: u64, sweeps: bool, faulty: bool) {
+fn crashes(name: &str, sweeps: bool, faulty: bool) {
     let mut met = [0; 3];
-    seeds(name, runs, |seed| {
+    seeds(name, LOGGED, |seed| {
         let world = logged(Plan::logged(seed, sweeps, faulty));
         let log = world.log.as_ref().expect("planned");
         for (sum, n) in met.iter_mut().zip([log.images, log.plane.turns, log.plane.bases]) {
@@ -249,17 +263,17 @@ fn crashes(name: &str, runs: u64, sweeps: bool, faulty: bool) {
 
 #[test]
 fn a_crash_loses_nothing_that_was_promised() {
-    crashes("crashes", LOG_RUNS, false, false);
+    crashes("crashes", false, false);
 }
 
 #[test]
 fn a_crash_between_sweeps_leaves_what_one_moment_had() {
-    crashes("crashed sweeps", LOG_RUNS, true, false);
+    crashes("crashed sweeps", true, false);
 }
 
 #[test]
 fn a_disk_that_fails_loses_nothing_that_was_promised() {
-    crashes("failing disks", LOG_RUNS, false, true);
+    crashes("failing disks", false, true);
 }
 
 #[test]
