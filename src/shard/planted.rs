@@ -72,7 +72,9 @@ impl Core {
     /// Runs what a connection has sent behind a job that is away.
     #[cold]
     pub(super) fn run_ahead(&mut self, net: &mut dyn World, id: ConnId) {
-        let Some(conn) = self.conn(id).filter(|conn| conn.waits == Waits::Job && !conn.closing) else { return };
+        let Some(conn) = self.conn(id).filter(|conn| conn.waits == Waits::Job && !conn.closing) else {
+            return;
+        };
         (conn.session, conn.waits) = (conn.shown.clone(), Waits::Nothing);
         self.run_input(net, id);
         if let Some(conn) = self.conn(id).filter(|conn| conn.waits == Waits::Nothing) {

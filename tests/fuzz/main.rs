@@ -2,7 +2,7 @@
 //! checksum. Each is refused, or makes a value that every command of its type can use, and that is dumped and restored as it is.
 //!
 //! ```text
-//! KRING_FUZZ=1000000 cargo test --release damage
+//! KRING_FUZZ=1000000 cargo test --release --test fuzz --lib damage
 //! ```
 //! makes so many runs here, and in each test of `src/persist` that damages what has no place in a payload of 7.0: older forms, whole
 //! files. A payload that fails is printed.
@@ -106,7 +106,9 @@ impl Bench {
     fn survives_a_copy(&mut self) {
         let Some(payload) = self.bulk(&[b"DUMP", b"f"]) else { panic!("it was restored") };
         assert_eq!(self.call(&[b"RESTORE", b"g", b"0", &payload, b"REPLACE"]), b"+OK\r\n");
-        let [one, two, ..] = &self.lines(&["DEBUG DIGEST-VALUE f", "DEBUG DIGEST-VALUE g", "MEMORY USAGE f"])[..] else {
+        let [one, two, ..] =
+            &self.lines(&["DEBUG DIGEST-VALUE f", "DEBUG DIGEST-VALUE g", "MEMORY USAGE f"])[..]
+        else {
             panic!("three commands")
         };
         assert!(one == two && !one.starts_with(b"-"), "another digest of its copy: {}", show(two));

@@ -26,7 +26,10 @@ fn recipes() -> Vec<(&'static str, Vec<String>)> {
         ("raw, compressed", one(format!("SET f {}", "ab".repeat(600)))),
         ("bits", one("SETBIT f 700 1".into())),
         ("sparse hyperloglog", one(format!("PFADD f {}", each(20, &|i| i.to_string())))),
-        ("dense hyperloglog", vec![format!("PFADD f {}", each(9, &|i| i.to_string())), "PFDEBUG TODENSE f".into()]),
+        (
+            "dense hyperloglog",
+            vec![format!("PFADD f {}", each(9, &|i| i.to_string())), "PFDEBUG TODENSE f".into()],
+        ),
         ("listpack list", one(format!("RPUSH f a 1 -5 70000 {long} 99999999999"))),
         ("quicklist", one(format!("RPUSH f {}", each(300, &|i| format!("{i}-{}", &long[..i % 60]))))),
         ("quicklist with a plain node", one(format!("RPUSH f a {} b", "x".repeat(9_000)))),
@@ -35,7 +38,10 @@ fn recipes() -> Vec<(&'static str, Vec<String>)> {
         ("intset of 64 bits", one("SADD f 1 -5 5000000000".into())),
         ("listpack set", one(format!("SADD f a 1 -5 {}", each(20, &|i| format!("m{i}"))))),
         ("hashtable set", one(format!("SADD f {}", each(150, &|i| format!("m{i}"))))),
-        ("listpack zset", one(format!("ZADD f 1 a 1.5 b -inf c +inf d 3 7 {}", each(9, &|i| format!("{i} m{i}"))))),
+        (
+            "listpack zset",
+            one(format!("ZADD f 1 a 1.5 b -inf c +inf d 3 7 {}", each(9, &|i| format!("{i} m{i}")))),
+        ),
         ("skiplist zset", one(format!("ZADD f {}", each(150, &|i| format!("{} m{i}", i * 7 % 50))))),
         ("geo", one("GEOADD f 13.361389 38.115556 Palermo 15.087269 37.502669 Catania".into())),
         ("listpack hash", one(format!("HSET f a 1 b text c -70000 {}", each(9, &|i| format!("f{i} {i}"))))),

@@ -105,7 +105,10 @@ impl Op {
 
     /// Whether it may be without a reply for as long as it likes.
     pub fn waits(&self) -> bool {
-        matches!(self.what, What::Pop { waits: true, .. } | What::Move { waits: true, .. } | What::Listen { .. })
+        matches!(
+            self.what,
+            What::Pop { waits: true, .. } | What::Move { waits: true, .. } | What::Listen { .. }
+        )
     }
 }
 
@@ -231,11 +234,9 @@ fn check_reply(op: &Op, reply: &[u8]) -> Option<u64> {
             assert!(reply == expected, "{op:?}\n  got {}\n  not {}", show(reply), show(expected));
             None
         }
-        What::Anything
-        | What::Pop { .. }
-        | What::Move { .. }
-        | What::Listen { .. }
-        | What::Mortal { .. } => None,
+        What::Anything | What::Pop { .. } | What::Move { .. } | What::Listen { .. } | What::Mortal { .. } => {
+            None
+        }
         What::Shutdown => {
             assert!(reply.starts_with(b"-ERR "), "{op:?} got {}", show(reply));
             None

@@ -81,7 +81,8 @@ impl Found {
         let mut queues = Left::default();
         let mut replies = rest[2..].iter();
         // Names of keys and fields, and ids, are no numbers.
-        let mut next = || numbers(replies.next().expect("asked")).into_iter().flatten().map(|n| n as u64).collect();
+        let mut next =
+            || numbers(replies.next().expect("asked")).into_iter().flatten().map(|n| n as u64).collect();
         for at in 0..topics.queues {
             queues.values.push(next());
             queues.entries.push(if topics.kind(at) == Kind::Stream { next() } else { vec![] });

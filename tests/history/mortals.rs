@@ -24,12 +24,19 @@ const TTLS: [u64; 6] = [1, 3, 20, 150, 700, 5_000];
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Deed {
     /// SET, with a time to live or none.
-    Set { value: u64, ttl: Option<u64> },
+    Set {
+        value: u64,
+        ttl: Option<u64>,
+    },
     Get,
     /// PEXPIRE.
-    Limit { ttl: u64 },
+    Limit {
+        ttl: u64,
+    },
     /// GETEX PX.
-    GetAndLimit { ttl: u64 },
+    GetAndLimit {
+        ttl: u64,
+    },
     Persist,
     /// PTTL.
     Left,
@@ -195,8 +202,8 @@ pub fn tokens(reply: &[u8]) -> Vec<Option<String>> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use super::super::client::What;
+    use super::*;
 
     const SET: Deed = Deed::Set { value: 7, ttl: Some(10) };
     const SEVEN: &str = "$1\r\n7\r\n";
@@ -224,7 +231,10 @@ mod tests {
             vec![(Deed::Limit { ttl: 50 }, (106, 106), ":1\r\n"), (Deed::Get, (155, 155), SEVEN)],
             vec![(Deed::AtOnce, (106, 106), "*3\r\n$1\r\n7\r\n:8\r\n$1\r\n7\r\n")],
             vec![(Deed::AtOnce, (116, 116), "*3\r\n_\r\n:-2\r\n_\r\n")],
-            vec![(Deed::Set { value: 7, ttl: None }, (106, 106), "+OK\r\n"), (Deed::Left, (1, 999), ":-1\r\n")],
+            vec![
+                (Deed::Set { value: 7, ttl: None }, (106, 106), "+OK\r\n"),
+                (Deed::Left, (1, 999), ":-1\r\n"),
+            ],
         ] {
             assert!(passes(&[&[set], &rest[..]].concat()), "{rest:?}");
         }

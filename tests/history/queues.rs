@@ -11,7 +11,8 @@
 //!   has something, as in Redis, also where another of them was ready first);
 //! - in runs with `fifo`, and in streams, values leave in the order in which they came, where the order of requests is known (real
 //!   time, or one connection); from a sorted set none leaves while a lesser one stays;
-//! - who listens to a stream (XREAD from `$`) hears entries that stand one behind the other, none of which was there before.
+//! - who listens to a stream (XREAD from `$`) hears entries that stand one behind the other, none of which was there before, and is
+//!   not in line any more when one has come.
 //!
 //! Where queues are emptied and swapped ([`Topics::sweeps`]) only what no FLUSHALL explains is looked at: what was taken.
 //!
@@ -246,7 +247,8 @@ impl Author {
             0..=2 => requests.push(self.push_to(rng, topics, "XADD", queue)),
             3..=4 => {
                 // A listener cannot be told apart from another by its words: its time is its own.
-                let words = ["XREAD", "COUNT", &count, "BLOCK", &long, "STREAMS", &topics.queue_name(queue), "$"];
+                let words =
+                    ["XREAD", "COUNT", &count, "BLOCK", &long, "STREAMS", &topics.queue_name(queue), "$"];
                 requests.push(Request::new(&words, false, What::Listen { to: queue }));
             }
             at => {
@@ -320,6 +322,7 @@ pub fn check(ops: &[Op], left: &Left, topics: &Topics) -> Result<(), String> {
     check_left(ops, &mut book, left, topics)?;
     check_empty(ops, &book)?;
     check_lines(ops)?;
+    check_deaf(ops)?;
     check_listeners(ops, &book, left)?;
     check_order(ops, &book.visits, topics)
 }
@@ -405,10 +408,26 @@ fn check_empty(ops: &[Op], book: &Book) -> Result<(), String> {
     Ok(())
 }
 
+/// Nobody listens on to a stream to which something has come while it did.
+fn check_deaf(ops: &[Op]) -> Result<(), String> {
+    for listener in ops {
+        let (What::Listen { to }, Some((first, last))) = (&listener.what, listener.seen) else { continue };
+        let comes = |op: &&Op| {
+            let there = matches!(&op.what, What::Push(values) if values.iter().any(|(queue, _)| queue == to));
+            there && Some(first) < op.invoked && op.answered.is_some_and(|answered| answered < last)
+        };
+        if let Some(push) = ops.iter().find(comes) {
+            return Err(format!("{listener:?}, in line {first} to {last}, did not hear {push:?}"));
+        }
+    }
+    Ok(())
+}
+
 /// Who listens hears what comes, one entry behind the other.
 fn check_listeners(ops: &[Op], book: &Book, left: &Left) -> Result<(), String> {
     for (queue, entries) in left.entries.iter().enumerate() {
-        let places: HashMap<u64, usize> = entries.iter().enumerate().map(|(at, value)| (*value, at)).collect();
+        let places: HashMap<u64, usize> =
+            entries.iter().enumerate().map(|(at, value)| (*value, at)).collect();
         let hears = |op: &&Op| matches!(op.what, What::Listen { to } if to == queue) && !op.taken.is_empty();
         for op in ops.iter().filter(hears) {
             let mut expected = None;
@@ -549,7 +568,8 @@ mod tests {
     #[test]
     fn the_least_leaves_a_sorted_set_first() {
         let topics = Topics { queues: 3, mixed: true, ..Topics::default() };
-        let left = |values: &[u64]| Left { values: vec![vec![], values.to_vec(), vec![]], entries: vec![vec![]; 3] };
+        let left =
+            |values: &[u64]| Left { values: vec![vec![], values.to_vec(), vec![]], entries: vec![vec![]; 3] };
         let late = vec![push(&[2], (1, 2)), push(&[1], (3, 4)), pop(&[1], (5, 6)), pop(&[2], (7, 8))];
         check(&of_queue(1, late), &left(&[]), &topics).expect("the least first, though it came last");
         let open = vec![push(&[2], (1, 2)), push(&[1], (3, 6)), pop(&[2], (4, 5)), pop(&[1], (7, 8))];
@@ -568,10 +588,19 @@ mod tests {
             op.taken = values.iter().map(|v| (2, *v)).collect();
             op
         };
-        let left = Left { values: vec![vec![], vec![], vec![1, 2, 3]], entries: vec![vec![], vec![], vec![1, 2, 3]] };
+        let left = Left {
+            values: vec![vec![], vec![], vec![1, 2, 3]],
+            entries: vec![vec![], vec![], vec![1, 2, 3]],
+        };
         let pushes = [push(&[1], (1, 2)), push(&[2], (4, 5)), push(&[3], (6, 7))];
         let with = |listener: Op| {
-            let ops: Vec<Op> = of_queue(2, pushes.iter().map(|op| Op { text: String::new(), what: op.what.clone(), taken: vec![], ..*op }).collect());
+            let ops: Vec<Op> = of_queue(
+                2,
+                pushes
+                    .iter()
+                    .map(|op| Op { text: String::new(), what: op.what.clone(), taken: vec![], ..*op })
+                    .collect(),
+            );
             check(&ops.into_iter().chain([listener]).collect::<Vec<_>>(), &left, &topics)
         };
         with(hear(&[2], (3, 8))).expect("the next");
@@ -583,6 +612,9 @@ mod tests {
         with(hear(&[2, 2], (3, 8))).expect_err("twice");
         with(hear(&[3], (3, 5))).expect_err("what was not there yet");
         with(hear(&[9], (3, 8))).expect_err("what nobody brought");
+        with(seen(hear(&[2], (1, 8)), (3, 5))).expect("it was in line until it heard");
+        with(seen(hear(&[2], (1, 9)), (3, 8))).expect_err("it was in line for longer");
+        with(seen(hear(&[], (1, 0)), (3, 8))).expect_err("it never heard");
     }
 
     #[test]

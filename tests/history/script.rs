@@ -150,7 +150,9 @@ impl Author {
                 0..=4 if topics.faulty => self.shared(rng, topics, &mut requests),
                 0 => requests.push(self.connection(rng)),
                 1..=4 if rng.permille(topics.mortals) => self.mortal(rng, &mut requests),
-                1..=4 if rng.permille(topics.transactions) => self.private_transaction(rng, topics, &mut requests),
+                1..=4 if rng.permille(topics.transactions) => {
+                    self.private_transaction(rng, topics, &mut requests)
+                }
                 1..=4 => requests.push(self.private(rng, topics)),
                 _ => self.shared(rng, topics, &mut requests),
             }
@@ -244,7 +246,10 @@ impl Author {
                 (vec!["SET", &key, &value], b"+OK\r\n".to_vec())
             }
             3..=5 => (vec!["GET", &key], self.or_nil(self.get(&key))),
-            6 if topics.bulk_max.is_some_and(|max| self.get(&key).map_or(0, String::len) + value.len() > max) => {
+            6 if topics
+                .bulk_max
+                .is_some_and(|max| self.get(&key).map_or(0, String::len) + value.len() > max) =>
+            {
                 let refused = "-ERR string exceeds maximum allowed size (proto-max-bulk-len)\r\n";
                 (vec!["APPEND", &key, &value], refused.into())
             }

@@ -159,7 +159,9 @@ impl<'a> Caller<'a> {
         self.budget -= burst;
         let mut bytes = Vec::new();
         for _ in 0..burst {
-            for Request { bytes: more, text, what } in self.author.next(&mut self.rng, &self.round.plan.topics) {
+            for Request { bytes: more, text, what } in
+                self.author.next(&mut self.rng, &self.round.plan.topics)
+            {
                 bytes.extend(more);
                 self.note(text, what);
             }
@@ -229,7 +231,9 @@ impl<'a> Caller<'a> {
     fn vanish(&mut self) {
         if self.rng.permille(500) && !self.link.ended {
             let mut bytes = Vec::new();
-            for Request { bytes: more, text, what } in self.author.next(&mut self.rng, &self.round.plan.topics) {
+            for Request { bytes: more, text, what } in
+                self.author.next(&mut self.rng, &self.round.plan.topics)
+            {
                 bytes.extend(more);
                 self.note(text, what);
             }
@@ -250,7 +254,10 @@ impl<'a> Caller<'a> {
     /// Its last request, if it has one; then the server closes.
     fn say_goodbye(&mut self, since: Instant) {
         let connection = self.link.number;
-        if !self.link.ended && let Some(Request { bytes, text, what }) = script::goodbye(&mut self.rng, &self.round.plan.topics) {
+        if !self.link.ended
+            && let Some(Request { bytes, text, what }) =
+                script::goodbye(&mut self.rng, &self.round.plan.topics)
+        {
             self.note(text, what);
             self.write(&bytes);
             self.link.ended = self.link.number == connection;

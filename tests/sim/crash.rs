@@ -11,8 +11,8 @@
 
 use crate::check::{check_register, history};
 use crate::client::{Op, What, show};
-use crate::ends::{Found, looks};
 use crate::disk::{Crash, Disk};
+use crate::ends::{Found, looks};
 use crate::plan::{LogPlan, Plan};
 use crate::plane::{Ask, Plane};
 use crate::queues;
@@ -102,7 +102,9 @@ impl LogSide {
 
     /// Looks at what crashes at this moment would leave.
     pub fn crash(&mut self, shared: &Shared, ops: &[Op], plan: &Plan, step: u64) {
-        let long = ["KRING_SIM_RUNS", "KRING_SIM_SEED", "KRING_SIM_OPS"].iter().any(|name| std::env::var_os(name).is_some());
+        let long = ["KRING_SIM_RUNS", "KRING_SIM_SEED", "KRING_SIM_OPS"]
+            .iter()
+            .any(|name| std::env::var_os(name).is_some());
         if !long && self.images >= SHORT {
             return;
         }
@@ -140,7 +142,8 @@ impl LogSide {
 /// Whether what a crash, or the end, has left fits what clients have seen; `strict`: nothing that was acknowledged may be lost.
 pub fn check(revived: &mut Revived, ops: &[Op], plan: &Plan, strict: bool, step: u64) -> Result<(), String> {
     let topics = &plan.topics;
-    let Found { counters, groups, accounts, names, queues } = Found::read(topics, &revived.ask(&looks(topics)));
+    let Found { counters, groups, accounts, names, queues } =
+        Found::read(topics, &revived.ask(&looks(topics)));
     for (group, values) in groups.iter().enumerate() {
         if values.iter().any(|value| *value != values[0]) {
             return Err(format!("torn group g{group}: {values:?}"));

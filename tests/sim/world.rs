@@ -10,8 +10,8 @@
 //! atomic but for the stores that other cores hold meanwhile, which the thefts stand for.
 
 use crate::client::{Link, Op, What, show};
-use crate::ends::{self, Found};
 use crate::crash::{self, LogSide};
+use crate::ends::{self, Found};
 use crate::net::Board;
 use crate::plan::Plan;
 use crate::plane::{Answer, Ask, Image};
@@ -432,7 +432,11 @@ impl World {
 
     fn say_goodbye(&mut self, at: usize) {
         // Behind a request that waits a QUIT is never read.
-        let last = if self.plan.topics.queues == 0 { script::goodbye(&mut self.rng, &self.plan.topics) } else { None };
+        let last = if self.plan.topics.queues == 0 {
+            script::goodbye(&mut self.rng, &self.plan.topics)
+        } else {
+            None
+        };
         let Some(last) = last else { return self.half_close(at) };
         self.write(at, last);
         if let Some(link) = &mut self.clients[at].link {
