@@ -3,7 +3,8 @@
 use super::check;
 use super::client::Op;
 use super::mortals::tokens;
-use super::queues::{self, GROUP, Kind, Left};
+use super::order::{self, Left};
+use super::queues::{GROUP, Kind};
 use super::script::{BALANCE, Topics, group_keys};
 
 /// More than any queue holds.
@@ -101,7 +102,7 @@ impl Found {
 pub fn check_all(ops: &[Op], topics: &Topics, found: &Found) {
     // What a FLUSHALL has emptied no register explains: there each reply is looked at by itself only.
     check::history(ops, &found.counters, if topics.sweeps { 0 } else { topics.groups });
-    if let Err(why) = queues::check(ops, &found.queues, topics) {
+    if let Err(why) = order::check(ops, &found.queues, topics) {
         panic!("queues: {why}");
     }
     if !topics.sweeps {

@@ -8,6 +8,7 @@
 
 use super::client::What;
 use super::queues::{GROUP, Kind};
+use super::rare;
 use super::rng::Rng;
 use std::collections::HashMap;
 
@@ -15,15 +16,12 @@ use std::collections::HashMap;
 const PRIVATE_KEYS: usize = 6;
 const DATABASES: usize = 3;
 /// A value that is handed to the socket without a copy (`resp::SHARE_FROM` is 16 KiB).
-const LARGE: usize = 20_000;
+pub const LARGE: usize = 20_000;
 /// `proto-max-bulk-len` of a run.
 pub const BULK_MAX: usize = 2 * LARGE;
 
 /// What each account holds at first.
 pub const BALANCE: u64 = 1_000;
-
-/// A knob whose values change nothing that a client sees.
-const TUNED: &str = "slowlog-max-len";
 
 /// What everybody shares, and how often the rare commands come.
 #[derive(Clone, Default, Debug)]
@@ -76,6 +74,12 @@ pub struct Request {
 }
 
 impl Request {
+    /// Of these words; any reply will do.
+    pub fn of(words: &[String]) -> Request {
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        Request::new(&words, false, What::Anything)
+    }
+
     /// Of these words, as an array or (when all words are plain) inline.
     pub fn new(words: &[&str], inline: bool, what: What) -> Request {
         let plain =
@@ -94,7 +98,7 @@ impl Request {
 
 /// A client's side of its script: what it must remember to know the replies.
 pub struct Author {
-    client: usize,
+    pub client: usize,
     resp3: bool,
     db: usize,
     /// Connections so far: what an earlier one left half done is never asked for again.
@@ -113,7 +117,7 @@ fn int(n: usize) -> Vec<u8> {
     format!(":{n}\r\n").into_bytes()
 }
 
-fn ok() -> What {
+pub fn ok() -> What {
     What::Exactly(b"+OK\r\n".to_vec())
 }
 
@@ -135,7 +139,7 @@ impl Author {
         if rng.permille(topics.rewrites) {
             return vec![Request::new(&["BGREWRITEAOF"], false, What::Anything)];
         }
-        if rng.permille(rare(topics).iter().sum()) {
+        if rng.permille(rare::shares(topics).iter().sum()) {
             requests.push(self.rare(rng, topics));
         } else if topics.sweeps {
             self.sweeper(rng, topics, &mut requests);
@@ -457,69 +461,6 @@ impl Author {
         self.db = before;
         Request::new(&["PING"], false, What::Exactly(b"+PONG\r\n".to_vec()))
     }
-
-    fn rare(&mut self, rng: &mut Rng, topics: &Topics) -> Request {
-        let shares = rare(topics);
-        let mut at = rng.below(shares.iter().sum());
-        let which = shares.iter().position(|share| {
-            let found = at < *share;
-            at = at.saturating_sub(*share);
-            found
-        });
-        let number = |n: usize| n.to_string();
-        match which {
-            Some(0) => {
-                let mode = rng.pick(&["ALL", "WRITE"]);
-                match rng.below(4) {
-                    0 => Request::new(&["CLIENT", "UNPAUSE"], false, ok()),
-                    _ => Request::new(&["CLIENT", "PAUSE", &number(rng.between(1, 30)), mode], false, ok()),
-                }
-            }
-            Some(1) => {
-                let victim = number(rng.between(1, 20));
-                Request::new(&["CLIENT", "KILL", "ID", &victim], false, What::Anything)
-            }
-            Some(2) => self.configuration(rng),
-            Some(3) => Request::new(&[rng.pick(&["BGSAVE", "BGSAVE", "SAVE"])], false, What::Anything),
-            Some(4) => match rng.below(5) {
-                4 => {
-                    let victim = number(rng.between(1, 20));
-                    let how = rng.pick(&["TIMEOUT", "ERROR"]);
-                    Request::new(&["CLIENT", "UNBLOCK", &victim, how], false, What::Anything)
-                }
-                0 => Request::new(&["CLIENT", "LIST"], false, What::Anything),
-                1 => Request::new(&["INFO"], false, What::Anything),
-                2 => Request::new(&["SLOWLOG", "GET"], false, What::Anything),
-                _ => Request::new(&["CLIENT", "INFO"], false, What::Anything),
-            },
-            Some(5) => {
-                let secs = rng.pick(&["0", "0.002", "0.05"]);
-                Request::new(&["DEBUG", "SLEEP", secs], false, ok())
-            }
-            _ => Request::new(&["SHUTDOWN", "SAVE"], false, What::Shutdown),
-        }
-    }
-
-    fn configuration(&mut self, rng: &mut Rng) -> Request {
-        let depth = rng.between(1, 20).to_string();
-        let spin = rng.below(5_000).to_string();
-        let value = self.unique() as u32 as u64 + ((self.client as u64 + 1) << 16);
-        match rng.below(10) {
-            5..=6 => Request::new(&["CONFIG", "SET", TUNED, &value.to_string()], false, What::Tune { value }),
-            7..=9 => Request::new(&["CONFIG", "GET", TUNED], false, What::Tuned),
-            0 => Request::new(&["CONFIG", "SET", "prefetch-depth", &depth], false, ok()),
-            1 => Request::new(&["CONFIG", "SET", "take-spin-ns", &spin], false, ok()),
-            2 => Request::new(&["CONFIG", "SET", "borrow", rng.pick(&["yes", "no"])], false, ok()),
-            3 => Request::new(&["CONFIG", "RESETSTAT"], false, ok()),
-            _ => Request::new(&["CONFIG", "REWRITE"], false, What::Anything),
-        }
-    }
-}
-
-/// Per thousand requests: what is rare, in the order in which [`Author::rare`] tells it apart.
-fn rare(topics: &Topics) -> [usize; 7] {
-    let Topics { pauses, kills, configs, saves, reports, naps, shutdowns, .. } = *topics;
-    [pauses, kills, configs, saves, reports, naps, shutdowns]
 }
 
 /// The last request of a connection, after which the server closes; `None`: the client closes its half.
@@ -557,105 +498,4 @@ pub fn transaction(inner: impl IntoIterator<Item = Request>, exec: What, request
 
 fn error(text: &str) -> What {
     What::Exactly(format!("-{text}\r\n").into_bytes())
-}
-
-impl Request {
-    /// Of these words; any reply will do.
-    pub fn of(words: &[String]) -> Request {
-        let words: Vec<&str> = words.iter().map(String::as_str).collect();
-        Request::new(&words, false, What::Anything)
-    }
-}
-
-/// Shapes of requests whose replies do not depend on the number of shards: `K` is a key, `N` a small number, `V` a value.
-const ZOO: &[&str] = &[
-    "SET K V",
-    "SET K V NX GET",
-    "SET K V XX",
-    "SET K V EX 100",
-    "SET K N",
-    "GET K",
-    "GETSET K V",
-    "GETDEL K",
-    "GETEX K PERSIST",
-    "APPEND K V",
-    "STRLEN K",
-    "SETRANGE K N V",
-    "GETRANGE K N -1",
-    "INCR K",
-    "DECRBY K N",
-    "INCRBYFLOAT K 0.5",
-    "MSET K V K V K V",
-    "MSETNX K V K V",
-    "MGET K K K K",
-    "DEL K K K",
-    "UNLINK K K",
-    "EXISTS K K K",
-    "TOUCH K K",
-    "RENAME K K",
-    "RENAMENX K K",
-    "COPY K K",
-    "COPY K K DB 1 REPLACE",
-    "MOVE K 1",
-    "TYPE K",
-    "EXPIRE K 100",
-    "PEXPIRE K N",
-    "TTL K",
-    "PTTL K",
-    "PERSIST K",
-    "EXPIRETIME K",
-    "SETBIT K N 1",
-    "GETBIT K N",
-    "BITCOUNT K",
-    "BITPOS K 1",
-    "BITOP XOR K K K",
-    "BITOP AND K K K K",
-    "BITFIELD K INCRBY u8 #N 3",
-    "LCS K K",
-    "OBJECT ENCODING K",
-    "DUMP K",
-    "DBSIZE",
-    "SELECT 0",
-    "SELECT 1",
-    "SWAPDB 0 1",
-    "FLUSHDB",
-    "ECHO V",
-    "PING",
-    "NOSUCH K",
-    "GET",
-    "SET K V BAD",
-    "GET K",
-    "GET K",
-    "SET K V",
-    "SET K V",
-    "MGET K K",
-    "RPUSH l:K V V",
-    "LPOP l:K",
-    "LMOVE l:K l:K LEFT RIGHT",
-    "LRANGE l:K 0 -1",
-    "RENAME l:K l:K",
-    "LPUSH K V",
-    "MULTI",
-    "MULTI",
-    "EXEC",
-    "EXEC",
-    "DISCARD",
-    "WATCH K",
-    "WATCH K K K",
-    "UNWATCH",
-];
-const ZOO_KEYS: usize = 12;
-
-/// So many requests of all kinds on a few keys.
-pub fn zoo(rng: &mut Rng, count: usize) -> Vec<Vec<String>> {
-    let word = |rng: &mut Rng, word: &str| match word {
-        "K" => format!("key:{}", rng.below(ZOO_KEYS)),
-        "l:K" => format!("list:{}", rng.below(ZOO_KEYS / 3)),
-        "N" => rng.below(60).to_string(),
-        "V" if rng.permille(10) => "large".repeat(LARGE / 5),
-        "V" => format!("value {}", rng.below(1_000)),
-        "#N" => format!("#{}", rng.below(20)),
-        other => other.to_string(),
-    };
-    (0..count).map(|_| rng.pick(ZOO).split(' ').map(|w| word(rng, w)).collect()).collect()
 }

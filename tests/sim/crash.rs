@@ -13,9 +13,9 @@ use crate::check::{check_register, history};
 use crate::client::{Op, What, show};
 use crate::disk::{Crash, Disk};
 use crate::ends::{Found, looks};
+use crate::order;
 use crate::plan::{LogPlan, Plan};
 use crate::plane::{Ask, Plane};
-use crate::queues;
 use crate::revival::{Revived, read, stage};
 use crate::rng::Rng;
 use crate::script::BALANCE;
@@ -189,7 +189,7 @@ pub fn check(revived: &mut Revived, ops: &[Op], plan: &Plan, strict: bool, step:
         let ops: Vec<&Op> = ops.iter().filter(of).chain([&look]).collect();
         check_register(&ops).map_err(|why| format!("group g{group}: {why}"))?;
     }
-    queues::check(ops, &queues, topics).map_err(|why| format!("queues: {why}"))?;
+    order::check(ops, &queues, topics).map_err(|why| format!("queues: {why}"))?;
     // What was put there before the clients came, and seen to be.
     let begun =
         ops.iter().any(|op| op.answered.is_some() && matches!(op.what, What::Put { .. } | What::Count(_)));

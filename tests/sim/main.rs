@@ -54,7 +54,7 @@ mod shard;
 mod thieves;
 mod world;
 
-use history::{check, client, ends, queues, rng, script};
+use history::{check, client, ends, order, queues, rng, script, zoo};
 use plan::Plan;
 use rng::Rng;
 use script::Request;
@@ -212,7 +212,7 @@ fn sweeps_over_all_shards_are_atomic() {
 fn swept(plan: Plan) -> World {
     let mut world = World::new(plan);
     world.run();
-    if let Err(why) = queues::check(&world.ops, &Default::default(), &world.plan.topics) {
+    if let Err(why) = order::check(&world.ops, &Default::default(), &world.plan.topics) {
         panic!("queues: {why}");
     }
     world
@@ -222,7 +222,7 @@ fn swept(plan: Plan) -> World {
 fn one_client_cannot_count_the_shards() {
     seeds("alone", ALONE, |seed| {
         let mut rng = Rng::new(seed);
-        let script = script::zoo(&mut rng, 400);
+        let script = zoo::zoo(&mut rng, 400);
         let replies = |shards: usize| {
             let mut world = World::new(Plan::quiet(seed, shards));
             let requests = script.iter().map(|words| Request::of(words)).collect();
