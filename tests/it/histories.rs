@@ -24,6 +24,8 @@ use std::time::{Duration, Instant};
 
 /// How long each test goes on, unless the environment says otherwise.
 const SHORT: Duration = Duration::from_secs(3);
+/// Rounds at least, on a busy machine too.
+const ROUNDS_MIN: u64 = 3;
 /// How long a client looks for replies before it does something else.
 const GLANCE: Duration = Duration::from_millis(1);
 /// Glances in vain, at one who waits for a queue, after which it may lose patience.
@@ -354,9 +356,9 @@ fn rounds(shards: usize, args: &[&str]) {
     let until = Instant::now() + secs.map_or(SHORT, Duration::from_secs);
     let all = [&["--enable-debug-command", "yes"], args].concat();
     let server = Server::kring(shards, &all);
-    let (mut ops, mut seed) = (0, crate::rng::seed() ^ (shards as u64) << 32);
-    let first = seed;
-    while Instant::now() < until {
+    let first = crate::rng::seed() ^ (shards as u64) << 32;
+    let (mut ops, mut seed) = (0, first);
+    while Instant::now() < until || seed < first + ROUNDS_MIN {
         let _banner = Seed(seed);
         ops += round(&server, &Plan::random(seed));
         seed += 1;

@@ -70,9 +70,9 @@ struct Amount {
 
 const CROWD: Amount = Amount { runs: 150, permille: 500 };
 const SWEEPS: Amount = Amount { runs: 150, permille: 300 };
-const ALONE: Amount = Amount { runs: 75, permille: 185 };
+const ALONE: Amount = Amount { runs: 75, permille: 197 };
 /// Each of the three kinds with a log, whose runs are long: of their operations there are few.
-const LOGGED: Amount = Amount { runs: 12, permille: 5 };
+const LOGGED: Amount = Amount { runs: 12, permille: 1 };
 const _: () = assert!(CROWD.permille + SWEEPS.permille + ALONE.permille + 3 * LOGGED.permille == 1_000);
 
 /// Says which seed failed.
@@ -90,6 +90,11 @@ impl Drop for Seed {
 
 fn env(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|v| v.parse().expect("a number"))
+}
+
+/// Whether there are enough runs to meet what is rare: nobody has asked for others.
+fn in_full() -> bool {
+    env("KRING_SIM_SEED").is_none() && env("KRING_SIM_RUNS").is_none()
 }
 
 /// Calls `run` with every seed; it gives operations and steps.
@@ -187,7 +192,7 @@ fn a_crowd_sees_one_linear_history() {
         (world.ops.len(), world.steps())
     });
     println!("crowd met {fields:?} {met:?} times; {rare:?}");
-    if env("KRING_SIM_SEED").is_none() {
+    if in_full() {
         // A simulation in which nothing collides shows nothing.
         assert!(met.iter().all(|n| *n > 1_000), "{met:?}");
         let Rare { snapshots, shutdowns, refused, looks, died, lived, heard, waits } = rare;
@@ -205,7 +210,7 @@ fn sweeps_over_all_shards_are_atomic() {
         (world.ops.len(), world.steps())
     });
     println!("sweeps: {served} waits were served");
-    assert!(env("KRING_SIM_SEED").is_some() || served > 200, "{served} waits were served");
+    assert!(!in_full() || served > 200, "{served} waits were served");
 }
 
 /// The same, on groups and queues that are emptied and swapped meanwhile.
@@ -269,7 +274,7 @@ fn crashes(name: &str, sweeps: bool, faulty: bool) {
     });
     println!("{name}: {} crashes, {} generations, {} bases", met[0], met[1], met[2]);
     // Crashes at which nothing happens show nothing.
-    assert!(env("KRING_SIM_SEED").is_some() || met[0] > 200 && met[1] > 20, "{met:?}");
+    assert!(!in_full() || met[0] > 200 && met[1] > 20, "{met:?}");
 }
 
 #[test]
