@@ -25,6 +25,7 @@ import time
 
 import durable
 import families
+import large
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 READY_S = 20  # how long a server may take to answer PING
@@ -511,6 +512,18 @@ def multi(lab, paper):
     families.multi(lab, paper, lab.args.only, ratio, CPU)
 
 
+def collections(lab, paper):
+    """Memory of collections, small and large (--only NAME for some)."""
+    paper.say("\n### Memory of collections, 1 shard\n")
+    large.collections(lab, paper, lab.args.only)
+
+
+def growth(lab, paper):
+    """Cost per op as collections grow, and the longest command (--only NAME for some)."""
+    paper.say("\n### Collections that grow, 1 shard, pipeline 32\n")
+    large.growth(lab, paper, lab.args.only, median, CPU)
+
+
 def durability(scenario):
     """A scenario of durable.py."""
     def run(lab, paper):
@@ -522,6 +535,7 @@ def durability(scenario):
 
 SCENARIOS = {"p1": p1, "p32": p32, "open": open_loop, "shards": shards, "latency1": latency1, "memory": memory,
              "idle": idle, "constant": constant, "exec-beside": exec_beside, "queue": queue, "multi": multi, "types": types,
+             "collections": collections, "growth": growth,
              "always": durability(durable.always), "everysec": durability(durable.everysec),
              "snapshot": durability(durable.snapshot), "load": durability(durable.load)}
 
@@ -534,7 +548,7 @@ def parse():
         formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
     add("scenario", nargs="+", choices=[*SCENARIOS, "all"], metavar="SCENARIO")
-    add("--only", action="append", default=[], help="types, multi: only rows with this in their name")
+    add("--only", action="append", default=[], help="types, multi, collections, growth: only rows with this in their name")
     add("--rounds", type=int, default=6, help="runs per server (6)")
     add("--starts", type=int, default=3, help="how many fresh processes these are spread over (3)")
     add("--seconds", type=float, default=4, help="measured time of a run (4)")
@@ -543,6 +557,7 @@ def parse():
     add("--keys", type=int, default=1_000_000, help="keys (1 M)")
     add("--data-size", type=int, default=64, help="bytes of a value (64)")
     add("--memory-keys", type=int, default=10_000_000, help="keys of the scenario memory (10 M)")
+    add("--members", type=int, default=10_000_000, help="elements of the largest of collections and growth (10 M)")
     add("--idle-connections", type=int, default=10_000, help="connections of the scenario idle (10,000)")
     add("--consumers", type=int, default=1_000, help="who waits in the scenario queue (1,000)")
     add("--server-cpu", default="0", help="core of the servers (0)")

@@ -1,4 +1,4 @@
-"""What commands of every type cost, against redis-server: the rows of perf/compare's scenarios types, multi, queue and growth.
+"""What commands of every type cost, against redis-server: the rows of perf/compare's scenarios types and multi.
 
 A row is a name, what to fill the servers with, and the requests to time. Requests are kring-bench's templates.
 """

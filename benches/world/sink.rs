@@ -3,12 +3,15 @@
 
 #![allow(dead_code, reason = "each user needs a part")]
 
+#[path = "../../tests/doubles/nobody.rs"]
+mod nobody;
+
 use kring::base::time::Now;
-use kring::cmd::{ServerInfo, ShutdownMode};
+use kring::cmd::ServerInfo;
 use kring::config::Config;
 use kring::ring::{Chunk, Clock, ConnId, Net, World};
-use kring::shard::{Control, Core, LoadRequest, Peer, SaveRequest, Shared};
-use kring::store::Garbage;
+use kring::shard::{Core, Peer, Shared};
+use nobody::Nobody;
 use std::sync::Arc;
 
 /// Whether this is a run of `cargo bench`; else one of `cargo test`, which wants a tiny one.
@@ -19,22 +22,6 @@ pub fn is_bench() -> bool {
 /// The numbers on the command line.
 pub fn numbers() -> impl Iterator<Item = u64> {
     std::env::args().skip(1).filter_map(|a| a.parse().ok())
-}
-
-/// Nobody to ask.
-struct Nobody;
-
-impl Control for Nobody {
-    fn free(&self, _garbage: Vec<Garbage>) {}
-    fn write_config(&self, _shard: usize, _ticket: u64, _config: Arc<Config>) {}
-    fn purge(&self) {}
-    fn shutdown(&self, _mode: ShutdownMode) {}
-
-    fn save(&self, _request: SaveRequest) {}
-
-    fn load(&self, _request: LoadRequest) {}
-
-    fn note(&self, _text: String, _warns: bool) {}
 }
 
 /// Takes replies.

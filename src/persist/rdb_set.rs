@@ -206,11 +206,11 @@ mod tests {
         assert!(read(INTSET, &empty).is_err(), "empty");
     }
 
-    /// Valid payloads with bits flipped, bytes replaced or the end cut off: refused, or a set in order. `KRING_RUNS` makes
+    /// Valid payloads with bits flipped, bytes replaced or the end cut off: refused, or a set in order. `KRING_FUZZ` makes
     /// more.
     #[test]
     fn damage_never_panics() {
-        let runs = std::env::var("KRING_RUNS").ok().and_then(|n| n.parse().ok()).unwrap_or(10_000);
+        let runs = std::env::var("KRING_FUZZ").ok().and_then(|n| n.parse().ok()).unwrap_or(10_000);
         let mut rng = seeded(23);
         let many: Vec<String> = (0..40).map(|i| format!("m{i}")).collect();
         let many: Vec<&str> = many.iter().map(String::as_str).collect();

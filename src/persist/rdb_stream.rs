@@ -259,10 +259,10 @@ mod tests {
         }
     }
 
-    /// As many runs as `KRING_CORRUPT_RUNS` says.
+    /// As many runs as `KRING_FUZZ` says.
     #[test]
     fn damage_never_panics_nor_makes_what_cannot_be() {
-        let runs = std::env::var("KRING_CORRUPT_RUNS").ok().and_then(|n| n.parse().ok()).unwrap_or(10_000u64);
+        let runs = std::env::var("KRING_FUZZ").ok().and_then(|n| n.parse().ok()).unwrap_or(10_000u64);
         let mut rng = seeded(19);
         let mut plain = Vec::new();
         encode(&mut plain, &sample(), false);

@@ -212,10 +212,10 @@ mod tests {
         assert_eq!(read(BINARY, b"\x81\xff\xff\xff\xff\xff\xff\xff\xff\x01a").err(), Some(Corrupt));
     }
 
-    /// `KRING_CORRUPT=n` makes n runs of each.
+    /// `KRING_FUZZ=n` makes n runs of each.
     #[test]
     fn damage_is_refused_or_harmless() {
-        let runs = std::env::var("KRING_CORRUPT").ok().and_then(|n| n.parse().ok()).unwrap_or(10_000);
+        let runs = std::env::var("KRING_FUZZ").ok().and_then(|n| n.parse().ok()).unwrap_or(10_000);
         for (kind, limits) in [(LISTPACK, SMALL), (BINARY, LARGE)] {
             let mut good = Vec::new();
             encode(&mut good, &sample(40, limits), false);

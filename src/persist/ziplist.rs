@@ -251,6 +251,7 @@ pub(super) mod tests {
         assert_eq!(elements, [Element::Str(b"a"), Element::Int(2), Element::Int(-300)]);
     }
 
+    /// `KRING_FUZZ` makes more.
     #[test]
     fn damage_is_refused_or_harmless() {
         let long = vec![b'x'; 400];
@@ -266,7 +267,8 @@ pub(super) mod tests {
             assert!(Ziplist::parse(&good[..cut]).is_err(), "cut to {cut}");
         }
         let mut rng = seeded(9);
-        for _ in 0..20_000 {
+        let runs = std::env::var("KRING_FUZZ").ok().and_then(|n| n.parse().ok()).unwrap_or(20_000);
+        for _ in 0..runs {
             let mut bad = good.clone();
             for _ in 0..1 + xorshift(&mut rng) % 3 {
                 let at = xorshift(&mut rng) as usize % bad.len();

@@ -15,6 +15,7 @@ use super::connections::Waits;
 use super::drive::{Stop, Work, flags_of};
 use super::hold::Hold;
 use super::mail::Chore;
+use super::planted::Planted;
 use super::{Core, Letter};
 use crate::cmd::block::{Block, OnDisk};
 use crate::cmd::registry::Found;
@@ -258,9 +259,14 @@ impl Core {
             if kind.is_none() && any == 0 {
                 return;
             }
-            let Some(wait) = store.next_in_line(db, key, from) else { return };
+            let next = if self.planted(Planted::LastComeFirstServed) {
+                store.in_line(db, key, left)
+            } else {
+                store.next_in_line(db, key, from)
+            };
+            let Some(wait) = next else { return };
             from = wait.ticket + 1;
-            if wait.wake.on(kind) && wait.claim() {
+            if wait.wake.on(kind) && (wait.claim() || self.planted(Planted::ServedTwice)) {
                 match self.run_again(net, &wait) {
                     Some(out) => {
                         wait.end();

@@ -11,6 +11,7 @@ use super::hold::Hold;
 use super::log::LogWriter;
 use super::mail::Chore;
 use super::orders::{Nap, Parked};
+use super::planted::Planted;
 use super::policy::Policy;
 use super::replay::Stream;
 use super::rewrite::Rewriter;
@@ -281,6 +282,9 @@ impl Core {
             if self.conn(id).is_some_and(|conn| conn.may_run()) {
                 self.run_input(net, id);
             }
+        }
+        if self.planted(Planted::RunAhead) {
+            self.run_ahead(net, id);
         }
         self.check_input(net, id);
     }

@@ -23,7 +23,7 @@ pub(super) const CHORE_KEYS_PER_HOLD: usize = 256;
 impl Core {
     /// Sends the first job on its way, to the lowest shard that it needs.
     pub(super) fn dispatch(&mut self, job: Box<Job>) {
-        let first = job.need.next(0).unwrap_or(job.home);
+        let first = self.first_visit(&job).unwrap_or(job.home);
         self.post(first, Letter::Visit(job));
     }
 
@@ -73,11 +73,11 @@ impl Core {
     /// Takes the higher stores that a job needs, as far as they are at home: the shard whose store is not. Without this,
     /// every such job would travel for each of its stores, and the stores with it.
     fn take_for(&mut self, job: &mut Job) -> Option<usize> {
-        let mut next = job.need.next(self.id + 1);
+        let mut next = self.next_visit(job, self.id);
         while let Some(shard) = next {
             let Some(store) = self.shared.cells[shard].take() else { break };
             job.loans.push(store);
-            next = job.need.next(shard + 1);
+            next = self.next_visit(job, shard);
         }
         next
     }
@@ -155,6 +155,7 @@ impl Core {
 
     /// A job is back: its replies, its session, and what it could not run elsewhere.
     pub(super) fn come_home(&mut self, net: &mut dyn World, mut job: Job) {
+        self.bend_replies(&mut job.out);
         let id = job.conn;
         let brings = !job.loans.is_empty();
         job.loans.drain(..).for_each(|store| self.hand.add(store));

@@ -11,6 +11,7 @@ use super::Core;
 use super::connections::Waits;
 use super::evict::Room;
 use super::log::BATCH;
+use super::planted::Planted;
 use crate::base::cell::{Back, caller_bit};
 use crate::ring::net::{ConnId, World};
 use crate::store::{Garbage, ShardSet, Store};
@@ -152,7 +153,9 @@ impl Core {
     #[cold]
     fn tidy(&mut self, net: &mut dyn World) {
         let to_wake = std::mem::replace(&mut self.room.to_wake, ShardSet::EMPTY);
-        to_wake.iter().for_each(|shard| net.wake(shard));
+        if !self.planted(Planted::NotCalled) {
+            to_wake.iter().for_each(|shard| net.wake(shard));
+        }
         let mut garbage = std::mem::take(&mut self.room.garbage);
         if !garbage.is_empty() {
             self.tallies.counters.lazy_freed += garbage.len() as u64;

@@ -37,6 +37,7 @@ mod lend;
 mod log;
 pub mod mail;
 mod orders;
+mod planted;
 pub mod policy;
 mod replay;
 mod rewrite;
@@ -44,6 +45,8 @@ mod run;
 mod saves;
 mod shared;
 mod tallies;
+#[cfg(test)]
+mod testing;
 mod transact;
 mod walk;
 
@@ -52,6 +55,8 @@ pub use connections::Peer;
 pub use core::Core;
 pub use log::LogStart;
 pub use mail::{Job, Letter, Mesh};
+#[doc(hidden)]
+pub use planted::Planted;
 pub use rewrite::{LogTurn, NewBase, Next};
 pub use run::{Notice, Setup, Sockets, run};
 pub use shared::{Control, LoadRequest, MemoryBoard, Pending, SaveRequest, Shared};

@@ -1,6 +1,7 @@
 //! What all shards see: the cells of the stores, the way to them, facts of the process, and a few counters.
 
 use super::ledger::Ledger;
+use super::planted::Planted;
 use super::rewrite::{LogTurn, NewBase};
 use crate::base::cell::Cell;
 use crate::base::time::Now;
@@ -50,6 +51,11 @@ pub trait Control: Send + Sync {
     fn new_base(&self, _base: NewBase) {}
     /// A line for the log, a warning or not.
     fn note(&self, text: String, warns: bool);
+    /// A bug that the shards shall have: for tests of the tests.
+    #[doc(hidden)]
+    fn planted(&self) -> Planted {
+        Planted::Nothing
+    }
 }
 
 /// A snapshot to write.
@@ -139,6 +145,7 @@ pub struct Shared {
     /// What stores and clients take, by shard.
     pub ledger: Ledger,
     pub saves: Arc<SaveBoard>,
+    pub(super) planted: Planted,
 }
 
 impl Shared {
@@ -152,6 +159,7 @@ impl Shared {
             hasher: KeyHasher::new(seed),
             registry: Registry::new(FAMILIES),
             server,
+            planted: control.planted(),
             control,
             connections: (0..shards).map(|_| AtomicUsize::new(0)).collect(),
             next_client: AtomicU64::new(1),

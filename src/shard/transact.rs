@@ -14,6 +14,7 @@ use super::connections::Waits;
 use super::drive::{Stop, Work};
 use super::mail::Chore;
 use super::orders::Step;
+use super::planted::Planted;
 use super::{Core, Letter};
 use crate::cmd::registry::Found;
 use crate::cmd::row::flag;
@@ -106,6 +107,9 @@ impl Core {
             let done = net.ticks_ns();
             self.account(work, found, args, mark, done.saturating_sub(ticks));
             ticks = done;
+            if self.planted(Planted::PutBackEarly) && i + 1 < queue.len() {
+                self.let_go(net);
+            }
             if work.session.reply == ReplyMode::Off || orders.silent {
                 work.out.cut(mark);
             }

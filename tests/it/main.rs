@@ -6,6 +6,7 @@
 //! reply    RESP2 and RESP3, raw bytes kept        order, atomic, clients  many clients, many shards
 //! rng      seeded choices                         transactions, blocking                public_client  the `redis` crate
 //!                                                 log_files                             redis-server loads our log's files
+//! histories  random requests of many clients, killed at any moment: the checks of the simulation (`tests/history`) on a process
 //! log_home  a directory where logs live       log_faults, log_full, log_live          kill -9, a full disk, a log that changes under load
 //! ```
 //! Every test starts its own server on a port of its own in a directory of its own, and ends it when it is done or
@@ -13,6 +14,9 @@
 
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used)] // a failed test panics
+
+#[path = "../history/mod.rs"]
+mod history;
 
 mod client;
 mod reply;
@@ -25,6 +29,7 @@ mod books;
 mod clients;
 mod differential;
 mod expiry;
+mod histories;
 mod lifecycle;
 mod limits;
 mod log_boot;

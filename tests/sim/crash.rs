@@ -12,12 +12,13 @@
 use crate::check::{check_register, history};
 use crate::client::{Op, What, show};
 use crate::disk::{Crash, Disk};
+use crate::ends::{Found, looks};
+use crate::order;
 use crate::plan::{LogPlan, Plan};
 use crate::plane::{Ask, Plane};
-use crate::queues;
 use crate::revival::{Revived, read, stage};
 use crate::rng::Rng;
-use crate::script::{BALANCE, Topics};
+use crate::script::BALANCE;
 use crate::shard::Shard;
 use kring::cmd::save::LogState;
 use kring::ring::net::FileId;
@@ -101,7 +102,9 @@ impl LogSide {
 
     /// Looks at what crashes at this moment would leave.
     pub fn crash(&mut self, shared: &Shared, ops: &[Op], plan: &Plan, step: u64) {
-        let long = ["KRING_SIM_RUNS", "KRING_SIM_SEED"].iter().any(|name| std::env::var_os(name).is_some());
+        let long = ["KRING_SIM_RUNS", "KRING_SIM_SEED", "KRING_SIM_OPS"]
+            .iter()
+            .any(|name| std::env::var_os(name).is_some());
         if !long && self.images >= SHORT {
             return;
         }
@@ -136,51 +139,11 @@ impl LogSide {
     }
 }
 
-fn words<'a>(words: impl IntoIterator<Item = &'a str>) -> Vec<String> {
-    words.into_iter().map(str::to_string).collect()
-}
-
-/// Requests for all that is shared.
-pub fn looks(topics: &Topics) -> Vec<Vec<String>> {
-    let mut all = Vec::new();
-    let names = |letter: &str, n: usize| (0..n).map(|i| format!("{letter}{i}")).collect::<Vec<_>>();
-    let counters = names("c", topics.counters);
-    all.extend(counters.iter().map(|name| words(["GET", name])));
-    for group in 0..topics.groups {
-        let keys: Vec<String> = (0..topics.width).map(|i| format!("g{group}:{i}")).collect();
-        all.push(words(["MGET"].into_iter().chain(keys.iter().map(String::as_str))));
-    }
-    let accounts = names("a", topics.accounts);
-    all.push(words(["MGET"].into_iter().chain(accounts.iter().map(String::as_str))));
-    let tokens = names("t", topics.names);
-    all.push(words(["EXISTS"].into_iter().chain(tokens.iter().map(String::as_str))));
-    let queues = names("q", topics.queues);
-    all.extend(queues.iter().map(|name| words(["LRANGE", name, "0", "-1"])));
-    all
-}
-
-/// The numbers in a reply; nil is `None`.
-fn numbers(reply: &[u8]) -> Vec<Option<u64>> {
-    let text = String::from_utf8_lossy(reply).into_owned();
-    let mut found = Vec::new();
-    for line in text.split("\r\n").filter(|line| !line.is_empty()) {
-        match line.as_bytes()[0] {
-            b'*' => {}
-            b'$' if line == "$-1" => found.push(None),
-            b'$' => {}
-            b':' => found.push(line[1..].parse().ok()),
-            _ => found.push(line.parse::<i64>().ok().map(|n| n as u64)),
-        }
-    }
-    found
-}
-
-fn check(revived: &mut Revived, ops: &[Op], plan: &Plan, strict: bool, step: u64) -> Result<(), String> {
+/// Whether what a crash, or the end, has left fits what clients have seen; `strict`: nothing that was acknowledged may be lost.
+pub fn check(revived: &mut Revived, ops: &[Op], plan: &Plan, strict: bool, step: u64) -> Result<(), String> {
     let topics = &plan.topics;
-    let replies: Vec<Vec<Option<u64>>> = revived.ask(&looks(topics)).iter().map(|r| numbers(r)).collect();
-    let (counters, rest) = replies.split_at(topics.counters);
-    let (groups, rest) = rest.split_at(topics.groups);
-    let (accounts, tokens, queues) = (&rest[0], &rest[1], &rest[2..]);
+    let Found { counters, groups, accounts, names, queues } =
+        Found::read(topics, &revived.ask(&looks(topics)));
     for (group, values) in groups.iter().enumerate() {
         if values.iter().any(|value| *value != values[0]) {
             return Err(format!("torn group g{group}: {values:?}"));
@@ -193,18 +156,16 @@ fn check(revived: &mut Revived, ops: &[Op], plan: &Plan, strict: bool, step: u64
     if topics.sweeps {
         return Ok(());
     }
-    if let Some(balances) = accounts.iter().copied().collect::<Option<Vec<u64>>>() {
-        let sum: i64 = balances.iter().map(|balance| *balance as i64).sum();
+    if let Some(balances) = accounts.iter().copied().collect::<Option<Vec<i64>>>() {
+        let sum: i64 = balances.iter().sum();
         if sum != topics.accounts as i64 * BALANCE as i64 {
             return Err(format!("money: {balances:?}"));
         }
     }
-    let count = tokens[0].unwrap_or(0);
-    if count > 1 {
-        return Err(format!("{count} tokens"));
+    if names > 1 {
+        return Err(format!("{names} tokens"));
     }
-    let finals: Vec<u64> = counters.iter().map(|reply| reply[0].unwrap_or(0)).collect();
-    for (counter, value) in finals.iter().enumerate() {
+    for (counter, value) in counters.iter().enumerate() {
         let adds = |op: &&Op| matches!(op.what, What::Count(c) | What::Guarded(c) if c == counter);
         let most = ops.iter().filter(adds).filter(|op| op.invoked.is_some()).count() as u64;
         if *value > most {
@@ -214,30 +175,25 @@ fn check(revived: &mut Revived, ops: &[Op], plan: &Plan, strict: bool, step: u64
     if !strict {
         return Ok(());
     }
-    history(ops, &finals, 0);
+    history(ops, &counters, 0);
     for (group, values) in groups.iter().enumerate() {
+        let text = "what a crash left".into();
         let look = Op {
-            text: "what a crash left".into(),
-            what: What::Look { group },
-            client: usize::MAX,
-            link: 0,
             invoked: Some(step + 1),
             answered: Some(step + 2),
             number: values[0],
-            taken: vec![],
-            seen: None,
+            ..Op::new(text, What::Look { group }, usize::MAX, 0)
         };
         let of =
             |o: &&Op| matches!(o.what, What::Put { group: g, .. } | What::Look { group: g } if g == group);
         let ops: Vec<&Op> = ops.iter().filter(of).chain([&look]).collect();
         check_register(&ops).map_err(|why| format!("group g{group}: {why}"))?;
     }
-    let left: Vec<Vec<u64>> = queues.iter().map(|reply| reply.iter().copied().flatten().collect()).collect();
-    queues::check(ops, &left, topics.fifo).map_err(|why| format!("queues: {why}"))?;
+    order::check(ops, &queues, topics).map_err(|why| format!("queues: {why}"))?;
     // What was put there before the clients came, and seen to be.
     let begun =
         ops.iter().any(|op| op.answered.is_some() && matches!(op.what, What::Put { .. } | What::Count(_)));
-    if begun && count == 0 {
+    if begun && names == 0 {
         return Err("the token is lost".into());
     }
     Ok(())

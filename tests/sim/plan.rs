@@ -3,7 +3,8 @@
 
 use crate::rng::Rng;
 use crate::script::{BULK_MAX, Topics};
-use kring::config::{Config, SavePoints};
+use kring::config::{Config, EnableCommand, SavePoints};
+use kring::shard::Planted;
 
 /// The choices of one run.
 pub struct Plan {
@@ -31,6 +32,10 @@ pub struct Plan {
     pub client_share: usize,
     /// An MSET is sent as two: to see that the checks notice.
     pub torn: bool,
+    /// For the same reason: a bug that all shards have.
+    pub planted: Planted,
+    /// And: so much the clock of the first shard is slow, in milliseconds.
+    pub slow_ms: i64,
     /// There is an append-only log.
     pub log: Option<LogPlan>,
 }
@@ -59,6 +64,7 @@ impl Plan {
         config.stop_writes_on_bgsave_error = false;
         config.save = SavePoints(if !frozen && rng.permille(300) { vec![(1, 1)] } else { vec![] });
         config.proto_max_bulk_len = BULK_MAX as u64;
+        config.enable_debug_command = EnableCommand::Yes;
         config.prefetch_depth = rng.between(1, 16);
         config.borrow = rng.permille(700);
         config.take_spin_ns = rng.pick(&[0, 0, 0, 1_000, 10_000]);
@@ -72,7 +78,8 @@ impl Plan {
             names: rng.between(2, 5),
             accounts: rng.between(2, 6),
             transactions: rng.pick(&[0, 200, 500]),
-            queues: if sweeps { 0 } else { rng.pick(&[0, 0, 1, 2, 5]) },
+            queues: rng.pick(&[0, 0, 1, 2, 5, 6]),
+            mixed: rng.permille(500),
             fifo: rng.permille(500),
             timed: !frozen,
             sweeps,
@@ -80,10 +87,16 @@ impl Plan {
             kills: sometimes(&mut rng, 10),
             configs: sometimes(&mut rng, 30),
             reports: sometimes(&mut rng, 30),
+            mortals: if frozen { 0 } else { rng.pick(&[0, 300, 600]) },
+            naps: if frozen { 0 } else { sometimes(&mut rng, 5) },
+            // The last snapshot is what is looked at.
+            shutdowns: if frozen || sweeps || !rng.permille(150) { 0 } else { rng.pick(&[2, 10]) },
             // A walk waits by the clock.
             saves: if frozen { 0 } else { sometimes(&mut rng, 20) },
             rewrites: 0,
             peeps: 0,
+            bulk_max: Some(BULK_MAX),
+            has_file: true,
             faulty: false,
         };
         Plan {
@@ -103,6 +116,8 @@ impl Plan {
             late_pieces: rng.below(3),
             client_share: rng.pick(&[2, 10, 30]),
             torn: false,
+            planted: Planted::Nothing,
+            slow_ms: 0,
             log: None,
         }
     }
@@ -124,6 +139,7 @@ impl Plan {
         plan.budget = rng.between(10, 80);
         let topics = &mut plan.topics;
         topics.saves = 0;
+        topics.shutdowns = 0;
         topics.pauses = 0;
         topics.rewrites = if plan.frozen { 0 } else { rng.pick(&[0, 10, 40]) };
         topics.faulty = faulty;

@@ -1,24 +1,16 @@
 //! What a crash has left, recovered by the real code and replayed into fresh stores of another server.
 
 use crate::client::reply_len;
+use crate::doubles::server::{SmallServer, TURNS_MAX};
 use crate::plane::Image;
+use crate::scribe;
 use crate::script::Request;
-use crate::{client::What, scribe};
-use kring::base::time::Now;
-use kring::cmd::{ServerInfo, ShutdownMode};
 use kring::config::{Config, SavePoints};
 use kring::persist::aof::{Cut, Log, Scan, Tail, recover};
 use kring::persist::replay::Piece;
-use kring::ring::net::{Chunk, ConnId, Net, World};
-use kring::shard::{Control, Core, LoadRequest, Peer, SaveRequest, Shared};
-use kring::store::Garbage;
-use std::sync::Arc;
 use std::sync::mpsc::channel;
 
-/// Turns after which a replay is stuck.
-const TURNS_MAX: usize = 20_000;
 const PAYLOAD_MAX: u64 = 1 << 30;
-const CONN: ConnId = ConnId(1 << 32);
 
 /// One file as it was read.
 pub struct Found {
@@ -65,64 +57,20 @@ pub fn stage(files: &[Vec<u8>], last: bool) -> Result<(Vec<Vec<u8>>, Vec<Cut>), 
     Ok((found.into_iter().map(|found| found.bytes).collect(), cuts))
 }
 
-struct Nothing;
-
-impl Control for Nothing {
-    fn free(&self, _garbage: Vec<Garbage>) {}
-    fn write_config(&self, _shard: usize, _ticket: u64, _config: Arc<Config>) {}
-    fn purge(&self) {}
-    fn shutdown(&self, _mode: ShutdownMode) {}
-    fn save(&self, _request: SaveRequest) {}
-    fn load(&self, _request: LoadRequest) {}
-    fn note(&self, _text: String, _warns: bool) {}
-}
-
-/// A world with one client, whose replies are gathered.
-#[derive(Default)]
-struct Ear {
-    heard: Vec<u8>,
-    chunks: Vec<(ConnId, Chunk)>,
-}
-
-impl Net for Ear {
-    fn send(&mut self, conn: ConnId, chunk: Chunk) {
-        self.heard.extend_from_slice(chunk.as_slice());
-        self.chunks.push((conn, chunk));
-    }
-    fn pause_recv(&mut self, _conn: ConnId) {}
-    fn resume_recv(&mut self, _conn: ConnId) {}
-    fn close(&mut self, _conn: ConnId) {}
-    fn wake(&mut self, _shard: usize) {}
-}
-
-impl World for Ear {
-    fn ticks_ns(&self) -> u64 {
-        0
-    }
-    fn sleep_us(&mut self, _us: u64) {}
-}
-
 /// A server that came up after a crash.
 pub struct Revived {
-    cores: Vec<Core>,
-    ears: Vec<Ear>,
-    shared: Arc<Shared>,
-    now: Now,
+    server: SmallServer,
     streams: u32,
 }
 
 impl Revived {
     /// Recovers and replays on so many shards.
     pub fn new(image: &Image, shards: usize) -> Result<Revived, String> {
-        let info = ServerInfo { shards, total_memory: 1 << 30, clients: 10, ..ServerInfo::default() };
         let save = SavePoints(vec![]);
-        let config = Arc::new(Config { databases: 3, protected_mode: false, save, ..Config::default() });
-        let shared = Arc::new(Shared::new(info, 3, 7, Box::new(Nothing)));
-        shared.saves.begin_load(0);
-        let now = Now { wall_us: 1_800_000_000_000_000, mono_us: 1_000_000 };
-        let cores = (0..shards).map(|id| Core::new(id, shared.clone(), config.clone(), now)).collect();
-        let ears = (0..shards).map(|_| Ear::default()).collect();
-        let mut revived = Revived { cores, ears, shared, now, streams: 0 };
+        let config = Config { databases: 3, protected_mode: false, save, ..Config::default() };
+        let server = SmallServer::new(shards, config);
+        server.shared.saves.begin_load(0);
+        let mut revived = Revived { server, streams: 0 };
         if let Some(base) = &image.base {
             revived.replay(vec![scribe::as_commands(base)])?;
         }
@@ -130,26 +78,9 @@ impl Revived {
             let (streams, _) = stage(files, at + 1 == image.stages.len())?;
             revived.replay(streams)?;
         }
-        revived.shared.saves.end_load(0, 0, vec![]);
-        revived.turn();
+        revived.server.shared.saves.end_load(0, 0, vec![]);
+        revived.server.turn();
         Ok(revived)
-    }
-
-    fn turn(&mut self) {
-        self.now.mono_us += 1_000;
-        for id in 0..self.cores.len() {
-            let (core, ear) = (&mut self.cores[id], &mut self.ears[id]);
-            core.work(ear);
-            core.flush(ear);
-            core.begin_turn(self.now);
-            for (conn, chunk) in std::mem::take(&mut ear.chunks) {
-                core.sent(ear, conn, chunk, Ok(()));
-            }
-            let mail: Vec<_> = core.drain_mail().collect();
-            for (to, letter) in mail {
-                self.cores[to].mail(&mut self.ears[to], letter);
-            }
-        }
     }
 
     fn replay(&mut self, streams: Vec<Vec<u8>>) -> Result<(), String> {
@@ -159,14 +90,14 @@ impl Revived {
             self.streams += 1;
             let stream = self.streams;
             let piece = Piece { stream, bytes, last: true, back: back.clone() };
-            let shard = stream as usize % self.cores.len();
-            self.cores[shard].replay_piece(piece);
+            let shard = stream as usize % self.server.cores.len();
+            self.server.cores[shard].replay_piece(piece);
         }
         for _ in 0..TURNS_MAX {
             if left == 0 {
                 return Ok(());
             }
-            self.turn();
+            self.server.turn();
             for answer in replayed.try_iter() {
                 left -= 1;
                 if let Some(trouble) = answer.trouble {
@@ -179,32 +110,7 @@ impl Revived {
 
     /// The replies to these requests.
     pub fn ask(&mut self, requests: &[Vec<String>]) -> Vec<Vec<u8>> {
-        let peer = Peer { addr: "a".into(), laddr: "b".into(), fd: 1, unix: false, local: true };
-        let shard = self.cores[0].place(&peer).expect("there is room");
-        self.cores[shard].open(CONN, peer);
-        let bytes: Vec<u8> = requests
-            .iter()
-            .flat_map(|words| {
-                let words: Vec<&str> = words.iter().map(String::as_str).collect();
-                Request::new(&words, false, What::Anything).bytes
-            })
-            .collect();
-        self.cores[shard].data(&mut self.ears[shard], CONN, &bytes);
-        let mut replies = Vec::new();
-        for _ in 0..TURNS_MAX {
-            self.turn();
-            let heard = &mut self.ears[shard].heard;
-            while let Some(len) = reply_len_of(heard) {
-                replies.push(heard.drain(..len).collect());
-            }
-            if replies.len() == requests.len() {
-                return replies;
-            }
-        }
-        panic!("{} of {} replies came", replies.len(), requests.len());
+        let bytes: Vec<u8> = requests.iter().flat_map(|words| Request::of(words).bytes).collect();
+        self.server.ask(&bytes, requests.len(), reply_len)
     }
-}
-
-fn reply_len_of(bytes: &[u8]) -> Option<usize> {
-    if bytes.is_empty() { None } else { reply_len(bytes) }
 }

@@ -34,14 +34,15 @@ pub struct Scribe {
     pub answers: VecDeque<Result<(), String>>,
     /// Files that were completed.
     pub files: u64,
-    /// The base of a log that was completed last.
+    /// The base of a log that was completed last, and the last other file.
     pub base: Option<Vec<u8>>,
+    pub last: Option<Vec<u8>>,
 }
 
 impl Scribe {
     /// Who takes what the shards ask for.
     pub fn new(asked: Arc<Mutex<VecDeque<SaveRequest>>>) -> Scribe {
-        Scribe { asked, open: None, answers: VecDeque::new(), files: 0, base: None }
+        Scribe { asked, open: None, answers: VecDeque::new(), files: 0, base: None, last: None }
     }
 
     /// Takes one piece, if one is there.
@@ -74,6 +75,8 @@ impl Scribe {
             let open = self.open.take().expect("just seen");
             if open.request.path.extension().is_some_and(|e| e == "base") {
                 self.base = Some(open.file);
+            } else {
+                self.last = Some(open.file);
             }
             self.files += 1;
             self.answers.push_back(Ok(()));
@@ -81,7 +84,7 @@ impl Scribe {
     }
 }
 
-/// A base as commands: strings and lists are all that the simulation has.
+/// A base as commands.
 pub fn as_commands(file: &[u8]) -> Vec<u8> {
     let mut reader = Reader::new(true);
     reader.push(file);

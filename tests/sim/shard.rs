@@ -62,6 +62,10 @@ pub struct Shard {
     pub net: SimNet,
     board: Rc<Board>,
     phase: Phase,
+    /// When its turn began, as it was told: Unix ms.
+    turn_ms: i64,
+    /// How much its clock is slow, which no clock should be: to see that the checks notice.
+    pub slow_ms: i64,
 }
 
 impl Shard {
@@ -75,7 +79,8 @@ impl Shard {
     ) -> Shard {
         let core = Core::new(id, shared.clone(), config.clone(), now);
         let net = SimNet::new(board.clone(), late_pieces);
-        Shard { id, core, net, board: board.clone(), phase: Phase::Turn }
+        let (turn_ms, slow_ms) = (now.ms(), 0);
+        Shard { id, core, net, board: board.clone(), phase: Phase::Turn, turn_ms, slow_ms }
     }
 
     /// Takes a connection that the acceptor has placed here.
@@ -156,8 +161,14 @@ impl Shard {
     fn begin(&mut self, now: Now) {
         self.board.sleeps[self.id].set(false);
         self.board.rung[self.id].set(false);
-        self.core.begin_turn(now);
+        self.turn_ms = now.ms();
+        self.core.begin_turn(Now { wall_us: now.wall_us - self.slow_ms * 1_000, ..now });
         self.phase = Phase::Turn;
+    }
+
+    /// What its clock shows, or will show when it runs anything next.
+    pub fn clock_ms(&self, now: Now) -> i64 {
+        if let Phase::Asleep { .. } = self.phase { now.ms() } else { self.turn_ms }
     }
 
     /// Whether something of a log file may end now.

@@ -11,9 +11,11 @@
 
 use crate::client::{Link, Op, What, show};
 use crate::crash::{self, LogSide};
+use crate::ends::{self, Found};
 use crate::net::Board;
 use crate::plan::Plan;
-use crate::plane::{Answer, Ask};
+use crate::plane::{Answer, Ask, Image};
+use crate::revival::Revived;
 use crate::rng::Rng;
 use crate::scribe::Scribe;
 use crate::script::{self, Author, Request};
@@ -23,10 +25,11 @@ use kring::base::time::Now;
 use kring::cmd::{ServerInfo, ShutdownMode};
 use kring::config::Config;
 use kring::ring::net::ConnId;
-use kring::shard::{Control, Letter, LoadRequest, LogTurn, NewBase, Peer, SaveRequest, Shared};
+use kring::shard::{Control, Letter, LoadRequest, LogTurn, NewBase, Peer, Planted, SaveRequest, Shared};
 use kring::store::Garbage;
 use std::collections::VecDeque;
 use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 /// Steps without any reply or close after which a run is stuck.
@@ -43,6 +46,9 @@ struct Desk {
     written: Arc<Mutex<VecDeque<(usize, u64)>>>,
     saves: Arc<Mutex<VecDeque<SaveRequest>>>,
     asked: Arc<Mutex<VecDeque<Ask>>>,
+    planted: Planted,
+    /// The process has ended.
+    down: Arc<AtomicBool>,
 }
 
 impl Control for Desk {
@@ -56,7 +62,9 @@ impl Control for Desk {
 
     fn purge(&self) {}
 
-    fn shutdown(&self, _mode: ShutdownMode) {}
+    fn shutdown(&self, _mode: ShutdownMode) {
+        self.down.store(true, Ordering::Relaxed);
+    }
 
     fn save(&self, request: SaveRequest) {
         self.saves.lock().expect("one thread").push_back(request);
@@ -73,6 +81,10 @@ impl Control for Desk {
     }
 
     fn note(&self, _text: String, _warns: bool) {}
+
+    fn planted(&self) -> Planted {
+        self.planted
+    }
 }
 
 /// A client and its connection.
@@ -103,6 +115,10 @@ pub struct World {
     written: Arc<Mutex<VecDeque<(usize, u64)>>>,
     pub scribe: Scribe,
     pub log: Option<LogSide>,
+    down: Arc<AtomicBool>,
+    /// Keys with a time to live that were found gone, or there.
+    pub died: u64,
+    pub lived: u64,
 }
 
 impl World {
@@ -112,7 +128,14 @@ impl World {
         let written = Arc::new(Mutex::new(VecDeque::new()));
         let saves = Arc::new(Mutex::new(VecDeque::new()));
         let asked = Arc::new(Mutex::new(VecDeque::new()));
-        let desk = Box::new(Desk { written: written.clone(), saves: saves.clone(), asked: asked.clone() });
+        let down = Arc::new(AtomicBool::new(false));
+        let desk = Box::new(Desk {
+            written: written.clone(),
+            saves: saves.clone(),
+            asked: asked.clone(),
+            planted: plan.planted,
+            down: down.clone(),
+        });
         let info = ServerInfo {
             shards: n,
             clients: 20_000,
@@ -121,11 +144,12 @@ impl World {
         };
         let shared = Arc::new(Shared::new(info, plan.config.databases as usize, plan.seed, desk));
         let now = Now { wall_us: EPOCH_SECS * 1_000_000, mono_us: 1_000_000 };
-        let thieves = Thieves::new(shared.clone(), plan.seed, plan.thefts, plan.hold);
+        let thieves = Thieves::new(shared.clone(), plan.seed, plan.thefts, plan.hold, &plan.topics);
         let board = Board::new(n, thieves);
         let config = Arc::new(plan.config.clone());
         let shard = |id| Shard::new(id, &shared, &config, &board, now, plan.late_pieces);
-        let shards = (0..n).map(shard).collect();
+        let mut shards: Vec<Shard> = (0..n).map(shard).collect();
+        shards[0].slow_ms = plan.slow_ms;
         let mail = (0..n * n).map(|_| VecDeque::new()).collect();
         let clients = Vec::new();
         let rng = Rng::new(plan.seed ^ 0x5eed);
@@ -145,6 +169,9 @@ impl World {
             written,
             scribe: Scribe::new(saves),
             log,
+            down,
+            died: 0,
+            lived: 0,
         };
         world.begin_log();
         world
@@ -162,6 +189,11 @@ impl World {
         self.step
     }
 
+    /// How often somebody passed by and looked at a group.
+    pub fn looks(&self) -> u64 {
+        self.board.thieves.borrow().seen
+    }
+
     /// Lets the planned clients write all that they have to, and everything come to its end.
     pub fn run(&mut self) {
         for client in 0..self.plan.clients {
@@ -169,10 +201,39 @@ impl World {
             let budget = self.plan.budget;
             self.clients.push(Client { author, link: None, links: 0, budget, raw: vec![] });
         }
-        while self.clients.iter().any(|c| c.budget > 0 || c.link.as_ref().is_some_and(|l| !l.ended)) {
+        let asks = |c: &Client| c.budget > 0 || c.link.as_ref().is_some_and(|l| !l.ended);
+        while !self.is_down() && self.clients.iter().any(asks) {
             self.step();
         }
         self.drain();
+    }
+
+    /// Whether the process has ended: nothing moves any more.
+    pub fn is_down(&self) -> bool {
+        self.down.load(Ordering::Relaxed)
+    }
+
+    /// What has to be there before the first client comes.
+    pub fn prepare(&mut self) {
+        let requests = ends::setup(&self.plan.topics);
+        self.ask(requests.iter().map(|words| Request::of(words)).collect());
+    }
+
+    /// What is left at the end.
+    pub fn found(&mut self) -> Found {
+        let requests = ends::looks(&self.plan.topics);
+        let replies = self.ask(requests.iter().map(|words| Request::of(words)).collect());
+        Found::read(&self.plan.topics, &replies)
+    }
+
+    /// The process has ended: its last snapshot holds all that was acknowledged, and nobody has seen what it does not hold.
+    pub fn check_shutdown(&mut self) {
+        let Some(base) = self.scribe.last.take() else { panic!("no snapshot before the end") };
+        let image = Image { base: Some(base), stages: vec![] };
+        let mut revived = Revived::new(&image, 2).unwrap_or_else(|why| panic!("{why}"));
+        if let Err(why) = crash::check(&mut revived, &self.ops, &self.plan, true, self.step) {
+            panic!("after SHUTDOWN: {why}");
+        }
     }
 
     /// Sends requests on one fresh connection and waits for everything to come to its end. The raw replies.
@@ -188,8 +249,14 @@ impl World {
 
     /// Goes on until nothing is under way, then checks that everything is in its place.
     fn drain(&mut self) {
-        while !self.is_quiet() {
+        while !self.is_down() && !self.is_quiet() {
             (0..LOOK_EVERY).for_each(|_| self.step());
+        }
+        if self.is_down() {
+            for client in 0..self.clients.len() {
+                self.cut_off(client);
+            }
+            return;
         }
         for (s, cell) in self.shared.cells.iter().enumerate() {
             assert!(!cell.is_wanted(), "store {s} is wanted by nobody");
@@ -225,6 +292,9 @@ impl World {
 
     /// One step.
     fn step(&mut self) {
+        if self.is_down() {
+            return;
+        }
         self.step += 1;
         assert!(self.step < self.progress + STALL_STEPS, "stuck: {}", self.describe());
         if self.rng.permille(self.plan.ticks) {
@@ -260,7 +330,8 @@ impl World {
             let Some(store) = cell.take() else { continue };
             let overlooked = store.overlooked(now_ms);
             for queue in 0..self.plan.topics.queues {
-                let waits = (0..).map_while(|at| store.in_line(0, format!("q{queue}").as_bytes(), at));
+                let name = self.plan.topics.queue_name(queue);
+                let waits = (0..).map_while(|at| store.in_line(0, name.as_bytes(), at));
                 for wait in waits.filter(|wait| !wait.is_over()) {
                     let words: Vec<_> = wait.saved.args().iter().map(String::from_utf8_lossy).collect();
                     let (waiter, text) = (&wait.waiter, words.join(" "));
@@ -345,17 +416,7 @@ impl World {
         link.written += bytes.len();
         link.waiting.push_back((self.ops.len(), link.written));
         let (client, number) = (at, link.number);
-        self.ops.push(Op {
-            text: request.text,
-            what: request.what,
-            client,
-            link: number,
-            invoked: None,
-            answered: None,
-            number: None,
-            taken: vec![],
-            seen: None,
-        });
+        self.ops.push(Op::new(request.text, request.what, client, number));
         if let Some(socket) = self.shards[link.shard].net.socket(link.id) {
             socket.up.extend_from_slice(&bytes);
         }
@@ -371,7 +432,11 @@ impl World {
 
     fn say_goodbye(&mut self, at: usize) {
         // Behind a request that waits a QUIT is never read.
-        let last = if self.plan.topics.queues == 0 { script::goodbye(&mut self.rng) } else { None };
+        let last = if self.plan.topics.queues == 0 {
+            script::goodbye(&mut self.rng, &self.plan.topics)
+        } else {
+            None
+        };
         let Some(last) = last else { return self.half_close(at) };
         self.write(at, last);
         if let Some(link) = &mut self.clients[at].link {
@@ -381,7 +446,7 @@ impl World {
 
     /// A client goes away with requests and replies under way.
     fn vanish(&mut self, at: usize) {
-        let Some(link) = self.clients[at].link.take() else { return };
+        let Some(link) = self.cut_off(at) else { return };
         // From now on nobody tells how far the core got: all of it may take effect yet.
         for (op, _) in &link.waiting {
             self.ops[*op].invoked.get_or_insert(self.step);
@@ -394,6 +459,14 @@ impl World {
         }
     }
 
+    /// A client's connection is no more.
+    fn cut_off(&mut self, at: usize) -> Option<Link> {
+        let link = self.clients[at].link.take()?;
+        self.died += link.mortals.died;
+        self.lived += link.mortals.lived;
+        Some(link)
+    }
+
     fn shard_step(&mut self, at: usize) {
         let n = self.shards.len();
         let senders: Vec<usize> = (0..n).filter(|from| !self.mail[from * n + at].is_empty()).collect();
@@ -402,6 +475,7 @@ impl World {
         let saved = at == 0 && !self.scribe.answers.is_empty();
         let told = self.log.as_ref().is_some_and(|log| !log.plane.answers[at].is_empty());
         let cell = &self.shared.cells[at];
+        let slowest_ms = self.shards.iter().map(|shard| shard.clock_ms(self.now)).min().unwrap_or(0);
         let shard = &mut self.shards[at];
         let happened = shard.step(&mut self.rng, self.now, letter.is_some(), written || saved || told, cell);
         match happened {
@@ -425,14 +499,14 @@ impl World {
             }
             Happened::Fed { conn, client, fed } => {
                 if let Some(link) = link_of(&mut self.clients, client, at, conn) {
-                    link.fed(fed, &mut self.ops, self.step);
+                    link.fed(fed, &mut self.ops, self.step, slowest_ms);
                 }
             }
             Happened::Delivered { conn, client, bytes } => {
                 self.progress = self.step;
                 if let Some(link) = link_of(&mut self.clients, client, at, conn) {
                     link.in_doubt = self.shared.saves.log.errno() != 0;
-                    let raw = link.receive(&bytes, &mut self.ops, self.step);
+                    let raw = link.receive(&bytes, &mut self.ops, self.step, self.now.ms());
                     if self.clients[client].author.is_none() {
                         self.clients[client].raw.extend(raw);
                     }
@@ -487,7 +561,7 @@ impl World {
     pub fn compare_log(&mut self) {
         let Some(log) = &mut self.log else { return };
         let Some(mut revived) = log.last(&self.shared, &self.plan) else { return };
-        let requests = crash::looks(&self.plan.topics);
+        let requests = ends::looks(&self.plan.topics);
         let words: Vec<Vec<&str>> = requests.iter().map(|r| r.iter().map(String::as_str).collect()).collect();
         let words: Vec<&[&str]> = words.iter().map(|words| &words[..]).collect();
         let here = self.look(&words);
@@ -520,7 +594,7 @@ impl World {
             let owed: Vec<&Op> = link.waiting.iter().map(|(op, _)| &self.ops[*op]).collect();
             panic!("client {client} was cut off; it is owed {owed:#?}");
         }
-        self.clients[client].link = None;
+        self.cut_off(client);
     }
 
     /// What a core wrote goes into the queues, and wakes who sleeps.
@@ -539,16 +613,6 @@ impl World {
         let text = String::from_utf8_lossy(&raw);
         let value = |line: &str| line.strip_prefix(field)?.strip_prefix(':')?.parse().ok();
         text.lines().find_map(value).unwrap_or_else(|| panic!("INFO lacks {field}"))
-    }
-
-    /// The numbers in the reply to each of these requests.
-    pub fn values(&mut self, requests: &[&[&str]]) -> Vec<Vec<u64>> {
-        let requests = requests.iter().map(|words| Request::new(words, false, What::Anything)).collect();
-        let numbers = |raw: Vec<u8>| {
-            let text = String::from_utf8_lossy(&raw).into_owned();
-            text.split("\r\n").filter_map(|line| line.parse().ok()).collect()
-        };
-        self.ask(requests).into_iter().map(numbers).collect()
     }
 
     /// The reply to each of these requests, as text; for looking at the end of a run.

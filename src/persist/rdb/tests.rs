@@ -179,7 +179,7 @@ fn every_flipped_bit_is_found() {
 #[test]
 fn damage_never_panics_and_takes_no_memory() {
     let mut rng = seeded(5);
-    let rounds = std::env::var("KRING_RDB_ROUNDS").ok().and_then(|n| n.parse().ok()).unwrap_or(10_000);
+    let rounds = std::env::var("KRING_FUZZ").ok().and_then(|n| n.parse().ok()).unwrap_or(10_000);
     let reading = Reading { config: &Config::default(), seed: 1 };
     for round in 0..rounds {
         let file = [STRINGS, TYPES, LRU][round % 3];

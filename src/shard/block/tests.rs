@@ -7,12 +7,13 @@ use super::*;
 use crate::base::time::Now;
 use crate::cmd::block::timeout_ms;
 use crate::cmd::row::category;
-use crate::cmd::{Command, Cx, Done, FAMILIES, KeySpec, Registry, ServerInfo, ShutdownMode};
+use crate::cmd::{Command, Cx, Done, FAMILIES, KeySpec, Registry, ServerInfo};
 use crate::config::Config;
 use crate::ds::{Payload, View};
 use crate::ring::net::{Chunk, Net};
-use crate::shard::{Control, LoadRequest, Peer, SaveRequest, Shared};
-use crate::store::{Garbage, Kind, Wake};
+use crate::shard::testing::Nobody;
+use crate::shard::{Peer, Shared};
+use crate::store::{Kind, Wake};
 
 /// `AWAIT n timeout-ms any|kind key [key ...]` and `RAISE key n`.
 const TESTS: &[Command] = &[
@@ -75,18 +76,6 @@ fn raise(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
     Ok(Outcome::Done)
 }
 
-struct Nothing;
-
-impl Control for Nothing {
-    fn free(&self, _garbage: Vec<Garbage>) {}
-    fn write_config(&self, _shard: usize, _ticket: u64, _config: Arc<Config>) {}
-    fn purge(&self) {}
-    fn shutdown(&self, _mode: ShutdownMode) {}
-    fn save(&self, _request: SaveRequest) {}
-    fn load(&self, _request: LoadRequest) {}
-    fn note(&self, _text: String, _warns: bool) {}
-}
-
 /// What a core sends, by connection, and a clock that stands still.
 #[derive(Default)]
 struct Wire {
@@ -121,7 +110,7 @@ struct Stage {
 impl Stage {
     fn new(shards: usize) -> Stage {
         let info = ServerInfo { shards, ..ServerInfo::default() };
-        let mut shared = Shared::new(info, 4, 7, Box::new(Nothing));
+        let mut shared = Shared::new(info, 4, 7, Box::new(Nobody));
         let families: Vec<&[Command]> = FAMILIES.iter().copied().chain([TESTS]).collect();
         shared.registry = Registry::new(&families);
         let config = Config { save: crate::config::SavePoints(vec![]), ..Config::default() };

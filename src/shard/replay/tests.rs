@@ -2,25 +2,13 @@
 
 use super::*;
 use crate::base::time::Now;
-use crate::cmd::{ServerInfo, ShutdownMode};
+use crate::cmd::ServerInfo;
 use crate::config::Config;
 use crate::ring::net::{Chunk, Net};
-use crate::shard::{Control, LoadRequest, SaveRequest, Shared};
-use crate::store::Garbage;
+use crate::shard::Shared;
+use crate::shard::testing::Nobody;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
-
-struct Nothing;
-
-impl Control for Nothing {
-    fn free(&self, _garbage: Vec<Garbage>) {}
-    fn write_config(&self, _shard: usize, _ticket: u64, _config: Arc<Config>) {}
-    fn purge(&self) {}
-    fn shutdown(&self, _mode: ShutdownMode) {}
-    fn save(&self, _request: SaveRequest) {}
-    fn load(&self, _request: LoadRequest) {}
-    fn note(&self, _text: String, _warns: bool) {}
-}
 
 /// A world in which nobody may be spoken to.
 struct Silence;
@@ -63,7 +51,7 @@ impl Stage {
         let mut config = Config::default();
         config.set_all(knobs, true).expect("knobs");
         let info = ServerInfo { shards, total_memory: 1 << 30, ..ServerInfo::default() };
-        let shared = Arc::new(Shared::new(info, 4, 7, Box::new(Nothing)));
+        let shared = Arc::new(Shared::new(info, 4, 7, Box::new(Nobody)));
         shared.saves.begin_load(0);
         let now = Now { wall_us: NOW_MS * 1_000, mono_us: 1_000_000 };
         let config = Arc::new(config);

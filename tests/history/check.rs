@@ -12,7 +12,7 @@
 //! linearizable if and only if "some op of u came before some op of v" has no cycle among clusters, and no read
 //! comes before its own write (Gibbons and Korach 1997; *before* is real time or program order here). Cost: clusters squared.
 
-use crate::client::{Op, What};
+use super::client::{Op, What};
 use std::collections::HashMap;
 
 /// Checks what was set and read of the knob: a read may see any value that a shard may have then, none that was over.
@@ -204,17 +204,7 @@ mod tests {
     use super::*;
 
     fn op(what: What, link: usize, invoked: u64, answered: Option<u64>, number: Option<u64>) -> Op {
-        Op {
-            text: String::new(),
-            what,
-            client: link,
-            link: 0,
-            invoked: Some(invoked),
-            answered,
-            number,
-            taken: vec![],
-            seen: None,
-        }
+        Op { invoked: Some(invoked), answered, number, ..Op::new(String::new(), what, link, 0) }
     }
 
     fn put(link: usize, from: u64, to: u64, value: u64) -> Op {

@@ -2,29 +2,29 @@
 //!
 //! - *private* keys belong to one client, so a model gives every reply: program order, whatever shards the keys live on;
 //! - *counters*, *groups*, *names* and *accounts* are everybody's: see `check.rs`;
-//! - *queues* are lists that clients push to and wait for: see `queues.rs`;
-//! - a *sweeper* run has groups only, and FLUSHALL, FLUSHDB, SWAPDB and DBSIZE among them.
+//! - *queues* are what clients push to and wait for: see `queues.rs`;
+//! - *mortals* are private keys that expire: see `mortals.rs`;
+//! - a *sweeper* run has groups only, and perhaps queues, and FLUSHALL, FLUSHDB, SWAPDB and DBSIZE among them.
 
-use crate::client::What;
-use crate::rng::Rng;
+use super::client::What;
+use super::queues::{GROUP, Kind};
+use super::rare;
+use super::rng::Rng;
 use std::collections::HashMap;
 
 /// Private keys of a client, and databases it uses.
 const PRIVATE_KEYS: usize = 6;
 const DATABASES: usize = 3;
 /// A value that is handed to the socket without a copy (`resp::SHARE_FROM` is 16 KiB).
-const LARGE: usize = 20_000;
+pub const LARGE: usize = 20_000;
 /// `proto-max-bulk-len` of a run.
 pub const BULK_MAX: usize = 2 * LARGE;
 
 /// What each account holds at first.
 pub const BALANCE: u64 = 1_000;
 
-/// A knob whose values change nothing that a client sees.
-const TUNED: &str = "slowlog-max-len";
-
 /// What everybody shares, and how often the rare commands come.
-#[derive(Clone, Debug)]
+#[derive(Clone, Default, Debug)]
 pub struct Topics {
     pub counters: usize,
     pub groups: usize,
@@ -34,24 +34,34 @@ pub struct Topics {
     pub names: usize,
     /// Accounts that money moves between.
     pub accounts: usize,
-    /// Queues; whether all use them first in, first out; whether waits may time out.
+    /// Queues; whether there are sorted sets and streams among them; whether all use lists first in, first out; whether waits
+    /// may time out.
     pub queues: usize,
+    pub mixed: bool,
     pub fifo: bool,
     pub timed: bool,
     /// FLUSHALL and the like instead of private keys, counters and names.
     pub sweeps: bool,
     /// Per thousand of the requests that can be made in a transaction: are.
     pub transactions: usize,
-    /// Per thousand: CLIENT PAUSE, CLIENT KILL, CONFIG SET, reports, and snapshots.
+    /// Per thousand private requests: are about keys that expire.
+    pub mortals: usize,
+    /// Per thousand: CLIENT PAUSE, CLIENT KILL, CONFIG SET, reports, snapshots, DEBUG SLEEP, and SHUTDOWN.
     pub pauses: usize,
     pub kills: usize,
     pub configs: usize,
     pub reports: usize,
     pub saves: usize,
+    pub naps: usize,
+    pub shutdowns: usize,
     /// Per thousand: BGREWRITEAOF.
     pub rewrites: usize,
     /// Per thousand looks at a group: at one key of it only.
     pub peeps: usize,
+    /// The longest argument, in bytes; `None`: longer than any.
+    pub bulk_max: Option<usize>,
+    /// There is a configuration file.
+    pub has_file: bool,
     /// The disk may fail: nothing is asked whose reply depends on writes that may be refused.
     pub faulty: bool,
 }
@@ -64,6 +74,12 @@ pub struct Request {
 }
 
 impl Request {
+    /// Of these words; any reply will do.
+    pub fn of(words: &[String]) -> Request {
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        Request::new(&words, false, What::Anything)
+    }
+
     /// Of these words, as an array or (when all words are plain) inline.
     pub fn new(words: &[&str], inline: bool, what: What) -> Request {
         let plain =
@@ -82,7 +98,7 @@ impl Request {
 
 /// A client's side of its script: what it must remember to know the replies.
 pub struct Author {
-    client: usize,
+    pub client: usize,
     resp3: bool,
     db: usize,
     /// Connections so far: what an earlier one left half done is never asked for again.
@@ -101,7 +117,7 @@ fn int(n: usize) -> Vec<u8> {
     format!(":{n}\r\n").into_bytes()
 }
 
-fn ok() -> What {
+pub fn ok() -> What {
     What::Exactly(b"+OK\r\n".to_vec())
 }
 
@@ -120,11 +136,10 @@ impl Author {
     /// The next requests: one, or two when the first selects a database for the second.
     pub fn next(&mut self, rng: &mut Rng, topics: &Topics) -> Vec<Request> {
         let mut requests = Vec::new();
-        let rare = [topics.pauses, topics.kills, topics.configs, topics.reports, topics.saves];
         if rng.permille(topics.rewrites) {
             return vec![Request::new(&["BGREWRITEAOF"], false, What::Anything)];
         }
-        if rng.permille(rare.iter().sum()) {
+        if rng.permille(rare::shares(topics).iter().sum()) {
             requests.push(self.rare(rng, topics));
         } else if topics.sweeps {
             self.sweeper(rng, topics, &mut requests);
@@ -138,8 +153,11 @@ impl Author {
             match rng.below(10) {
                 0..=4 if topics.faulty => self.shared(rng, topics, &mut requests),
                 0 => requests.push(self.connection(rng)),
-                1..=4 if rng.permille(topics.transactions) => self.private_transaction(rng, &mut requests),
-                1..=4 => requests.push(self.private(rng)),
+                1..=4 if rng.permille(topics.mortals) => self.mortal(rng, &mut requests),
+                1..=4 if rng.permille(topics.transactions) => {
+                    self.private_transaction(rng, topics, &mut requests)
+                }
+                1..=4 => requests.push(self.private(rng, topics)),
                 _ => self.shared(rng, topics, &mut requests),
             }
         }
@@ -181,8 +199,18 @@ impl Author {
         }
     }
 
+    /// The selected database.
+    pub fn database(&self) -> usize {
+        self.db
+    }
+
     fn key(&self, i: usize) -> String {
-        format!("p{}.{}.{i}", self.client, self.epoch)
+        self.private_name("p", i)
+    }
+
+    /// The name of a private key.
+    pub fn private_name(&self, letter: &str, i: usize) -> String {
+        format!("{letter}{}.{}.{i}", self.client, self.epoch)
     }
 
     fn get(&self, key: &str) -> Option<&String> {
@@ -205,7 +233,7 @@ impl Author {
         }
     }
 
-    fn private(&mut self, rng: &mut Rng) -> Request {
+    fn private(&mut self, rng: &mut Rng, topics: &Topics) -> Request {
         let (a, b) = (rng.below(PRIVATE_KEYS), rng.below(PRIVATE_KEYS));
         let (key, other) = (self.key(a), self.key(b));
         let mut value = format!("{:x}", self.unique());
@@ -222,7 +250,10 @@ impl Author {
                 (vec!["SET", &key, &value], b"+OK\r\n".to_vec())
             }
             3..=5 => (vec!["GET", &key], self.or_nil(self.get(&key))),
-            6 if self.get(&key).map_or(0, String::len) + value.len() > BULK_MAX => {
+            6 if topics
+                .bulk_max
+                .is_some_and(|max| self.get(&key).map_or(0, String::len) + value.len() > max) =>
+            {
                 let refused = "-ERR string exceeds maximum allowed size (proto-max-bulk-len)\r\n";
                 (vec!["APPEND", &key, &value], refused.into())
             }
@@ -263,7 +294,7 @@ impl Author {
     }
 
     /// Some of that in a transaction, which is run or discarded.
-    fn private_transaction(&mut self, rng: &mut Rng, requests: &mut Vec<Request>) {
+    fn private_transaction(&mut self, rng: &mut Rng, topics: &Topics, requests: &mut Vec<Request>) {
         let (before, discard) = (self.values.clone(), rng.permille(100));
         if rng.permille(300) {
             // Nobody else changes it, so the watch hinders nothing.
@@ -273,7 +304,7 @@ impl Author {
         self.queueing = true;
         let mut replies = Vec::new();
         for _ in 0..rng.below(6) {
-            let request = self.private(rng);
+            let request = self.private(rng, topics);
             if let What::Exactly(reply) = &request.what {
                 replies.push(reply.clone());
             }
@@ -354,7 +385,7 @@ impl Author {
 
     fn group(&mut self, rng: &mut Rng, topics: &Topics, requests: &mut Vec<Request>) {
         let group = rng.below(topics.groups);
-        let keys: Vec<String> = (0..topics.width).map(|i| format!("g{group}:{i}")).collect();
+        let keys = group_keys(group, topics.width);
         let any = |words: &[&str]| Request::new(words, false, What::Anything);
         let by_exec = rng.permille(topics.transactions);
         if rng.permille(600) {
@@ -376,10 +407,8 @@ impl Author {
             if rng.permille(200) {
                 // Something that can run at home only.
                 let at = rng.below(sets.len() + 1);
-                sets.insert(
-                    at,
-                    any(rng.pick(&[&["CLIENT", "UNPAUSE"][..], &["SLOWLOG", "LEN"], &["CONFIG", "REWRITE"]])),
-                );
+                let all = [&["CLIENT", "UNPAUSE"][..], &["SLOWLOG", "LEN"], &["CONFIG", "REWRITE"]];
+                sets.insert(at, any(rng.pick(&all[..if topics.has_file { 3 } else { 2 }])));
             }
             return transaction(sets, What::Put { group, value }, requests);
         }
@@ -389,11 +418,18 @@ impl Author {
     }
 
     fn sweeper(&mut self, rng: &mut Rng, topics: &Topics, requests: &mut Vec<Request>) {
+        if topics.queues > 0 && rng.permille(400) {
+            return self.swept_queue(rng, topics, requests);
+        }
         match rng.below(20) {
             0 => requests.push(Request::new(&["FLUSHALL"], false, ok())),
             1 => requests.push(Request::new(&["FLUSHDB"], false, ok())),
             2 => requests.push(Request::new(&["SWAPDB", "0", "1"], false, ok())),
-            3..=5 => requests.push(Request::new(&["DBSIZE"], false, What::Multiple(topics.width))),
+            3..=5 => {
+                let whole = What::Multiple(topics.width);
+                let what = if topics.queues == 0 { whole } else { What::Anything };
+                requests.push(Request::new(&["DBSIZE"], false, what));
+            }
             6..=8 => self.select(rng.below(2), requests),
             9 => requests.push(self.connection_in(rng, 2)),
             _ => self.group(rng, topics, requests),
@@ -401,6 +437,18 @@ impl Author {
         if requests.is_empty() {
             self.group(rng, topics, requests);
         }
+    }
+
+    /// Something about a queue, which may be swept away or swapped meanwhile.
+    fn swept_queue(&mut self, rng: &mut Rng, topics: &Topics, requests: &mut Vec<Request>) {
+        let streams = topics.queues_of(Kind::Stream);
+        if !streams.is_empty() && rng.permille(150) {
+            // A group goes with its stream.
+            let name = topics.queue_name(rng.pick(&streams));
+            let words = ["XGROUP", "CREATE", &name, GROUP, "0", "MKSTREAM"];
+            return requests.push(Request::new(&words, false, What::Anything));
+        }
+        self.queue(rng, topics, requests);
     }
 
     /// As `connection`, with databases below `dbs` only.
@@ -413,56 +461,10 @@ impl Author {
         self.db = before;
         Request::new(&["PING"], false, What::Exactly(b"+PONG\r\n".to_vec()))
     }
-
-    fn rare(&mut self, rng: &mut Rng, topics: &Topics) -> Request {
-        let at = rng.below(topics.pauses + topics.kills + topics.configs + topics.reports + topics.saves);
-        let number = |n: usize| n.to_string();
-        if at < topics.pauses {
-            let mode = rng.pick(&["ALL", "WRITE"]);
-            return match rng.below(4) {
-                0 => Request::new(&["CLIENT", "UNPAUSE"], false, ok()),
-                _ => Request::new(&["CLIENT", "PAUSE", &number(rng.between(1, 30)), mode], false, ok()),
-            };
-        }
-        if at < topics.pauses + topics.kills {
-            let victim = number(rng.between(1, 20));
-            return Request::new(&["CLIENT", "KILL", "ID", &victim], false, What::Anything);
-        }
-        if at < topics.pauses + topics.kills + topics.configs {
-            let depth = number(rng.between(1, 20));
-            let spin = number(rng.below(5_000));
-            let value = self.unique() as u32 as u64 + ((self.client as u64 + 1) << 16);
-            return match rng.below(10) {
-                5..=6 => {
-                    Request::new(&["CONFIG", "SET", TUNED, &value.to_string()], false, What::Tune { value })
-                }
-                7..=9 => Request::new(&["CONFIG", "GET", TUNED], false, What::Tuned),
-                0 => Request::new(&["CONFIG", "SET", "prefetch-depth", &depth], false, ok()),
-                1 => Request::new(&["CONFIG", "SET", "take-spin-ns", &spin], false, ok()),
-                2 => Request::new(&["CONFIG", "SET", "borrow", rng.pick(&["yes", "no"])], false, ok()),
-                3 => Request::new(&["CONFIG", "RESETSTAT"], false, ok()),
-                _ => Request::new(&["CONFIG", "REWRITE"], false, What::Anything),
-            };
-        }
-        if at < topics.pauses + topics.kills + topics.configs + topics.saves {
-            return Request::new(&[rng.pick(&["BGSAVE", "BGSAVE", "SAVE"])], false, What::Anything);
-        }
-        match rng.below(5) {
-            4 => {
-                let victim = number(rng.between(1, 20));
-                let how = rng.pick(&["TIMEOUT", "ERROR"]);
-                Request::new(&["CLIENT", "UNBLOCK", &victim, how], false, What::Anything)
-            }
-            0 => Request::new(&["CLIENT", "LIST"], false, What::Anything),
-            1 => Request::new(&["INFO"], false, What::Anything),
-            2 => Request::new(&["SLOWLOG", "GET"], false, What::Anything),
-            _ => Request::new(&["CLIENT", "INFO"], false, What::Anything),
-        }
-    }
 }
 
 /// The last request of a connection, after which the server closes; `None`: the client closes its half.
-pub fn goodbye(rng: &mut Rng) -> Option<Request> {
+pub fn goodbye(rng: &mut Rng, topics: &Topics) -> Option<Request> {
     let raw = |text: &str, reply: &str| {
         let what = What::Exactly(format!("-ERR Protocol error: {reply}\r\n").into_bytes());
         Request { bytes: text.as_bytes().to_vec(), text: text.escape_default().take(50).collect(), what }
@@ -470,12 +472,17 @@ pub fn goodbye(rng: &mut Rng) -> Option<Request> {
     match rng.below(6) {
         0..=2 => None,
         3 => Some(Request::new(&["QUIT"], rng.permille(500), ok())),
-        4 => Some(raw("*2\r\n$3\r\nGET\r\n:1\r\n", "expected '$', got ':'")),
-        _ => {
-            let large = "x".repeat(BULK_MAX + 1);
+        4 if let Some(max) = topics.bulk_max => {
+            let large = "x".repeat(max + 1);
             Some(raw(&format!("*2\r\n$4\r\nECHO\r\n${}\r\n{large}\r\n", large.len()), "invalid bulk length"))
         }
+        _ => Some(raw("*2\r\n$3\r\nGET\r\n:1\r\n", "expected '$', got ':'")),
     }
+}
+
+/// The keys of a group.
+pub fn group_keys(group: usize, width: usize) -> Vec<String> {
+    (0..width).map(|i| format!("g{group}:{i}")).collect()
 }
 
 fn queued() -> What {
@@ -491,105 +498,4 @@ pub fn transaction(inner: impl IntoIterator<Item = Request>, exec: What, request
 
 fn error(text: &str) -> What {
     What::Exactly(format!("-{text}\r\n").into_bytes())
-}
-
-impl Request {
-    /// Of these words; any reply will do.
-    pub fn of(words: &[String]) -> Request {
-        let words: Vec<&str> = words.iter().map(String::as_str).collect();
-        Request::new(&words, false, What::Anything)
-    }
-}
-
-/// Shapes of requests whose replies do not depend on the number of shards: `K` is a key, `N` a small number, `V` a value.
-const ZOO: &[&str] = &[
-    "SET K V",
-    "SET K V NX GET",
-    "SET K V XX",
-    "SET K V EX 100",
-    "SET K N",
-    "GET K",
-    "GETSET K V",
-    "GETDEL K",
-    "GETEX K PERSIST",
-    "APPEND K V",
-    "STRLEN K",
-    "SETRANGE K N V",
-    "GETRANGE K N -1",
-    "INCR K",
-    "DECRBY K N",
-    "INCRBYFLOAT K 0.5",
-    "MSET K V K V K V",
-    "MSETNX K V K V",
-    "MGET K K K K",
-    "DEL K K K",
-    "UNLINK K K",
-    "EXISTS K K K",
-    "TOUCH K K",
-    "RENAME K K",
-    "RENAMENX K K",
-    "COPY K K",
-    "COPY K K DB 1 REPLACE",
-    "MOVE K 1",
-    "TYPE K",
-    "EXPIRE K 100",
-    "PEXPIRE K N",
-    "TTL K",
-    "PTTL K",
-    "PERSIST K",
-    "EXPIRETIME K",
-    "SETBIT K N 1",
-    "GETBIT K N",
-    "BITCOUNT K",
-    "BITPOS K 1",
-    "BITOP XOR K K K",
-    "BITOP AND K K K K",
-    "BITFIELD K INCRBY u8 #N 3",
-    "LCS K K",
-    "OBJECT ENCODING K",
-    "DUMP K",
-    "DBSIZE",
-    "SELECT 0",
-    "SELECT 1",
-    "SWAPDB 0 1",
-    "FLUSHDB",
-    "ECHO V",
-    "PING",
-    "NOSUCH K",
-    "GET",
-    "SET K V BAD",
-    "GET K",
-    "GET K",
-    "SET K V",
-    "SET K V",
-    "MGET K K",
-    "RPUSH l:K V V",
-    "LPOP l:K",
-    "LMOVE l:K l:K LEFT RIGHT",
-    "LRANGE l:K 0 -1",
-    "RENAME l:K l:K",
-    "LPUSH K V",
-    "MULTI",
-    "MULTI",
-    "EXEC",
-    "EXEC",
-    "DISCARD",
-    "WATCH K",
-    "WATCH K K K",
-    "UNWATCH",
-];
-const ZOO_KEYS: usize = 12;
-
-/// So many requests of all kinds on a few keys.
-pub fn zoo(rng: &mut Rng, count: usize) -> Vec<Vec<String>> {
-    let word = |rng: &mut Rng, word: &str| match word {
-        "K" => format!("key:{}", rng.below(ZOO_KEYS)),
-        "l:K" => format!("list:{}", rng.below(ZOO_KEYS / 3)),
-        "N" => rng.below(60).to_string(),
-        "V" if rng.permille(10) => "large".repeat(LARGE / 5),
-        "V" => format!("value {}", rng.below(1_000)),
-        "#N" => format!("#{}", rng.below(20)),
-        other => other.to_string(),
-    };
-    (0..count).map(|_| rng.pick(ZOO).split(' ').map(|w| word(rng, w)).collect()).collect()
 }

@@ -3,7 +3,8 @@
 //! Every request becomes an [`Op`] of the history. An op is *invoked* in the step in which its last byte reaches the core and
 //! *answered* in the step in which its reply is whole, so the checks in `check.rs` see the tightest interval there is.
 
-use crate::queues;
+use super::mortals::{Deed, Mortals};
+use super::queues;
 use kring::ring::net::ConnId;
 use std::collections::VecDeque;
 use std::fmt;
@@ -31,6 +32,11 @@ pub enum What {
     Guarded(usize),
     /// GET of all accounts.
     Sum(u64),
+    /// Something about a private key that may expire.
+    Mortal {
+        key: usize,
+        deed: Deed,
+    },
     /// Values put into queues, in this order.
     Push(Vec<(usize, u64)>),
     /// Values taken from one of several queues; `waits`: until there are some.
@@ -44,6 +50,12 @@ pub enum What {
         to: usize,
         waits: bool,
     },
+    /// What comes to a stream from now on, without taking it.
+    Listen {
+        to: usize,
+    },
+    /// SHUTDOWN: there is a reply only if it fails.
+    Shutdown,
     /// CONFIG SET of a knob to a value that nobody else sets, and CONFIG GET of it.
     Tune {
         value: u64,
@@ -64,16 +76,39 @@ pub struct Op {
     pub answered: Option<u64>,
     /// The integer or the unique value of the reply; `None`: nil.
     pub number: Option<u64>,
-    /// What came out of which queue.
+    /// What came out of which queue; for a listener, what it heard.
     pub taken: Vec<(usize, u64)>,
+    /// What the slowest clock of a shard showed when it was invoked, and the time when it was answered: Unix ms.
+    pub since_ms: i64,
+    pub until_ms: i64,
     /// The first and the last step in which it was seen in line.
     pub seen: Option<(u64, u64)>,
 }
 
 impl Op {
+    /// A request that is written.
+    pub fn new(text: String, what: What, client: usize, link: usize) -> Op {
+        Op {
+            text,
+            what,
+            client,
+            link,
+            invoked: None,
+            answered: None,
+            number: None,
+            taken: vec![],
+            since_ms: 0,
+            until_ms: 0,
+            seen: None,
+        }
+    }
+
     /// Whether it may be without a reply for as long as it likes.
     pub fn waits(&self) -> bool {
-        matches!(self.what, What::Pop { waits: true, .. } | What::Move { waits: true, .. })
+        matches!(
+            self.what,
+            What::Pop { waits: true, .. } | What::Move { waits: true, .. } | What::Listen { .. }
+        )
     }
 }
 
@@ -104,6 +139,7 @@ pub struct Link {
     pub bears_refusal: bool,
     /// The log cannot be written: what is read now may be lost.
     pub in_doubt: bool,
+    pub mortals: Mortals,
 }
 
 impl Link {
@@ -120,21 +156,23 @@ impl Link {
             peeked: None,
             bears_refusal: false,
             in_doubt: false,
+            mortals: Mortals::default(),
         }
     }
 
-    /// The core has got so many bytes.
-    pub fn fed(&mut self, fed: usize, ops: &mut [Op], step: u64) {
+    /// The core has got so many bytes, in this step; the slowest clock shows `now_ms`.
+    pub fn fed(&mut self, fed: usize, ops: &mut [Op], step: u64, now_ms: i64) {
         while let Some(&(op, end)) = self.waiting.get(self.invoked)
             && end <= fed
         {
             ops[op].invoked = Some(step);
+            ops[op].since_ms = now_ms;
             self.invoked += 1;
         }
     }
 
     /// Reply bytes arrived: checks every whole reply. Gives the raw replies.
-    pub fn receive(&mut self, bytes: &[u8], ops: &mut [Op], step: u64) -> Vec<Vec<u8>> {
+    pub fn receive(&mut self, bytes: &[u8], ops: &mut [Op], step: u64, now_ms: i64) -> Vec<Vec<u8>> {
         self.got.extend_from_slice(bytes);
         let mut replies = Vec::new();
         let mut at = 0;
@@ -149,6 +187,7 @@ impl Link {
             assert!(early || ops[op].invoked.is_some(), "answered before it was asked: {:?}", ops[op]);
             self.invoked = self.invoked.saturating_sub(1);
             ops[op].answered = Some(step);
+            ops[op].until_ms = now_ms;
             if self.bears_refusal && (reply.starts_with(b"-MISCONF") || reply.starts_with(b"-EXECABORT")) {
                 // It has not run.
                 ops[op].what = What::Anything;
@@ -159,6 +198,9 @@ impl Link {
             ops[op].number = check_reply(&ops[op], &reply);
             ops[op].taken = queues::taken(&ops[op], &reply);
             self.check_guard(&ops[op]);
+            if let What::Mortal { key, deed } = ops[op].what {
+                self.mortals.check(&ops[op], key, deed, &reply).unwrap_or_else(|why| panic!("{why}"));
+            }
             replies.push(reply);
         }
         self.got.drain(..at);
@@ -192,9 +234,15 @@ fn check_reply(op: &Op, reply: &[u8]) -> Option<u64> {
             assert!(reply == expected, "{op:?}\n  got {}\n  not {}", show(reply), show(expected));
             None
         }
-        What::Anything | What::Pop { .. } | What::Move { .. } => None,
+        What::Anything | What::Pop { .. } | What::Move { .. } | What::Listen { .. } | What::Mortal { .. } => {
+            None
+        }
+        What::Shutdown => {
+            assert!(reply.starts_with(b"-ERR "), "{op:?} got {}", show(reply));
+            None
+        }
         What::Push(_) => {
-            assert!(reply.starts_with(b":") || reply.starts_with(b"*"), "{op:?} got {}", show(reply));
+            assert!(matches!(reply[0], b':' | b'*' | b'$'), "{op:?} got {}", show(reply));
             None
         }
         What::Count(_) => Some(number(op, reply)),

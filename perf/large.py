@@ -1,0 +1,190 @@
+"""Large collections, against redis-server: the memory that they take, and what they cost while and after they grow.
+
+The rows of perf/compare's scenarios collections and growth. Servers are filled by kring-bench, with the same requests in the same
+order for both; templates are kring-bench's.
+"""
+
+import socket
+import time
+
+PIPELINE = 100
+FILLERS = 10  # connections that fill
+SPARSE = 50  # elements are drawn from so many times as many: one in a hundred comes twice
+BATCH = 100  # elements of a command that fills for the table of costs
+SETTLE_S = 30  # how long a server may take to come to rest after it was filled
+SLOW_US = 50  # commands that take longer are noted by the server itself
+NOTED = 100_000
+
+FIELDS = " ".join(f"field:{i} value:{i:08d}" for i in range(10))
+MEMBERS = " ".join(f"{i * 7} member:{i:04d}" for i in range(10))
+# name, the command that adds to it, elements of a command, the part of --members that is added, the most that the ratio may be
+COLLECTIONS = [
+    ("small hashes of 10 fields", f"HSET h:__key__ {FIELDS}", 10, 0.1, 1.0),
+    ("small sorted sets of 10", f"ZADD z:__key__ {MEMBERS}", 10, 0.1, 1.0),
+    ("one sorted set", "ZADD z __key__ m:__key__", 1, 1, 0.6),
+    ("one set", "SADD s m:__key__", 1, 1, 0.6),
+    ("one list", "RPUSH l m:__key__", 1, 1, 1.0),
+    ("one hash", "HSET h f:__key__ v:__key__", 1, 1, 0.6),
+]
+
+# name, what to fill with, the requests to time, the requests to grow with one by one
+GROWTH = [
+    ("ZADD", "zset", "ZADD z __key__ m:__key__", "ZADD grows __key__ m:__key__"),
+    ("ZRANK", "zset", "ZRANK z m:__key__", None),
+    ("ZRANGE of 10", "zset", "ZRANGE z __key__ +inf BYSCORE LIMIT 0 10", None),
+    ("SADD", "set", "SADD s m:__key__", "SADD grows m:__key__"),
+    ("HSET", "hash", "HSET h f:__key__ v:0000", "HSET grows f:__key__ v:0000"),
+]
+SIZES = (1_000, 100_000)  # and --members
+LONGEST_US = 1_000
+
+
+class Asker:
+    """A plain client."""
+
+    def __init__(self, port):
+        self.sock = socket.create_connection(("127.0.0.1", port), 60)
+        self.replies = self.sock.makefile("rb")
+
+    def ask(self, *words):
+        words = [str(w).encode() for w in words]
+        self.sock.sendall(b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%s\r\n" % (len(w), w) for w in words))
+        return self.reply()
+
+    def reply(self):
+        line = self.replies.readline().rstrip(b"\r\n")
+        kind, rest = line[:1], line[1:]
+        if kind == b"-":
+            raise ValueError(rest.decode(errors="replace"))
+        if kind == b"*":
+            return [self.reply() for _ in range(int(rest))]
+        if kind == b"$":
+            return self.replies.read(int(rest) + 2)[:-2].decode(errors="replace") if int(rest) >= 0 else None
+        return int(rest) if kind == b":" else rest.decode()
+
+    def fill(self, head, count, words, element):
+        """Adds elements by long commands that begin with `head`; `element` gives some words, as they are sent, of a number."""
+        for at in range(0, count, BATCH * PIPELINE):
+            commands = [range(i, min(i + BATCH, count)) for i in range(at, min(at + BATCH * PIPELINE, count), BATCH)]
+            begin = b"".join(b"$%d\r\n%s\r\n" % (len(w), w) for w in head)
+            self.sock.sendall(b"".join(
+                b"*%d\r\n%s" % (len(head) + words * len(batch), begin) + b"".join(map(element, batch))
+                for batch in commands))
+            for _ in commands:
+                self.reply()
+
+    def used(self):
+        """The bytes that the server says it uses."""
+        lines = self.ask("INFO", "memory").splitlines()
+        return next(int(line.split(":")[1]) for line in lines if line.startswith("used_memory:"))
+
+    def close(self):
+        self.replies.close()
+        self.sock.close()
+
+
+def settled(server, asker):
+    """Waits until memory stands still: a rehash goes on after the last command. Resident KiB, and bytes used."""
+    until, before = time.monotonic() + SETTLE_S, None
+    while time.monotonic() < until:
+        now = (server.rss_kib() // 256, asker.used() >> 18)
+        if now == before:
+            break
+        before = now
+        time.sleep(1)
+    return server.rss_kib(), asker.used()
+
+
+def collections(lab, paper, wanted):
+    """Memory of collections, against redis-server: resident growth and what the server says it uses."""
+    members = lab.args.members
+    paper.head(["", "elements", "kring RSS MiB", "redis RSS MiB", "ratio", "at most", "kring used MiB", "redis used MiB",
+                "ratio", "kring bytes per element"])
+    for name, command, width, part, most in COLLECTIONS:
+        if wanted and not any(w.lower() in name for w in wanted):
+            continue
+        requests = int(members * part)
+        grown = {}
+        for kind in ("kring", "redis"):
+            server = lab.start(kind, lab.args.server_cpu)
+            asker = Asker(server.port)
+            rss, used = settled(server, asker)
+            lab.bench(server, "--clients", FILLERS, "--pipeline", PIPELINE, "--commands", command, "--keys",
+                      requests * SPARSE, "--key-prefix", "", "--requests", requests, "--warmup", 0, timeout=lab.args.limit)
+            full = settled(server, asker)
+            grown[kind] = [(full[0] - rss) / 1024, (full[1] - used) / 2**20]
+            asker.close()
+            lab.stop(server)
+        ours, theirs = grown["kring"], grown["redis"]
+        got = ours[0] / max(theirs[0], 1e-9)
+        paper.missed += got > most
+        # Nearly so many: one in a hundred came twice.
+        each = ours[0] * 2**20 / (requests * width)
+        paper.row([name, f"{requests * width / 1e6:g} M", f"{ours[0]:.0f}", f"{theirs[0]:.0f}", f"{got:.2f}",
+                   f"{most:g}{' MISSED' if got > most else ''}", f"{ours[1]:.0f}", f"{theirs[1]:.0f}",
+                   f"{ours[1] / max(theirs[1], 1e-9):.2f}", f"{each:.0f}"])
+    paper.say()
+
+
+def growth(lab, paper, wanted, median, cpu):
+    """CPU per op with 10^3, 10^5 and --members elements, pipeline 32, and the longest single command on the way there."""
+    costs(lab, paper, wanted, median, cpu)
+    longest(lab, paper, wanted)
+
+
+def costs(lab, paper, wanted, median, cpu):
+    sizes = [*(size for size in SIZES if size < lab.args.members), lab.args.members]
+    paper.head(["CPU us/op", *(f"kring {size:,}" for size in sizes), *(f"redis {size:,}" for size in sizes)])
+    rows = [row for row in GROWTH if not wanted or any(w.lower() in row[0].lower() for w in wanted)]
+    table = {}
+    for size in sizes:
+        servers = [lab.start(kind, lab.args.server_cpu) for kind in ("kring", "redis")]
+        for server in servers:
+            asker = Asker(server.port)
+            for kind in {row[1] for row in rows}:
+                if kind == "zset":
+                    member = b"$12\r\n%012d\r\n$14\r\nm:%012d\r\n"
+                    asker.fill((b"ZADD", b"z"), size, 2, lambda i: member % (i * 7919 % size, i))
+                elif kind == "set":
+                    asker.fill((b"SADD", b"s"), size, 1, lambda i: b"$14\r\nm:%012d\r\n" % i)
+                else:
+                    asker.fill((b"HSET", b"h"), size, 2, lambda i: b"$14\r\nf:%012d\r\n$6\r\nv:0000\r\n" % i)
+            asker.close()
+        for name, _, request, _ in rows:
+            flags = ["--pipeline", 32, "--keys", size, "--key-prefix", "", "--commands", request]
+            subjects = [(s.name, lambda s=s: lab.timed(s, *flags)) for s in servers]
+            for server, results in lab.rounds(subjects, lab.args.rounds).items():
+                table[name, server, size] = median(results, cpu)
+        lab.stop_all()
+    for name, *_ in rows:
+        paper.row([name, *(f"{table[name, server, size]:.3f}" for server in ("kring", "redis") for size in sizes)])
+    paper.say()
+
+
+def longest(lab, paper, wanted):
+    members = lab.args.members
+    paper.head(["one by one", "elements", "kring longest us", "above 1 ms", "redis longest us", "above 1 ms"])
+    longest_of_ours = 0
+    for name, _, _, request in GROWTH:
+        if request is None or wanted and not any(w.lower() in name.lower() for w in wanted):
+            continue
+        cells = []
+        for kind in ("kring", "redis"):
+            server = lab.start(kind, lab.args.server_cpu)
+            asker = Asker(server.port)
+            asker.ask("CONFIG", "SET", "slowlog-max-len", NOTED)
+            asker.ask("CONFIG", "SET", "slowlog-log-slower-than", SLOW_US)
+            # A sorted set takes two numbers for each element.
+            lab.bench(server, "--clients", 1, "--pipeline", PIPELINE, "--commands", request, "--keys",
+                      members * request.count("__key__"), "--key-prefix", "", "--dist", "seq", "--requests", members,
+                      "--warmup", 0, timeout=lab.args.limit)
+            noted = [entry[2] for entry in asker.ask("SLOWLOG", "GET", NOTED) if entry[3][1] == "grows"]
+            most = max(noted, default=0)
+            cells += [f"{most}" if noted else f"below {SLOW_US}", str(sum(us > LONGEST_US for us in noted))]
+            if kind == "kring":
+                longest_of_ours = max(longest_of_ours, most)
+            asker.close()
+            lab.stop(server)
+        paper.row([name, f"{members / 1e6:g} M", *cells])
+    paper.say()
+    paper.require("the longest single command while a collection grows", longest_of_ours, LONGEST_US, " us")

@@ -1,0 +1,20 @@
+//! A control plane that does nothing.
+
+use kring::cmd::ShutdownMode;
+use kring::config::Config;
+use kring::shard::{Control, LoadRequest, SaveRequest};
+use kring::store::Garbage;
+use std::sync::Arc;
+
+/// Nobody to ask.
+pub struct Nobody;
+
+impl Control for Nobody {
+    fn free(&self, _garbage: Vec<Garbage>) {}
+    fn write_config(&self, _shard: usize, _ticket: u64, _config: Arc<Config>) {}
+    fn purge(&self) {}
+    fn shutdown(&self, _mode: ShutdownMode) {}
+    fn save(&self, _request: SaveRequest) {}
+    fn load(&self, _request: LoadRequest) {}
+    fn note(&self, _text: String, _warns: bool) {}
+}
