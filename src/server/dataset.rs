@@ -104,8 +104,11 @@ pub(super) fn log_loaded(
 fn tell(loaded: &Loaded, log: &Log) {
     let Loaded { version, keys, expired, empty, aux, libraries, left_over, direct, .. } = loaded;
     let field = |name: &str| aux.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str());
-    let by = field("redis-ver").unwrap_or("unknown");
-    log.notice(&format!("Loading RDB produced by version {by} (RDB version {version})"));
+    let (program, by) = match (field("redis-ver"), field("valkey-ver")) {
+        (_, Some(by)) => ("Valkey ", by),
+        (by, None) => ("", by.unwrap_or("unknown")),
+    };
+    log.notice(&format!("Loading RDB produced by {program}version {by} (RDB version {version})"));
     if let Some(ctime) = field("ctime").and_then(|secs| secs.parse::<i64>().ok()) {
         let now_secs = std::time::SystemTime::now()
             .duration_since(std::time::UNIX_EPOCH)

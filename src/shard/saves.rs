@@ -13,7 +13,7 @@ use crate::cmd::save::{LogState, SaveBoard};
 use crate::cmd::version::{KRING_VERSION, REDIS_VERSION};
 use crate::cmd::{Order, ReloadMode, SaveKind, Session, ShutdownMode};
 use crate::config::{MaxmemoryPolicy, delay_us};
-use crate::persist::rdb::{Form, Line, Uses, VERSIONS_WRITTEN, keeper, line, write};
+use crate::persist::rdb::{Form, Line, Uses, VERSION_OF_7_0, VERSIONS_WRITTEN, keeper, line, write};
 use crate::ring::net::{ConnId, World};
 use crate::store::{ShardSet, Store};
 use std::path::PathBuf;
@@ -22,8 +22,6 @@ use std::path::PathBuf;
 pub(super) const SAVER: usize = 0;
 /// Stands for a connection in the errand that fetches all stores.
 pub(super) const WHOLE: ConnId = ConnId(u64::MAX);
-/// The version that all of Redis since 7.0 reads.
-const VERSION_OF_7_0: u8 = 10;
 /// After a failure, save points wait so long, in seconds.
 const RETRY_SECS: i64 = 5;
 
@@ -216,11 +214,15 @@ impl Core {
         self.saver.last_try_secs = self.now.secs();
         let cut = self.saver.last_cut;
         self.saver.under_way = Some(UnderWay { why, waiter, cut, line: None, changes: 0 });
-        if self.config.dbfilename.is_empty() && why != Why::Rewrite {
-            self.shared.saves.begin_save(self.now.secs(), 0, why == Why::Asked(SaveKind::Background));
-            return self.saved(net, Err("dbfilename is empty".into()));
-        }
-        self.want_whole(net, Whole::Cut);
+        let told = if self.config.dbfilename.is_empty() && why != Why::Rewrite {
+            "dbfilename is empty"
+        } else if self.config.rdb_version == "9" && self.shared.saves.has_libraries() {
+            "libraries of functions need rdb-version 10, but it is 9"
+        } else {
+            return self.want_whole(net, Whole::Cut);
+        };
+        self.shared.saves.begin_save(self.now.secs(), 0, why == Why::Asked(SaveKind::Background));
+        self.saved(net, Err(told.into()));
     }
 
     /// Gets all stores into the hand: at once, or by an errand.
@@ -546,9 +548,8 @@ fn head(
     write::aux(&mut head, "used-mem", &used_bytes.to_string());
     write::aux(&mut head, "aof-base", base);
     write::aux(&mut head, "kring-ver", KRING_VERSION);
-    // Functions came with version 10.
-    for source in saves.libraries().iter().filter(|_| form.version >= VERSION_OF_7_0) {
-        write::library(&mut head, source, form.compress);
+    for source in saves.libraries() {
+        write::library(&mut head, &source, form.compress);
     }
     for (db, (keys, expires)) in sizes.iter().enumerate().filter(|(_, size)| size.0 > 0) {
         write::select(&mut head, db as u64);

@@ -140,6 +140,11 @@ impl SaveBoard {
         self.libraries.lock().unwrap_or_else(|e| e.into_inner()).clone()
     }
 
+    /// Whether there are any.
+    pub fn has_libraries(&self) -> bool {
+        !self.libraries.lock().unwrap_or_else(|e| e.into_inner()).is_empty()
+    }
+
     /// A save of so many keys begins.
     pub fn begin_save(&self, now_secs: i64, keys: u64, in_background: bool) {
         self.began_secs.store(now_secs, Ordering::Relaxed);
