@@ -89,7 +89,7 @@ fn read_body(body: &[u8], version: u16, reading: &Reading<'_>) -> Result<Owned<V
 }
 
 /// What stands before the footer, and the version, when the footer is right.
-fn unseal(payload: &[u8]) -> Option<(&[u8], u16)> {
+pub(super) fn unseal(payload: &[u8]) -> Option<(&[u8], u16)> {
     let (sealed, crc) = payload.split_last_chunk::<8>()?;
     let (body, version) = sealed.split_last_chunk::<2>()?;
     let version = u16::from_le_bytes(*version);

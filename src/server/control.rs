@@ -112,7 +112,7 @@ impl Control for Line {
             let _ = letterbox.send(Notice::Saved(done.map(drop)));
             bell.ring();
         };
-        let progress = move |entries, _bytes| saves.note_save(entries);
+        let progress = move |entries, bytes| saves.note_save(entries, bytes);
         let (progress, answer) = (Box::new(progress), Box::new(answer));
         let save = Save { path, head, sum, compress, delay_us, inbox, progress, answer };
         if !in_log {
@@ -130,7 +130,7 @@ impl Control for Line {
         let (bell, letterbox) = self.shards[0].clone();
         let saves = request.saves.clone();
         let answer = move |done: Result<Loaded, String>| {
-            let done = done.map(|loaded| saves.end_load(loaded.keys, loaded.expired, loaded.libraries));
+            let done = done.map(|loaded| drop(saves.end_load(loaded.keys, loaded.expired, loaded.libraries)));
             let _ = letterbox.send(Notice::Reloaded(done));
             bell.ring();
         };

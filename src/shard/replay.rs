@@ -10,8 +10,12 @@
 
 use super::Core;
 use super::connections::{Conn, Input};
+use super::drive::Work;
 use crate::cmd::Session;
+use crate::cmd::registry::{Found, Missing};
+use crate::persist::functions::{self, Meant};
 use crate::persist::replay::{Piece, Replayed, Trouble};
+use crate::resp::Args;
 use crate::ring::net::{ConnId, World};
 use std::collections::VecDeque;
 use std::sync::mpsc::Sender;
@@ -68,6 +72,25 @@ impl Core {
         if let Some(stream) = self.stream(id) {
             stream.pieces.push_back(piece);
         }
+    }
+
+    /// Takes a command that a log may have and a client may not; whether it was one.
+    pub(super) fn replay_alone(
+        &self,
+        work: &mut Work<'_>,
+        found: Result<Found, Missing>,
+        args: Args<'_>,
+    ) -> bool {
+        if found.is_ok() {
+            return false;
+        }
+        match functions::meant(args) {
+            Some(Ok(Meant::Change(change))) => self.shared.saves.change_libraries(change),
+            Some(Ok(Meant::Nothing)) => {}
+            Some(Err(why)) => work.session.note_trouble(work.at, args.at(0), why.as_bytes()),
+            None => return false,
+        }
+        true
     }
 
     fn stream(&mut self, id: ConnId) -> Option<&mut Stream> {

@@ -9,7 +9,7 @@
 
 use super::walk::Walk;
 use super::{Core, Job, Letter, LoadRequest, SaveRequest};
-use crate::cmd::save::{LogState, SaveBoard};
+use crate::cmd::save::{LogState, SaveBoard, SaveFor};
 use crate::cmd::version::{KRING_VERSION, REDIS_VERSION};
 use crate::cmd::{Order, ReloadMode, SaveKind, Session, ShutdownMode};
 use crate::config::{MaxmemoryPolicy, delay_us};
@@ -30,6 +30,8 @@ const REWRITING: &str = "ERR Another child process is active (AOF?): can't BGSAV
     schedule a BGSAVE whenever possible.";
 const CANNOT_STOP: &str = "ERR Errors trying to SHUTDOWN. Check logs.";
 const CANNOT_LOAD: &str = "ERR Error trying to load the RDB dump, check server logs.";
+const NO_SHUTDOWN: &str = "ERR No shutdown in progress.";
+const TOO_LATE: &str = "ERR The shutdown is too far to be aborted: the append-only log is being closed";
 const OTHERS_FIRST: &str = "ERR The server is being shut down or reloaded already";
 
 /// Whose parked connection waits: home and ticket.
@@ -54,6 +56,16 @@ pub(super) enum Why {
     Final,
 }
 
+impl Why {
+    fn what(self) -> SaveFor {
+        match self {
+            Why::Asked(SaveKind::Background) => SaveFor::Background,
+            Why::Rewrite => SaveFor::Log,
+            Why::Asked(_) | Why::Final => SaveFor::Waiter,
+        }
+    }
+}
+
 struct UnderWay {
     why: Why,
     waiter: Option<Waiter>,
@@ -75,6 +87,10 @@ struct Halt {
     waiter: Option<Waiter>,
     /// Shards that have halted.
     halted: usize,
+    /// Who has called it off, and waits to hear that the shards go on.
+    aborts: Vec<Waiter>,
+    /// It has come too far to be called off.
+    is_final: bool,
 }
 
 /// What shard 0 knows of snapshots.
@@ -101,8 +117,10 @@ impl Saver {
 impl Core {
     /// Somebody asks for a snapshot, or for what ends with one.
     pub(super) fn save_asked(&mut self, net: &mut dyn World, waiter: Waiter, order: Order) {
-        if let Order::Shutdown(_) = order {
-            self.warn("User requested shutdown...");
+        match order {
+            Order::Shutdown(mode) if mode.abort => return self.call_off(waiter),
+            Order::Shutdown(_) => self.warn("User requested shutdown..."),
+            _ => {}
         }
         match order {
             Order::Rewrite => self.rewrite_asked(net, waiter),
@@ -163,8 +181,13 @@ impl Core {
         let config = &self.config;
         let words = if interrupt { &config.shutdown_on_sigint } else { &config.shutdown_on_sigterm };
         let has = |word: &str| words.split(' ').any(|w| w == word);
-        let mode =
-            ShutdownMode { nosave: has("nosave"), save: has("save"), now: has("now"), force: has("force") };
+        let mode = ShutdownMode {
+            nosave: has("nosave"),
+            save: has("save"),
+            now: has("now"),
+            force: has("force"),
+            abort: false,
+        };
         self.halt(Cause::Shutdown(mode), None);
     }
 
@@ -221,7 +244,7 @@ impl Core {
         } else {
             return self.want_whole(net, Whole::Cut);
         };
-        self.shared.saves.begin_save(self.now.secs(), 0, why == Why::Asked(SaveKind::Background));
+        self.shared.saves.begin_save(self.now.ms(), 0, why.what());
         self.saved(net, Err(told.into()));
     }
 
@@ -329,7 +352,7 @@ impl Core {
         let base = if rewrites { "1" } else { "0" };
         let head = head(&self.shared.saves, form, now_secs, self.shared.memory.read().rss, &sizes, base);
         let in_background = why == Why::Asked(SaveKind::Background);
-        self.shared.saves.begin_save(now_secs, keys, in_background);
+        self.shared.saves.begin_save(self.now.ms(), keys, why.what());
         self.shared.control.save(SaveRequest {
             path: if rewrites { self.base_path() } else { self.path() },
             in_log: rewrites,
@@ -361,6 +384,7 @@ impl Core {
     pub fn saved(&mut self, net: &mut dyn World, result: Result<(), String>) {
         let Some(done) = self.saver.under_way.take() else { return };
         if done.why == Why::Rewrite {
+            self.shared.saves.end_base();
             if result.is_err() {
                 self.unwalk_all(done.cut);
             }
@@ -419,10 +443,48 @@ impl Core {
             }
             return;
         }
-        self.saver.halt = Some(Halt { cause, waiter, halted: 0 });
+        self.saver.halt = Some(Halt { cause, waiter, halted: 0, aborts: Vec::new(), is_final: false });
         for shard in 0..self.shared.route.shards() {
             self.post(shard, Letter::Halt { on: true });
         }
+    }
+
+    /// SHUTDOWN ABORT. A shutdown may wait for shards, for snapshots and for a rewrite of the log: until it has begun to end the
+    /// log, all of them can go on.
+    fn call_off(&mut self, waiter: Waiter) {
+        let waits_for_rewrite = self.rewriter.end_after.is_some();
+        let all = self.shared.route.shards();
+        let Some(halt) = &mut self.saver.halt else { return self.tell(waiter, Err(NO_SHUTDOWN.into())) };
+        if let Cause::Reload(_) = halt.cause {
+            return self.tell(waiter, Err(NO_SHUTDOWN.into()));
+        }
+        if halt.is_final && !waits_for_rewrite {
+            return self.tell(waiter, Err(TOO_LATE.into()));
+        }
+        halt.aborts.push(waiter);
+        let has_halted = halt.halted == all;
+        if waits_for_rewrite {
+            self.rewriter.end_after = None;
+            self.called_off();
+        } else if has_halted && let Some(UnderWay { line: Some(line), .. }) = &self.saver.under_way {
+            // The writer answers, and that ends it.
+            line.give_up();
+        }
+    }
+
+    /// Goes on if the shutdown was called off; whether it was.
+    fn called_off(&mut self) -> bool {
+        let Some(halt) = &mut self.saver.halt else { return false };
+        let aborts = std::mem::take(&mut halt.aborts);
+        if aborts.is_empty() {
+            return false;
+        }
+        self.warn("Shutdown manually aborted.");
+        self.resume(Err(CANNOT_STOP.into()));
+        for waiter in aborts {
+            self.tell(waiter, Ok("OK"));
+        }
+        true
     }
 
     /// A shard has halted.
@@ -442,6 +504,9 @@ impl Core {
             }
             return;
         }
+        if self.called_off() {
+            return;
+        }
         let Some(halt) = &self.saver.halt else { return };
         let saves = match halt.cause {
             // What is loaded in part must not take the place of the whole.
@@ -459,7 +524,11 @@ impl Core {
     }
 
     fn after_final_save(&mut self, net: &mut dyn World, result: Result<(), String>) {
-        let Some(halt) = &self.saver.halt else { return };
+        if self.called_off() {
+            return;
+        }
+        let Some(halt) = &mut self.saver.halt else { return };
+        halt.is_final = true;
         match (halt.cause, result) {
             (Cause::Shutdown(mode), Ok(())) if self.ends_log_first(net, mode) => {}
             (Cause::Shutdown(mode), Ok(())) => self.shared.control.shutdown(mode),

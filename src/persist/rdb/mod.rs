@@ -58,7 +58,7 @@ pub fn has_magic(head: &[u8]) -> bool {
 }
 
 /// What stands where a type could.
-mod op {
+pub(super) mod op {
     /// Valkey's alone.
     pub const SLOT_IMPORT: u8 = 0xf3;
     pub const SLOT: u8 = 0xf4;
