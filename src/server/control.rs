@@ -1,13 +1,15 @@
 //! The control plane's side of what shards ask: messages to the main thread, garbage to a thread that frees it, files to the
 //! storage plane.
 
-use crate::cmd::ShutdownMode;
 use crate::cmd::save::SaveBoard;
+use crate::cmd::{FAMILIES, Registry, ShutdownMode};
 use crate::config::{Config, rewrite};
 use crate::persist::rdb::{Batch, Built};
 use crate::persist::replay::Piece;
 use crate::ring::Bell;
-use crate::shard::{Control, Delivery, LoadRequest, LogTurn, NewBase, Next, Notice, Pending, SaveRequest};
+use crate::shard::{
+    Control, Delivery, LoadRequest, LogTurn, NewBase, Next, Notice, Pending, SaveRequest, alone_at,
+};
 use crate::storage::aof::{self, After, Generation, LoadLog, LogPlace, Recovered, Turn};
 use crate::storage::{Load, Loaded, Save, Saved};
 use crate::store::{Garbage, Route};
@@ -259,17 +261,19 @@ pub(super) fn load_log(
     let answer = move |done: Result<Recovered, String>| {
         let _ = main.send(Message::LogLoaded(done));
     };
+    let (registry, route) = (Registry::new(FAMILIES), Route::new(shards.len()));
     storage.load_log(LoadLog {
         place: log_place(config),
         snapshot,
         check: config.rdbchecksum,
-        route: Route::new(shards.len()),
+        route,
         databases: u64::from(config.databases),
         load_truncated: config.aof_load_truncated,
         keeps_history: config.aof_disable_auto_gc,
         deliver,
         built,
         replay: Box::new(replay),
+        owner: Box::new(move |args| alone_at(&registry, route, args)),
         progress: Box::new(move |done, total| saves.note_load(done, total)),
         answer: Box::new(answer),
     });

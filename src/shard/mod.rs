@@ -14,6 +14,7 @@
 
 #![forbid(unsafe_code)]
 
+mod abort;
 mod ahead;
 mod batch;
 mod block;
@@ -52,6 +53,7 @@ pub use connections::Peer;
 pub use core::Core;
 pub use log::LogStart;
 pub use mail::{Job, Letter, Mesh};
+pub use replay::alone_at;
 pub use rewrite::{LogTurn, NewBase, Next};
 pub use run::{Notice, Setup, run};
 pub use shared::{Control, LoadRequest, MemoryBoard, Pending, SaveRequest, Shared};

@@ -7,6 +7,7 @@
 //! A cut is one instant: all stores are in one hand, each is told to keep what it holds, and all go home. Whoever shuts the
 //! server down or reloads it first has every shard hold its commands back, so nothing is acknowledged that the last snapshot lacks.
 
+use super::abort::Abort;
 use super::walk::Walk;
 use super::{Core, Job, Letter, LoadRequest, SaveRequest};
 use crate::cmd::save::{LogState, SaveBoard, SaveFor};
@@ -28,10 +29,8 @@ const RETRY_SECS: i64 = 5;
 const IN_PROGRESS: &str = "ERR Background save already in progress";
 const REWRITING: &str = "ERR Another child process is active (AOF?): can't BGSAVE right now. Use BGSAVE SCHEDULE in order to \
     schedule a BGSAVE whenever possible.";
-const CANNOT_STOP: &str = "ERR Errors trying to SHUTDOWN. Check logs.";
+pub(super) const CANNOT_STOP: &str = "ERR Errors trying to SHUTDOWN. Check logs.";
 const CANNOT_LOAD: &str = "ERR Error trying to load the RDB dump, check server logs.";
-const NO_SHUTDOWN: &str = "ERR No shutdown in progress.";
-const TOO_LATE: &str = "ERR The shutdown is too far to be aborted: the append-only log is being closed";
 const OTHERS_FIRST: &str = "ERR The server is being shut down or reloaded already";
 
 /// Whose parked connection waits: home and ticket.
@@ -82,15 +81,11 @@ enum Cause {
     Reload(ReloadMode),
 }
 
-struct Halt {
+pub(super) struct Halt {
     cause: Cause,
     waiter: Option<Waiter>,
     /// Shards that have halted.
     halted: usize,
-    /// Who has called it off, and waits to hear that the shards go on.
-    aborts: Vec<Waiter>,
-    /// It has come too far to be called off.
-    is_final: bool,
 }
 
 /// What shard 0 knows of snapshots.
@@ -98,7 +93,8 @@ struct Halt {
 pub(super) struct Saver {
     under_way: Option<UnderWay>,
     whole: Option<Whole>,
-    halt: Option<Halt>,
+    pub halt: Option<Halt>,
+    pub abort: Abort,
     last_cut: u64,
     last_try_secs: i64,
     /// Who has emptied the dataset while a snapshot was under way, and waits for the next.
@@ -237,9 +233,10 @@ impl Core {
         self.saver.last_try_secs = self.now.secs();
         let cut = self.saver.last_cut;
         self.saver.under_way = Some(UnderWay { why, waiter, cut, line: None, changes: 0 });
-        let told = if self.config.dbfilename.is_empty() && why != Why::Rewrite {
+        let is_base = why == Why::Rewrite;
+        let told = if self.config.dbfilename.is_empty() && !is_base {
             "dbfilename is empty"
-        } else if self.config.rdb_version == "9" && self.shared.saves.has_libraries() {
+        } else if self.config.rdb_version == "9" && self.shared.saves.has_libraries() && !is_base {
             "libraries of functions need rdb-version 10, but it is 9"
         } else {
             return self.want_whole(net, Whole::Cut);
@@ -297,6 +294,13 @@ impl Core {
     /// A rewrite is given up: its walk too.
     pub(super) fn give_up_walk(&mut self) {
         if let Some(UnderWay { why: Why::Rewrite, line: Some(line), .. }) = &self.saver.under_way {
+            line.give_up();
+        }
+    }
+
+    /// The last snapshot before the server stops is not wanted any more. The writer answers.
+    pub(super) fn give_up_final(&self) {
+        if let Some(UnderWay { why: Why::Final, line: Some(line), .. }) = &self.saver.under_way {
             line.give_up();
         }
     }
@@ -443,48 +447,11 @@ impl Core {
             }
             return;
         }
-        self.saver.halt = Some(Halt { cause, waiter, halted: 0, aborts: Vec::new(), is_final: false });
+        self.saver.halt = Some(Halt { cause, waiter, halted: 0 });
+        self.saver.abort.begin(matches!(cause, Cause::Shutdown(_)));
         for shard in 0..self.shared.route.shards() {
             self.post(shard, Letter::Halt { on: true });
         }
-    }
-
-    /// SHUTDOWN ABORT. A shutdown may wait for shards, for snapshots and for a rewrite of the log: until it has begun to end the
-    /// log, all of them can go on.
-    fn call_off(&mut self, waiter: Waiter) {
-        let waits_for_rewrite = self.rewriter.end_after.is_some();
-        let all = self.shared.route.shards();
-        let Some(halt) = &mut self.saver.halt else { return self.tell(waiter, Err(NO_SHUTDOWN.into())) };
-        if let Cause::Reload(_) = halt.cause {
-            return self.tell(waiter, Err(NO_SHUTDOWN.into()));
-        }
-        if halt.is_final && !waits_for_rewrite {
-            return self.tell(waiter, Err(TOO_LATE.into()));
-        }
-        halt.aborts.push(waiter);
-        let has_halted = halt.halted == all;
-        if waits_for_rewrite {
-            self.rewriter.end_after = None;
-            self.called_off();
-        } else if has_halted && let Some(UnderWay { line: Some(line), .. }) = &self.saver.under_way {
-            // The writer answers, and that ends it.
-            line.give_up();
-        }
-    }
-
-    /// Goes on if the shutdown was called off; whether it was.
-    fn called_off(&mut self) -> bool {
-        let Some(halt) = &mut self.saver.halt else { return false };
-        let aborts = std::mem::take(&mut halt.aborts);
-        if aborts.is_empty() {
-            return false;
-        }
-        self.warn("Shutdown manually aborted.");
-        self.resume(Err(CANNOT_STOP.into()));
-        for waiter in aborts {
-            self.tell(waiter, Ok("OK"));
-        }
-        true
     }
 
     /// A shard has halted.
@@ -497,14 +464,14 @@ impl Core {
     }
 
     fn all_halted(&mut self, net: &mut dyn World) {
+        if self.called_off() {
+            return;
+        }
         if let Some(under_way) = &self.saver.under_way {
             // As in Redis, a snapshot in the background gives way. The writer answers, and it goes on here.
             if let Some(line) = &under_way.line {
                 line.give_up();
             }
-            return;
-        }
-        if self.called_off() {
             return;
         }
         let Some(halt) = &self.saver.halt else { return };
@@ -524,11 +491,10 @@ impl Core {
     }
 
     fn after_final_save(&mut self, net: &mut dyn World, result: Result<(), String>) {
-        if self.called_off() {
+        if self.called_off_at_last() {
             return;
         }
-        let Some(halt) = &mut self.saver.halt else { return };
-        halt.is_final = true;
+        let Some(halt) = &self.saver.halt else { return };
         match (halt.cause, result) {
             (Cause::Shutdown(mode), Ok(())) if self.ends_log_first(net, mode) => {}
             (Cause::Shutdown(mode), Ok(())) => self.shared.control.shutdown(mode),
