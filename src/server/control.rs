@@ -213,8 +213,21 @@ pub(super) fn load(
     let LoadRequest { path, check, databases, delay_us, replace, saves } = request;
     let route = Route::new(shards.len());
     let (deliver, built) = deliver_to(shards, replace);
+    let about = saves.clone();
+    let used_mem = Box::new(move |bytes| about.note_load_memory(bytes));
     let progress = Box::new(move |done, total| saves.note_load(done, total));
-    storage.load(Load { path, check, route, databases, delay_us, deliver, built, progress, answer });
+    storage.load(Load {
+        path,
+        check,
+        route,
+        databases,
+        delay_us,
+        deliver,
+        built,
+        progress,
+        used_mem,
+        answer,
+    });
 }
 
 /// What gives a shard its batch.
@@ -262,6 +275,7 @@ pub(super) fn load_log(
         let _ = main.send(Message::LogLoaded(done));
     };
     let (registry, route) = (Registry::new(FAMILIES), Route::new(shards.len()));
+    let about = saves.clone();
     storage.load_log(LoadLog {
         place: log_place(config),
         snapshot,
@@ -274,6 +288,7 @@ pub(super) fn load_log(
         built,
         replay: Box::new(replay),
         owner: Box::new(move |args| alone_at(&registry, route, args)),
+        used_mem: Box::new(move |bytes| about.note_load_memory(bytes)),
         progress: Box::new(move |done, total| saves.note_load(done, total)),
         answer: Box::new(answer),
     });

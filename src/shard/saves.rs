@@ -468,7 +468,8 @@ impl Core {
             return;
         }
         if let Some(under_way) = &self.saver.under_way {
-            // As in Redis, a snapshot in the background gives way. The writer answers, and it goes on here.
+            // As in Redis, a snapshot in the background gives way, which is no failure. The writer answers, and it goes on here.
+            self.shared.saves.doom();
             if let Some(line) = &under_way.line {
                 line.give_up();
             }

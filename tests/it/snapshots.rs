@@ -589,10 +589,15 @@ fn a_shutdown_is_called_off() {
 #[test]
 fn what_a_snapshot_does_is_told_as_it_goes() {
     let dir = Scratch::new();
-    let server = kring(dir.path(), 2, &["--appendonly", "yes", "--rdb-key-save-delay", "2000"]);
+    let server = kring(
+        dir.path(),
+        2,
+        &["--appendonly", "yes", "--rdb-key-save-delay", "2000", "--rdbcompression", "no"],
+    );
     let mut client = server.connect();
     wait_until("the log is on", || server.info()["aof_rewrite_in_progress"] == "0");
-    client.ok("DEBUG POPULATE 3000");
+    // More than may be on its way to the writer at a time.
+    client.ok("DEBUG POPULATE 3000 key 16000");
     for (command, name, busy) in [
         ("BGSAVE", "bgsave", "rdb_bgsave_in_progress"),
         ("BGREWRITEAOF", "aof_base", "aof_rewrite_in_progress"),
@@ -630,6 +635,22 @@ fn what_a_snapshot_does_is_told_as_it_goes() {
         client.ok("CONFIG SET rdb-key-save-delay 2000");
     }
     client.ok("CONFIG SET rdb-key-save-delay 0");
+}
+
+#[test]
+fn a_load_tells_how_far_it_is() {
+    let dir = Scratch::new();
+    let server = kring(dir.path(), 2, &[]);
+    server.connect().ok("DEBUG POPULATE 2000");
+    server.connect().ok("SAVE");
+    drop(server);
+    let server = Server::kring(2, &["--dir", dir.path().to_str().unwrap(), "--key-load-delay", "2000"]);
+    wait_until("it is on its way", || server.info().get("loading_loaded_bytes").is_some_and(|n| n != "0"));
+    let info = server.info();
+    let at = |field: &str| info[field].parse::<f64>().unwrap();
+    let len = std::fs::metadata(dir.path().join("dump.rdb")).unwrap().len();
+    assert_eq!((info["loading"].as_str(), at("loading_total_bytes")), ("1", len as f64));
+    assert!(at("loading_rdb_used_mem") > 10_000.0 && at("loading_loaded_perc") < 100.0, "{info:?}");
 }
 
 #[test]

@@ -15,6 +15,7 @@ pub struct SaveBoard {
     load_began_secs: AtomicI64,
     load_total: AtomicU64,
     load_done: AtomicU64,
+    load_memory: AtomicU64,
     loaded_keys: AtomicU64,
     loaded_expired: AtomicU64,
 
@@ -55,6 +56,8 @@ pub struct LoadNow {
     pub began_secs: i64,
     pub total_bytes: u64,
     pub done_bytes: u64,
+    /// The memory that the dataset took where it was written.
+    pub used_bytes: u64,
 }
 
 /// What a file is written for.
@@ -92,6 +95,7 @@ impl SaveBoard {
             load_began_secs: AtomicI64::new(0),
             load_total: AtomicU64::new(0),
             load_done: AtomicU64::new(0),
+            load_memory: AtomicU64::new(0),
             loaded_keys: AtomicU64::new(0),
             loaded_expired: AtomicU64::new(0),
             in_background: AtomicBool::new(false),
@@ -131,6 +135,7 @@ impl SaveBoard {
     pub fn begin_load(&self, now_secs: i64) {
         self.load_began_secs.store(now_secs, Ordering::Relaxed);
         self.load_done.store(0, Ordering::Relaxed);
+        self.load_memory.store(0, Ordering::Relaxed);
         self.loading.store(true, Ordering::Release);
     }
 
@@ -144,6 +149,11 @@ impl SaveBoard {
     /// effect at the end.
     pub fn change_libraries(&self, change: Change) {
         self.library_changes.lock().unwrap_or_else(|e| e.into_inner()).push(change);
+    }
+
+    /// The snapshot that is being loaded tells how much memory its dataset took.
+    pub fn note_load_memory(&self, bytes: u64) {
+        self.load_memory.store(bytes, Ordering::Relaxed);
     }
 
     /// Loading is over, with the libraries of a snapshot. What of a log's changes of them could not be made is told.
@@ -169,6 +179,7 @@ impl SaveBoard {
             began_secs: self.load_began_secs.load(Ordering::Relaxed),
             total_bytes: get(&self.load_total),
             done_bytes: get(&self.load_done),
+            used_bytes: get(&self.load_memory),
         })
     }
 

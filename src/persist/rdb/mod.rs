@@ -30,7 +30,7 @@ pub use assemble::Assembly;
 pub use batch::{Batch, Built};
 pub use keep::{Form, Uses, keeper};
 pub use line::{Inbox, Line, Piece, line};
-pub use read::{Broken, Entry, Item, Reader, What};
+pub use read::{Broken, Entry, Item, Reader, What, has_magic};
 pub use shape::{least_version, type_of};
 
 /// The versions that are read.
@@ -51,11 +51,6 @@ const MAGIC_OF_VALKEY: &[u8; 6] = b"VALKEY";
 const HEADER: usize = 9;
 /// The version from which files end with a checksum.
 const CHECKSUM_SINCE: u32 = 5;
-
-/// Whether a file that begins with these bytes means to be a snapshot.
-pub fn has_magic(head: &[u8]) -> bool {
-    head.starts_with(MAGIC) || head.starts_with(MAGIC_OF_VALKEY)
-}
 
 /// What stands where a type could.
 pub(super) mod op {

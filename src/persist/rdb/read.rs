@@ -10,6 +10,11 @@ use std::fmt;
 /// From this much on, an item that is not whole is looked at again only when half as much again has come.
 const PATIENT_FROM: usize = 64 * 1024;
 
+/// Whether a file that begins with these bytes means to be a snapshot.
+pub fn has_magic(head: &[u8]) -> bool {
+    head.starts_with(MAGIC) || head.starts_with(MAGIC_OF_VALKEY)
+}
+
 /// What is wrong with a file, and where.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Broken {

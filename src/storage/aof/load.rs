@@ -40,6 +40,8 @@ pub struct LoadLog {
     pub replay: Box<dyn FnMut(usize, Piece) + Send>,
     /// Which shard alone a command concerns.
     pub owner: Owner,
+    /// Is told of the memory that a snapshot's dataset took where it was written, in bytes.
+    pub used_mem: Box<dyn Fn(u64) + Send>,
     /// Is told of bytes done, and of all.
     pub progress: Box<dyn Fn(u64, u64) + Send>,
     pub answer: Box<dyn FnOnce(Result<Recovered>) + Send>,
@@ -79,7 +81,7 @@ pub(super) fn load(load: LoadLog) -> Result<(Recovered, AofDir)> {
         check,
         load_truncated,
         shards: route.shards(),
-        dealer: Dealer::new(route, databases, load.deliver, load.built),
+        dealer: Dealer::new(route, databases, load.deliver, load.built, load.used_mem),
         feeder: Feeder::new(load.replay),
         owner: load.owner,
         databases,

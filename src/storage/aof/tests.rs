@@ -126,6 +126,7 @@ fn load(scratch: &Scratch, shards: usize, load_truncated: bool, snapshot: Option
             built,
             replay: Box::new(replay),
             owner: Box::new(|_| None),
+            used_mem: Box::new(|_| {}),
             progress: Box::new(|done, total| assert!(done <= total, "{done} of {total}")),
             answer: Box::new(move |result| answer.send(result).expect("the test waits")),
         },

@@ -67,12 +67,12 @@ fn snapshot(text: &mut Text, now: Option<SaveNow>, now_ms: i64) {
 
 /// A load under way.
 fn loading(text: &mut Text, load: LoadNow, now_secs: i64) {
-    let LoadNow { began_secs, total_bytes, done_bytes } = load;
+    let LoadNow { began_secs, total_bytes, done_bytes, used_bytes } = load;
     let took_secs = (now_secs - began_secs).max(0) as u64;
     let left_bytes = total_bytes.saturating_sub(done_bytes);
     text.field("loading_start_time", began_secs);
     text.field("loading_total_bytes", total_bytes);
-    text.field("loading_rdb_used_mem", 0);
+    text.field("loading_rdb_used_mem", used_bytes);
     text.field("loading_loaded_bytes", done_bytes);
     let percent = if total_bytes == 0 { 0.0 } else { done_bytes as f64 * 100.0 / total_bytes as f64 };
     text.field("loading_loaded_perc", format_args!("{percent:.2}"));
