@@ -48,8 +48,8 @@ pub fn dump(value: View<'_, Value>, compress: bool) -> Vec<u8> {
 fn version_of(kind: u8) -> u16 {
     match kind {
         ..NEWER_FROM => VERSION,
-        ..rdb::VALKEY_TYPES => VERSION_MAX,
-        _ => VERSION_OF_VALKEY,
+        NEWER_FROM..rdb::VALKEY_TYPES => VERSION_MAX,
+        rdb::VALKEY_TYPES.. => VERSION_OF_VALKEY,
     }
 }
 

@@ -213,7 +213,8 @@ mod tests {
         let (a, b) = (b"#!lua name=a\n1".as_slice(), b"#!lua name=b\n2".as_slice());
         let a2 = b"#!lua name=a\n3".as_slice();
         let (both, again) = (payload(&[a, b]), payload(&[a2]));
-        let script: &[(&[&[u8]], &[&[u8]], &str)] = &[
+        type Words<'a> = &'a [&'a [u8]];
+        let script: &[(Words<'_>, Words<'_>, &str)] = &[
             (&[b"load", a], &[a], ""),
             (&[b"LOAD", a2], &[a], "FUNCTION LOAD: library 'a' is there already"),
             (&[b"load", b"Replace", a2], &[a2], ""),

@@ -327,7 +327,7 @@ mod tests {
     const SHARDS: usize = 3;
 
     /// Commands as they ran: shard, database, text.
-    type Ran = Arc<Mutex<Vec<(usize, u64, String)>>>;
+    type Ran = Vec<(usize, u64, String)>;
 
     /// A shard's number from a key that ends with it.
     fn owner(args: Args<'_>) -> Option<usize> {
@@ -336,10 +336,10 @@ mod tests {
     }
 
     /// Deals a file out to shards that run all at once, but for those that fail.
-    fn deal(file: &[u8], name: &str) -> (Result<Ended, String>, Vec<(usize, u64, String)>) {
+    fn deal(file: &[u8], name: &str) -> (Result<Ended, String>, Ran) {
         let path = std::env::temp_dir().join(format!("kring-deal-{name}-{}", std::process::id()));
         std::fs::write(&path, file).expect("written");
-        let ran: Ran = Arc::default();
+        let ran: Arc<Mutex<Ran>> = Arc::default();
         let (log, mut dbs) = (ran.clone(), BTreeMap::new());
         let deliver = move |shard: usize, piece: Piece| {
             let db = dbs.entry(piece.stream).or_insert(0);
