@@ -132,6 +132,8 @@ pub struct ShutdownMode {
     pub save: bool,
     pub now: bool,
     pub force: bool,
+    /// The one under way is to be called off.
+    pub abort: bool,
 }
 
 /// How a snapshot is asked for.

@@ -50,6 +50,14 @@ impl<'a> Element<'a> {
         Element::Str(text)
     }
 
+    /// The same text in the form that it would be stored in here: what is the text of an integer is one.
+    pub fn shortest(self) -> Element<'a> {
+        match self {
+            Element::Str(text) => Element::of(text),
+            Element::Int(_) => self,
+        }
+    }
+
     /// Lets `f` see the element's text.
     #[inline]
     pub fn with<R>(self, f: impl FnOnce(&[u8]) -> R) -> R {

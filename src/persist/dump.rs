@@ -5,7 +5,7 @@
 //! ```
 
 use super::value::{self, Reading};
-use super::{Corrupt, crc64::crc64};
+use super::{Corrupt, crc64::crc64, rdb};
 use crate::ds::{Owned, View};
 use crate::store::Value;
 
@@ -15,6 +15,8 @@ const VERSION: u16 = 10;
 const VERSION_MAX: u16 = 12;
 /// Types from this number on are Redis 7.4's (hashes whose fields expire): their payloads carry its version.
 const NEWER_FROM: u8 = 22;
+/// Valkey 9's own version, whose payloads are taken too: they stand in its logs.
+const VERSION_OF_VALKEY: u16 = rdb::VERSION_OF_VALKEY as u16;
 /// Version and checksum, in bytes.
 pub const FOOTER: usize = 10;
 
@@ -37,17 +39,26 @@ impl From<Corrupt> for Refused {
 pub fn dump(value: View<'_, Value>, compress: bool) -> Vec<u8> {
     let mut out = vec![0];
     out[0] = value::encode(&mut out, value, compress);
-    let version = if out[0] < NEWER_FROM { VERSION } else { VERSION_MAX };
+    let version = version_of(out[0]);
     seal(&mut out, version);
     out
+}
+
+/// The version of the format that a type is of.
+fn version_of(kind: u8) -> u16 {
+    match kind {
+        ..NEWER_FROM => VERSION,
+        NEWER_FROM..rdb::VALKEY_TYPES => VERSION_MAX,
+        rdb::VALKEY_TYPES.. => VERSION_OF_VALKEY,
+    }
 }
 
 /// The payload of a value whose bytes are those of an RDB file.
 pub fn payload(kind: u8, value: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(1 + value.len() + FOOTER);
-    out.push(kind);
+    out.push(kind % rdb::VALKEY_TYPES);
     out.extend_from_slice(value);
-    seal(&mut out, if kind < NEWER_FROM { VERSION } else { VERSION_MAX });
+    seal(&mut out, version_of(kind));
     out
 }
 
@@ -60,27 +71,30 @@ fn seal(out: &mut Vec<u8>, version: u16) {
 
 /// The value that a payload holds.
 pub fn restore(payload: &[u8], reading: &Reading<'_>) -> Result<Owned<Value>, Refused> {
-    read_body(unseal(payload).ok_or(Refused::Footer)?, reading)
+    let (body, version) = unseal(payload).ok_or(Refused::Footer)?;
+    read_body(body, version, reading)
 }
 
 /// The same, whatever stands in the footer: for tests with damaged payloads.
 pub fn restore_unchecked(payload: &[u8], reading: &Reading<'_>) -> Result<Owned<Value>, Refused> {
-    let (body, _) = payload.split_last_chunk::<FOOTER>().ok_or(Refused::Footer)?;
-    read_body(body, reading)
+    let (body, footer) = payload.split_last_chunk::<FOOTER>().ok_or(Refused::Footer)?;
+    read_body(body, u16::from_le_bytes([footer[0], footer[1]]), reading)
 }
 
-fn read_body(body: &[u8], reading: &Reading<'_>) -> Result<Owned<Value>, Refused> {
-    let (&kind, mut rest) = body.split_first().ok_or(Refused::Data)?;
+fn read_body(body: &[u8], version: u16, reading: &Reading<'_>) -> Result<Owned<Value>, Refused> {
+    let (&byte, mut rest) = body.split_first().ok_or(Refused::Data)?;
+    let kind = rdb::type_of(byte, version == VERSION_OF_VALKEY).ok_or(Refused::Data)?;
     let value = value::decode(kind, &mut rest, reading)?;
     if rest.is_empty() { Ok(value) } else { Err(Refused::Data) }
 }
 
-/// What stands before the footer, when the footer is right.
-fn unseal(payload: &[u8]) -> Option<&[u8]> {
+/// What stands before the footer, and the version, when the footer is right.
+pub(super) fn unseal(payload: &[u8]) -> Option<(&[u8], u16)> {
     let (sealed, crc) = payload.split_last_chunk::<8>()?;
     let (body, version) = sealed.split_last_chunk::<2>()?;
-    let known = u16::from_le_bytes(*version) <= VERSION_MAX;
-    (known && crc64(0, sealed) == u64::from_le_bytes(*crc)).then_some(body)
+    let version = u16::from_le_bytes(*version);
+    let known = version <= VERSION_MAX || version == VERSION_OF_VALKEY;
+    (known && crc64(0, sealed) == u64::from_le_bytes(*crc)).then_some((body, version))
 }
 
 const _: () = assert!(FOOTER == size_of::<u16>() + size_of::<u64>());
@@ -196,6 +210,10 @@ mod tests {
         assert_eq!(sealed(VERSION_MAX, b"\x00\x01a"), Ok(b"a".to_vec()));
         assert_eq!(sealed(1, b"\x00\x01a"), Ok(b"a".to_vec()));
         assert_eq!(sealed(VERSION_MAX + 1, b"\x00\x01a"), Err(Refused::Footer));
+        for (version, refused) in [(79, Refused::Footer), (81, Refused::Footer), (80, Refused::Data)] {
+            assert_eq!(sealed(version, b"\x18\0\0\0\0\0\0\0\0\x00"), Err(refused), "{version}");
+        }
+        assert_eq!(sealed(VERSION_OF_VALKEY, b"\x00\x01a"), Ok(b"a".to_vec()));
         assert_eq!(sealed(VERSION, b"\x08\x01a"), Err(Refused::Data), "no such type");
         assert_eq!(sealed(VERSION, b"\x00\x01ab"), Err(Refused::Data));
         assert_eq!(sealed(VERSION, b""), Err(Refused::Data));

@@ -22,7 +22,7 @@ fn elements(kind: u8, input: &mut &[u8]) -> Result<usize, Corrupt> {
     match kind {
         STRING => Ok(1),
         // A count, and that many elements: lists, sets, sorted sets and hashes in full.
-        1..=5 | 22 => count(input),
+        1..=5 | 22 | 150 => count(input),
         10 | 12 | 13 => ziplist(input),
         14 => nodes(input, ziplist),
         16 | 17 | 20 | 23 => listpack(input),

@@ -10,6 +10,7 @@
 //! | [`dump`] | DUMP payloads: one value, its format's version, a checksum |
 //! | [`empty`] | collections without elements, which a load steps over |
 //! | [`rdb`] | whole files: written, and cut into entries |
+//! | [`functions`] | libraries of functions, as logs change them |
 //! | [`replay`] | commands of a log, on their way to the shards that run them again |
 //! | [`aof`] | the append-only log: frames, their reading and recovery, the manifest, Redis's own files |
 //!
@@ -23,6 +24,7 @@ mod corrupt;
 pub mod crc64;
 pub mod dump;
 pub mod empty;
+pub mod functions;
 pub mod rdb;
 mod rdb_hash;
 mod rdb_list;

@@ -3,12 +3,13 @@
 //! ```text
 //!   4  count | field, value | ...                                  a table
 //!   9  string: zipmap (below)                                      read only: before Redis 2.6
-//!  13  string: ziplist of fields and values                        read only: before Redis 7.0
+//!  13  string: ziplist of fields and values                        before Redis 7.0; written for `rdb-version 9`
 //!  16  string: listpack of fields and values
 //!  22  count | expiry, field, value | ...                          read only: candidates of Redis 7.4
 //!  23  string: listpack of fields, values and expiries             read only: the same
 //!  24  earliest expiry: 8 bytes | count | expiry, field, value ... a table with expiries, since Redis 7.4
 //!  25  earliest expiry: 8 bytes | string: listpack of fields, values and expiries
+//! 150  count | field, value, expiry: 8 bytes, -1 for none | ...   read only: 22 of Valkey 9
 //! ```
 //! Expiries are unix ms, 0 for none; those of 24 count from one before the earliest. Without any, a hash is written as 4 or
 //! 16, which Redis 7.0 reads.
@@ -19,9 +20,10 @@
 //! ```
 
 use super::Corrupt;
+use super::rdb::VALKEY_TYPES;
 use super::rdb_string::{decode_len, decode_string, encode_len, encode_string, take};
 use super::value::Reading;
-use super::ziplist::Ziplist;
+use super::ziplist::{self, Ziplist};
 use crate::ds::hash::{EXPIRE_MAX, Expiry, Hash, Shape, with_text};
 use crate::ds::listpack::{Element, Listpack};
 use std::collections::HashSet;
@@ -34,10 +36,20 @@ const EARLY_TABLE_EX: u8 = 22;
 const EARLY_LISTPACK_EX: u8 = 23;
 const TABLE_EX: u8 = 24;
 const LISTPACK_EX: u8 = 25;
+const VALKEY_TABLE_EX: u8 = 22 + VALKEY_TYPES;
 
 /// RDB's numbers for it, one an encoding.
-pub const KINDS: &[u8] =
-    &[TABLE, ZIPMAP, ZIPLIST, LISTPACK, EARLY_TABLE_EX, EARLY_LISTPACK_EX, TABLE_EX, LISTPACK_EX];
+pub const KINDS: &[u8] = &[
+    TABLE,
+    ZIPMAP,
+    ZIPLIST,
+    LISTPACK,
+    EARLY_TABLE_EX,
+    EARLY_LISTPACK_EX,
+    TABLE_EX,
+    LISTPACK_EX,
+    VALKEY_TABLE_EX,
+];
 
 /// Appends the content and gives its number.
 pub fn encode(out: &mut Vec<u8>, hash: &Hash, compress: bool) -> u8 {
@@ -57,6 +69,30 @@ pub fn encode(out: &mut Vec<u8>, hash: &Hash, compress: bool) -> u8 {
         encode_string(out, without_expiries(pack).as_bytes(), compress);
         return LISTPACK;
     }
+    encode_fields(out, hash, earliest, compress);
+    if earliest.is_some() { TABLE_EX } else { TABLE }
+}
+
+/// Appends the content as Redis 5 reads it, and gives its number; another when fields expire, which it cannot hold.
+pub fn encode_for_5(out: &mut Vec<u8>, hash: &Hash, compress: bool) -> u8 {
+    if earliest(hash).is_some() {
+        return encode(out, hash, compress);
+    }
+    let block = match (hash.as_pairs(), hash.as_triples()) {
+        (Some(pack), _) => ziplist::encode(pack.iter(), ziplist::MOST),
+        (None, Some(pack)) => ziplist::encode(without_expiries(pack).iter(), ziplist::MOST),
+        (None, None) => None,
+    };
+    if let Some(block) = block {
+        encode_string(out, &block, compress);
+        return ZIPLIST;
+    }
+    encode_fields(out, hash, None, compress);
+    TABLE
+}
+
+/// Appends all fields one by one, with their expiries when there is an earliest one.
+fn encode_fields(out: &mut Vec<u8>, hash: &Hash, earliest: Option<i64>, compress: bool) {
     encode_len(out, hash.len() as u64);
     hash.for_each(&mut |field| {
         if let Some(earliest) = earliest {
@@ -65,7 +101,6 @@ pub fn encode(out: &mut Vec<u8>, hash: &Hash, compress: bool) -> u8 {
         field.name.with(|name| encode_string(out, name, compress));
         with_text(&field.value, |text| encode_string(out, text, compress));
     });
-    if earliest.is_some() { TABLE_EX } else { TABLE }
 }
 
 /// The earliest expiry, exactly.
@@ -95,12 +130,13 @@ pub fn decode(kind: u8, input: &mut &[u8], reading: &Reading<'_>) -> Result<Hash
         seed: reading.seed,
     };
     match kind {
-        TABLE => decode_table(input, &shape, |_| Ok(None)),
-        EARLY_TABLE_EX => decode_table(input, &shape, |input| expiry(decode_len(input)?, 0)),
+        TABLE => decode_table(input, &shape, |_| Ok(None), |_| Ok(None)),
+        EARLY_TABLE_EX => decode_table(input, &shape, |input| expiry(decode_len(input)?, 0), |_| Ok(None)),
         TABLE_EX => {
             let earliest = decode_time(input)?;
-            decode_table(input, &shape, |input| expiry(decode_len(input)?, earliest))
+            decode_table(input, &shape, |input| expiry(decode_len(input)?, earliest), |_| Ok(None))
         }
+        VALKEY_TABLE_EX => decode_table(input, &shape, |_| Ok(None), valkey_expiry),
         LISTPACK => of_pairs(listpack(input)?, &shape),
         EARLY_LISTPACK_EX => of_triples(&listpack(input)?, &shape, false),
         LISTPACK_EX => {
@@ -108,7 +144,7 @@ pub fn decode(kind: u8, input: &mut &[u8], reading: &Reading<'_>) -> Result<Hash
             of_triples(&listpack(input)?, &shape, true)
         }
         ZIPLIST => {
-            let pack = Ziplist::parse(&decode_string(input)?.into_bytes())?.to_listpack();
+            let pack = Ziplist::parse(&decode_string(input)?.into_bytes())?.to_listpack().ok_or(Corrupt)?;
             if pack.is_empty() { Err(Corrupt) } else { of_pairs(pack, &shape) }
         }
         ZIPMAP => of_zipmap(&decode_string(input)?.into_bytes(), &shape),
@@ -132,11 +168,21 @@ fn expiry(n: u64, earliest: u64) -> Result<Option<i64>, Corrupt> {
     i64::try_from(at).ok().filter(|at| *at <= EXPIRE_MAX).map(Some).ok_or(Corrupt)
 }
 
-/// Reads fields one by one; `expiry` takes what stands before each.
+/// The expiry behind a field of Valkey's.
+fn valkey_expiry(input: &mut &[u8]) -> Result<Option<i64>, Corrupt> {
+    match i64::from_le_bytes(*take(input, 8)?.first_chunk().ok_or(Corrupt)?) {
+        -1 => Ok(None),
+        at if (1..=EXPIRE_MAX).contains(&at) => Ok(Some(at)),
+        _ => Err(Corrupt),
+    }
+}
+
+/// Reads fields one by one; `before` and `behind` take what stands around each.
 fn decode_table(
     input: &mut &[u8],
     shape: &Shape,
-    expiry: impl Fn(&mut &[u8]) -> Result<Option<i64>, Corrupt>,
+    before: impl Fn(&mut &[u8]) -> Result<Option<i64>, Corrupt>,
+    behind: impl Fn(&mut &[u8]) -> Result<Option<i64>, Corrupt>,
 ) -> Result<Hash, Corrupt> {
     let count = decode_len(input)?;
     if count == 0 {
@@ -144,9 +190,10 @@ fn decode_table(
     }
     let mut hash = if count > shape.entries as u64 { Hash::table(shape.seed) } else { Hash::new() };
     for _ in 0..count {
-        let expire_at = expiry(input)?;
+        let expire_at = before(input)?;
         let field = decode_string(input)?.into_bytes();
         let value = decode_string(input)?.into_bytes();
+        let expire_at = expire_at.or(behind(input)?);
         if !hash.set(&field, &value, Expiry::Clear, shape) {
             return Err(Corrupt);
         }
@@ -162,14 +209,6 @@ fn listpack(input: &mut &[u8]) -> Result<Listpack, Corrupt> {
     if pack.is_empty() { Err(Corrupt) } else { Ok(pack) }
 }
 
-/// The element as it would be written here: what is the text of an integer is one.
-fn canonical(element: Element<'_>) -> Element<'_> {
-    match element {
-        Element::Str(text) => Element::of(text),
-        Element::Int(_) => element,
-    }
-}
-
 /// Whether every name comes once; they are canonical.
 fn differ<'a>(mut names: impl Iterator<Item = Element<'a>>) -> bool {
     let mut met = HashSet::new();
@@ -182,7 +221,7 @@ fn differ<'a>(mut names: impl Iterator<Item = Element<'a>>) -> bool {
 }
 
 fn of_pairs(pack: Listpack, shape: &Shape) -> Result<Hash, Corrupt> {
-    let elements: Vec<Element<'_>> = pack.iter().map(canonical).collect();
+    let elements: Vec<Element<'_>> = pack.iter().map(Element::shortest).collect();
     if !elements.len().is_multiple_of(2) || !differ(elements.iter().step_by(2).copied()) {
         return Err(Corrupt);
     }
@@ -197,7 +236,7 @@ fn of_pairs(pack: Listpack, shape: &Shape) -> Result<Hash, Corrupt> {
 }
 
 fn of_triples(pack: &Listpack, shape: &Shape, in_order: bool) -> Result<Hash, Corrupt> {
-    let elements: Vec<Element<'_>> = pack.iter().map(canonical).collect();
+    let elements: Vec<Element<'_>> = pack.iter().map(Element::shortest).collect();
     if !elements.len().is_multiple_of(3) || !differ(elements.iter().step_by(3).copied()) {
         return Err(Corrupt);
     }

@@ -3,7 +3,7 @@
 //! ```text
 //!   1  count, that many strings                                               Redis before 2.6 for long lists
 //!  10  a ziplist as a string                                                  before 3.2 for short ones
-//!  14  count of nodes, for each a ziplist as a string                         before 7.0
+//!  14  count of nodes, for each a ziplist as a string                         before 7.0; written for `rdb-version 9`
 //!  18  count of nodes, for each 2 and a listpack, or 1 and a large element    since 7.0: what is written
 //! ```
 //! A node that is compressed in memory is written as it is.
@@ -11,7 +11,8 @@
 use super::Corrupt;
 use super::rdb_string::{decode_len, decode_string, encode_len, encode_packed, encode_string};
 use super::value::Reading;
-use super::ziplist::Ziplist;
+use super::ziplist::{self, Ziplist};
+use crate::base::lzf;
 use crate::ds::list::{Builder, Limits, List, Saved};
 use crate::ds::listpack::{Element, Listpack};
 
@@ -44,6 +45,39 @@ pub fn encode(out: &mut Vec<u8>, list: &List, compress: bool) -> u8 {
     NODES
 }
 
+/// Appends the content as Redis 5 reads it, and gives its number; another when it cannot be held so.
+pub fn encode_for_5(out: &mut Vec<u8>, list: &List, compress: bool) -> u8 {
+    let before = out.len();
+    let mut holds = true;
+    encode_len(out, list.nodes() as u64);
+    list.save(|node| {
+        let block = match node {
+            Saved::Whole { bytes, plain } => ziplist_of(bytes, plain),
+            Saved::Squeezed { lzf, len, plain } => {
+                lzf::decompress(lzf, len).and_then(|bytes| ziplist_of(&bytes, plain))
+            }
+        };
+        match block {
+            Some(block) => encode_string(out, &block, compress),
+            None => holds = false,
+        }
+    });
+    if holds {
+        return ZIPLISTS;
+    }
+    // Not even one element may be longer than a ziplist.
+    out.truncate(before);
+    encode(out, list, compress)
+}
+
+/// The ziplist of a node: of a listpack, or of one large element.
+fn ziplist_of(bytes: &[u8], plain: bool) -> Option<Vec<u8>> {
+    if plain {
+        return ziplist::encode(std::iter::once(Element::Str(bytes)), usize::MAX);
+    }
+    ziplist::encode(Listpack::from_bytes(bytes.to_vec())?.iter(), usize::MAX)
+}
+
 /// Takes a list off the front.
 pub fn decode(kind: u8, input: &mut &[u8], reading: &Reading<'_>) -> Result<List, Corrupt> {
     let limits = Limits::new(reading.config.list_max_listpack_size, reading.config.list_compress_depth);
@@ -55,7 +89,12 @@ pub fn decode(kind: u8, input: &mut &[u8], reading: &Reading<'_>) -> Result<List
             NODES => decode_node(input, &mut builder)?,
             _ => {
                 let bytes = decode_string(input)?.into_bytes();
-                builder.push_pack(Ziplist::parse(&bytes)?.to_listpack());
+                let block = Ziplist::parse(&bytes)?;
+                match block.to_listpack() {
+                    Some(pack) => builder.push_pack(pack),
+                    // Of few elements that are very long.
+                    None => block.iter().for_each(|element| builder.push(element)),
+                }
             }
         }
     }
@@ -143,6 +182,10 @@ mod tests {
                         let back = read(NODES, &bytes, &config).expect("whole");
                         assert_eq!(texts(&back), texts_in);
                         assert_eq!((back.encoding(), back.nodes()), (list.encoding(), list.nodes()));
+                        let mut old = Vec::new();
+                        assert_eq!(encode_for_5(&mut old, &list, compress), ZIPLISTS);
+                        let back = read(ZIPLISTS, &old, &config).expect("whole");
+                        assert_eq!((texts(&back), back.nodes()), (texts_in.clone(), list.nodes()));
                         for cut in (0..bytes.len()).step_by(1 + bytes.len() / 50) {
                             assert!(read(NODES, &bytes[..cut], &config).is_err());
                         }

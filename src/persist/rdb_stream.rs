@@ -12,7 +12,8 @@
 //!      pending: length | per entry: id, 16 bytes
 //! ```
 //! Ids are big-endian, times are unix ms, little-endian. Numbers are written as lengths are. What is written is 19, which
-//! Redis 7.0 reads: when a consumer was last active is not in it, and is taken to be when it was last seen.
+//! Redis 7.0 reads: when a consumer was last active is not in it, and is taken to be when it was last seen. For `rdb-version 9`
+//! it is 15: what was deleted, ever added and read is then reckoned from the entries, as by Redis 7.0 with a file of Redis 5.
 
 use super::Corrupt;
 use super::rdb_string::{Text, decode_len, decode_string, encode_len, encode_string, take};
@@ -28,6 +29,15 @@ const LISTPACKS_3: u8 = 21;
 
 /// Appends the content and gives its number.
 pub fn encode(out: &mut Vec<u8>, stream: &Stream, compress: bool) -> u8 {
+    encode_as(LISTPACKS_2, out, stream, compress)
+}
+
+/// Appends the content as Redis 5 reads it, and gives its number.
+pub fn encode_for_5(out: &mut Vec<u8>, stream: &Stream, compress: bool) -> u8 {
+    encode_as(LISTPACKS, out, stream, compress)
+}
+
+fn encode_as(kind: u8, out: &mut Vec<u8>, stream: &Stream, compress: bool) -> u8 {
     let log = &stream.log;
     encode_len(out, log.nodes().len() as u64);
     for (id, node) in log.nodes().iter() {
@@ -37,12 +47,14 @@ pub fn encode(out: &mut Vec<u8>, stream: &Stream, compress: bool) -> u8 {
     }
     encode_len(out, log.len());
     encode_id(out, log.last_id);
-    encode_id(out, log.first_id());
-    encode_id(out, log.max_deleted);
-    encode_len(out, log.added);
+    if kind != LISTPACKS {
+        encode_id(out, log.first_id());
+        encode_id(out, log.max_deleted);
+        encode_len(out, log.added);
+    }
     encode_len(out, stream.groups.len() as u64);
-    stream.groups.iter().for_each(|group| encode_group(out, group, compress));
-    LISTPACKS_2
+    stream.groups.iter().for_each(|group| encode_group(kind, out, group, compress));
+    kind
 }
 
 fn encode_id(out: &mut Vec<u8>, id: StreamId) {
@@ -50,10 +62,12 @@ fn encode_id(out: &mut Vec<u8>, id: StreamId) {
     encode_len(out, id.seq);
 }
 
-fn encode_group(out: &mut Vec<u8>, group: &Group, compress: bool) {
+fn encode_group(kind: u8, out: &mut Vec<u8>, group: &Group, compress: bool) {
     encode_string(out, group.name(), compress);
     encode_id(out, group.last_id);
-    encode_len(out, group.entries_read.unwrap_or(u64::MAX));
+    if kind != LISTPACKS {
+        encode_len(out, group.entries_read.unwrap_or(u64::MAX));
+    }
     encode_len(out, group.pending() as u64);
     for (id, nack) in group.pending_from(StreamId::MIN) {
         out.extend_from_slice(&id.to_bytes());
@@ -224,6 +238,13 @@ mod tests {
             for cut in 0..bytes.len() {
                 assert!(read(LISTPACKS_2, &bytes[..cut]).is_err(), "cut to {cut}");
             }
+            let mut old = Vec::new();
+            assert_eq!(encode_for_5(&mut old, &stream, true), LISTPACKS);
+            let back = read(LISTPACKS, &old).expect("whole");
+            assert_eq!((back.log.len(), back.log.last_id), (stream.log.len(), stream.log.last_id));
+            let mut again = Vec::new();
+            encode_for_5(&mut again, &back, true);
+            assert_eq!(again, old, "groups and what is pending too");
         }
     }
 

@@ -7,12 +7,12 @@
 //!  12  a ziplist of members and scores in turn, as one string
 //!  17  the same as a listpack
 //! ```
-//! 5 and 17 are written. The order of 3 and 5 is not relied on; that of 12 and 17 is what the set will have, so it must be right.
+//! 5 and 17 are written, for `rdb-version 9` 12 in place of 17. The order of 3 and 5 is not relied on; that of 12 and 17 is what the set will have, so it must be right.
 
 use super::Corrupt;
 use super::rdb_string::{decode_len, decode_string, encode_len, encode_string, take};
 use super::value::Reading;
-use super::ziplist::Ziplist;
+use super::ziplist::{self, Ziplist};
 use crate::base::double::parse_double;
 use crate::ds::listpack::Listpack;
 use crate::ds::zset::{Gathered, Limits, Zset};
@@ -36,6 +36,21 @@ pub fn encode(out: &mut Vec<u8>, zset: &Zset, compress: bool) -> u8 {
         encode_string(out, pack.as_bytes(), compress);
         return LISTPACK;
     }
+    encode_members(out, zset, compress)
+}
+
+/// Appends the content as Redis 5 reads it, and gives its number.
+pub fn encode_for_5(out: &mut Vec<u8>, zset: &Zset, compress: bool) -> u8 {
+    match zset.as_listpack().and_then(|pack| ziplist::encode(pack.iter(), ziplist::MOST)) {
+        Some(block) => {
+            encode_string(out, &block, compress);
+            ZIPLIST
+        }
+        None => encode_members(out, zset, compress),
+    }
+}
+
+fn encode_members(out: &mut Vec<u8>, zset: &Zset, compress: bool) -> u8 {
     encode_len(out, zset.len() as u64);
     zset.walk(0, usize::MAX, true, |member, score| {
         member.with(|member| encode_string(out, member, compress));
@@ -58,7 +73,7 @@ pub fn decode(kind: u8, input: &mut &[u8], reading: &Reading<'_>) -> Result<Zset
         }
         ZIPLIST => {
             let bytes = decode_string(input)?.into_bytes();
-            let pack = Ziplist::parse(&bytes)?.to_listpack();
+            let pack = Ziplist::parse(&bytes)?.to_listpack().ok_or(Corrupt)?;
             Zset::from_listpack(pack, limits, reading.seed).ok_or(Corrupt)?
         }
         _ => decode_members(kind, input, limits, reading.seed)?,
@@ -147,6 +162,10 @@ mod tests {
             assert_eq!(content(&back), content(&zset));
             // What is read has the form that its size asks for.
             assert_eq!(back.encoding(), if members <= 128 { "listpack" } else { "skiplist" });
+            let mut old = Vec::new();
+            let old_kind = encode_for_5(&mut old, &zset, true);
+            assert_eq!(old_kind, if kind == LISTPACK { ZIPLIST } else { BINARY });
+            assert_eq!(content(&read(old_kind, &old).unwrap()), content(&zset));
         }
     }
 

@@ -1,6 +1,7 @@
 //! Values as RDB writes them: a number for type and encoding, then the content. Each type has a file of its own.
 //!
-//! The number written is the oldest that can hold the value, so that Redis 7.0 reads all that it can understand.
+//! The number written is the oldest since Redis 7.0 that can hold the value, so that 7.0 reads all that it can understand; for
+//! `rdb-version 9` it is the oldest since Redis 5.
 
 use super::rdb_string::{Text, decode_string, encode_i64, encode_string};
 use super::{Corrupt, rdb_hash, rdb_list, rdb_set, rdb_stream, rdb_zset};
@@ -33,6 +34,20 @@ pub fn encode(out: &mut Vec<u8>, value: View<'_, Value>, compress: bool) -> u8 {
         View::Boxed(Value::Stream(stream)) => return rdb_stream::encode(out, stream, compress),
     }
     STRING
+}
+
+/// The same in a form that Redis 5 reads; when there is none, the number is of a later release.
+pub fn encode_for_5(out: &mut Vec<u8>, value: View<'_, Value>, compress: bool) -> u8 {
+    match value {
+        View::Boxed(Value::List(list)) => rdb_list::encode_for_5(out, list, compress),
+        View::Boxed(Value::Zset(zset)) => rdb_zset::encode_for_5(out, zset, compress),
+        View::Boxed(Value::Hash(hash)) => rdb_hash::encode_for_5(out, hash, compress),
+        View::Boxed(Value::Stream(stream)) => rdb_stream::encode_for_5(out, stream, compress),
+        // Whatever is written of these is older.
+        View::Int(_) | View::Bytes(_) | View::Boxed(Value::Str(_) | Value::Set(_)) => {
+            encode(out, value, compress)
+        }
+    }
 }
 
 /// Takes a value of this number off the front. A collection without elements is corrupt.

@@ -1,4 +1,4 @@
-//! Ziplists: what older RDB files hold where listpacks are today. They are read, never written.
+//! Ziplists: what older RDB files hold where listpacks are today. They are written for `rdb-version 9` alone.
 //!
 //! ```text
 //!  | total bytes u32 | offset of the last entry u32 | count u16 | entry | entry | ... | 0xFF |   little-endian; count 65,535: not known
@@ -13,7 +13,7 @@
 //! ```
 
 use super::Corrupt;
-use crate::ds::listpack::{Element, Listpack};
+use crate::ds::listpack::{BYTES_MAX, Element, Listpack};
 
 const HEADER: usize = 10;
 const END: u8 = 0xFF;
@@ -21,6 +21,9 @@ const END: u8 = 0xFF;
 const UNCOUNTED: u16 = u16::MAX;
 /// Before a length of 4 bytes.
 const LONG: u8 = 0xFE;
+
+/// The longest ziplist that hashes and sorted sets are written as: later releases of Redis 6 read no longer one.
+pub const MOST: usize = 1 << 30;
 
 /// A ziplist in which every byte was checked.
 #[derive(Clone, Copy, Debug)]
@@ -78,19 +81,79 @@ impl<'a> Ziplist<'a> {
         })
     }
 
-    /// The same entries as a listpack.
-    pub fn to_listpack(self) -> Listpack {
+    /// The same entries as a listpack; none when that would be longer than one may be.
+    pub fn to_listpack(self) -> Option<Listpack> {
+        self.to_listpack_within(BYTES_MAX)
+    }
+
+    fn to_listpack_within(self, most: usize) -> Option<Listpack> {
         let mut pack = Listpack::new();
         // A string that is the text of a number becomes one, as if it were added now.
-        let elements: Vec<Element<'a>> = self
-            .iter()
-            .map(|element| match element {
-                Element::Str(text) => Element::of(text),
-                number => number,
-            })
-            .collect();
+        let elements: Vec<Element<'a>> = self.iter().map(Element::shortest).collect();
+        let size: usize = elements.iter().map(|element| element.size()).sum();
+        if pack.bytes() + size > most {
+            return None;
+        }
         pack.insert_all(pack.end(), &elements);
-        pack
+        Some(pack)
+    }
+}
+
+/// A ziplist of these elements, as Redis before 7 would write it; none when it would be longer than `most` bytes.
+pub fn encode<'a>(elements: impl Iterator<Item = Element<'a>>, most: usize) -> Option<Vec<u8>> {
+    let most = most.min(u32::MAX as usize);
+    let mut out = vec![0; HEADER];
+    let (mut before, mut last, mut len) = (0, HEADER, 0usize);
+    for element in elements {
+        // The element's own head, the length before it, and the end.
+        if out.len() + element.text_len() + 11 > most {
+            return None;
+        }
+        last = out.len();
+        match u8::try_from(before) {
+            Ok(short) if short < LONG => out.push(short),
+            _ => {
+                out.push(LONG);
+                out.extend_from_slice(&(before as u32).to_le_bytes());
+            }
+        }
+        encode_element(&mut out, element);
+        before = out.len() - last;
+        len += 1;
+    }
+    out.push(END);
+    let total = out.len() as u32;
+    out[..4].copy_from_slice(&total.to_le_bytes());
+    out[4..8].copy_from_slice(&(last as u32).to_le_bytes());
+    out[8..HEADER].copy_from_slice(&u16::try_from(len).unwrap_or(UNCOUNTED).to_le_bytes());
+    Some(out)
+}
+
+fn encode_element(out: &mut Vec<u8>, element: Element<'_>) {
+    match element {
+        Element::Int(n @ 0..=12) => out.push(0xF1 + n as u8),
+        Element::Int(n) => {
+            let (first, len) = match n {
+                -0x80..=0x7F => (0xFE, 1),
+                -0x8000..=0x7FFF => (0xC0, 2),
+                -0x80_0000..=0x7F_FFFF => (0xF0, 3),
+                -0x8000_0000..=0x7FFF_FFFF => (0xD0, 4),
+                _ => (0xE0, 8),
+            };
+            out.push(first);
+            out.extend_from_slice(&n.to_le_bytes()[..len]);
+        }
+        Element::Str(text) => {
+            match text.len() {
+                len @ 0..=0x3F => out.push(len as u8),
+                len @ 0x40..=0x3FFF => out.extend_from_slice(&[0x40 | (len >> 8) as u8, len as u8]),
+                len => {
+                    out.push(0x80);
+                    out.extend_from_slice(&(len as u32).to_be_bytes());
+                }
+            }
+            out.extend_from_slice(text);
+        }
     }
 }
 
@@ -149,52 +212,7 @@ pub(super) mod tests {
 
     /// A ziplist of these elements, as Redis before 7 would write it.
     pub(in crate::persist) fn ziplist(elements: &[Element<'_>]) -> Vec<u8> {
-        let mut out = vec![0; HEADER];
-        let (mut before, mut last) = (0, HEADER);
-        for element in elements {
-            last = out.len();
-            match u8::try_from(before) {
-                Ok(short) if short < LONG => out.push(short),
-                _ => {
-                    out.push(LONG);
-                    out.extend_from_slice(&(before as u32).to_le_bytes());
-                }
-            }
-            match *element {
-                Element::Int(n @ 0..=12) => out.push(0xF1 + n as u8),
-                Element::Int(n) => {
-                    let (first, len) = match n {
-                        -128..=127 => (0xFE, 1),
-                        -32_768..=32_767 => (0xC0, 2),
-                        -8_388_608..=8_388_607 => (0xF0, 3),
-                        -2_147_483_648..=2_147_483_647 => (0xD0, 4),
-                        _ => (0xE0, 8),
-                    };
-                    out.push(first);
-                    out.extend_from_slice(&n.to_le_bytes()[..len]);
-                }
-                Element::Str(text) => {
-                    match text.len() {
-                        0..=63 => out.push(text.len() as u8),
-                        64..=16_383 => {
-                            out.extend_from_slice(&[0x40 | (text.len() >> 8) as u8, text.len() as u8])
-                        }
-                        _ => {
-                            out.push(0x80);
-                            out.extend_from_slice(&(text.len() as u32).to_be_bytes());
-                        }
-                    }
-                    out.extend_from_slice(text);
-                }
-            }
-            before = out.len() - last;
-        }
-        out.push(END);
-        let total = out.len() as u32;
-        out[..4].copy_from_slice(&total.to_le_bytes());
-        out[4..8].copy_from_slice(&(last as u32).to_le_bytes());
-        out[8..HEADER].copy_from_slice(&(elements.len() as u16).to_le_bytes());
-        out
+        encode(elements.iter().copied(), usize::MAX).expect("they are short")
     }
 
     #[test]
@@ -230,7 +248,7 @@ pub(super) mod tests {
         assert_eq!(read.iter().collect::<Vec<_>>(), elements);
         assert_eq!(read.len(), elements.len());
         let texts = |all: &mut dyn Iterator<Item = Element<'_>>| all.map(Element::to_vec).collect::<Vec<_>>();
-        let pack = read.to_listpack();
+        let pack = read.to_listpack().expect("short");
         assert_eq!(texts(&mut pack.iter()), texts(&mut elements.iter().copied()));
         assert_eq!(pack.seek(-2).map(|at| pack.get(at)), Some(Element::Int(12)));
     }
@@ -252,6 +270,27 @@ pub(super) mod tests {
     }
 
     /// `KRING_FUZZ` makes more.
+    #[test]
+    fn what_is_too_long_or_has_too_many_is_told() {
+        let some = || (0..5).map(|_| Element::Str(b"0123456789"));
+        assert!(encode(some(), 1_000).is_some());
+        for most in 0..70 {
+            assert!(encode(some(), most).is_none_or(|bytes| bytes.len() <= most), "{most}");
+        }
+        let many = encode((0..70_000).map(Element::Int), usize::MAX).expect("short");
+        assert_eq!(Ziplist::parse(&many).expect("whole").len(), 70_000);
+        assert_eq!(many[8..HEADER], [255, 255]);
+    }
+
+    /// A few megabytes of a compressed string may grow into one.
+    #[test]
+    fn one_that_no_listpack_holds_is_told() {
+        let block = encode([&[b'x'; 300][..]; 4].into_iter().map(Element::Str), usize::MAX).expect("short");
+        let read = Ziplist::parse(&block).expect("whole");
+        let bytes = read.to_listpack().expect("short").bytes();
+        assert!(read.to_listpack_within(bytes).is_some() && read.to_listpack_within(bytes - 1).is_none());
+    }
+
     #[test]
     fn damage_is_refused_or_harmless() {
         let long = vec![b'x'; 400];
@@ -276,7 +315,7 @@ pub(super) mod tests {
             }
             if let Ok(read) = Ziplist::parse(&bad) {
                 assert_eq!(read.iter().count(), read.len());
-                assert_eq!(read.to_listpack().len(), read.len());
+                assert_eq!(read.to_listpack().expect("short").len(), read.len());
             }
         }
         assert!(Ziplist::parse(&ziplist(&[])).is_ok_and(Ziplist::is_empty));

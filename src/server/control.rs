@@ -1,13 +1,15 @@
 //! The control plane's side of what shards ask: messages to the main thread, garbage to a thread that frees it, files to the
 //! storage plane.
 
-use crate::cmd::ShutdownMode;
 use crate::cmd::save::SaveBoard;
+use crate::cmd::{FAMILIES, Registry, ShutdownMode};
 use crate::config::{Config, rewrite};
 use crate::persist::rdb::{Batch, Built};
 use crate::persist::replay::Piece;
 use crate::ring::Bell;
-use crate::shard::{Control, Delivery, LoadRequest, LogTurn, NewBase, Next, Notice, Pending, SaveRequest};
+use crate::shard::{
+    Control, Delivery, LoadRequest, LogTurn, NewBase, Next, Notice, Pending, SaveRequest, alone_at,
+};
 use crate::storage::aof::{self, After, Generation, LoadLog, LogPlace, Recovered, Turn};
 use crate::storage::{Load, Loaded, Save, Saved};
 use crate::store::{Garbage, Route};
@@ -122,7 +124,7 @@ impl Control for Line {
             let _ = letterbox.send(Notice::Saved(done.map(drop)));
             bell.ring();
         };
-        let progress = move |entries, _bytes| saves.note_save(entries);
+        let progress = move |entries, bytes| saves.note_save(entries, bytes);
         let (progress, answer) = (Box::new(progress), Box::new(answer));
         let save = Save { path, head, sum, compress, delay_us, inbox, progress, answer };
         if !in_log {
@@ -140,7 +142,7 @@ impl Control for Line {
         let (bell, letterbox) = self.shards[0].clone();
         let saves = request.saves.clone();
         let answer = move |done: Result<Loaded, String>| {
-            let done = done.map(|loaded| saves.end_load(loaded.keys, loaded.expired, loaded.libraries));
+            let done = done.map(|loaded| drop(saves.end_load(loaded.keys, loaded.expired, loaded.libraries)));
             let _ = letterbox.send(Notice::Reloaded(done));
             bell.ring();
         };
@@ -221,8 +223,21 @@ pub(super) fn load(
     let LoadRequest { path, check, databases, delay_us, replace, saves } = request;
     let route = Route::new(shards.len());
     let (deliver, built) = deliver_to(shards, replace);
+    let about = saves.clone();
+    let used_mem = Box::new(move |bytes| about.note_load_memory(bytes));
     let progress = Box::new(move |done, total| saves.note_load(done, total));
-    storage.load(Load { path, check, route, databases, delay_us, deliver, built, progress, answer });
+    storage.load(Load {
+        path,
+        check,
+        route,
+        databases,
+        delay_us,
+        deliver,
+        built,
+        progress,
+        used_mem,
+        answer,
+    });
 }
 
 /// What gives a shard its batch.
@@ -269,17 +284,21 @@ pub(super) fn load_log(
     let answer = move |done: Result<Recovered, String>| {
         let _ = main.send(Message::LogLoaded(done));
     };
+    let (registry, route) = (Registry::new(FAMILIES), Route::new(shards.len()));
+    let about = saves.clone();
     storage.load_log(LoadLog {
         place: log_place(config),
         snapshot,
         check: config.rdbchecksum,
-        route: Route::new(shards.len()),
+        route,
         databases: u64::from(config.databases),
         load_truncated: config.aof_load_truncated,
         keeps_history: config.aof_disable_auto_gc,
         deliver,
         built,
         replay: Box::new(replay),
+        owner: Box::new(move |args| alone_at(&registry, route, args)),
+        used_mem: Box::new(move |bytes| about.note_load_memory(bytes)),
         progress: Box::new(move |done, total| saves.note_load(done, total)),
         answer: Box::new(answer),
     });

@@ -97,15 +97,33 @@ pub(super) fn log_loaded(
     }
     shared.saves.log.set_base_bytes(bytes);
     shared.saves.log.set_state(LogState::On);
-    shared.saves.end_load(loaded.keys, loaded.expired, loaded.libraries);
+    let before = loaded.libraries.clone();
+    for failed in shared.saves.end_load(loaded.keys, loaded.expired, loaded.libraries) {
+        log.warning(&format!("Left undone, as redis-server would: {failed}"));
+    }
+    let libraries = shared.saves.libraries();
+    if libraries != before {
+        tell_libraries(libraries.len(), log);
+    }
+}
+
+fn tell_libraries(libraries: usize, log: &Log) {
+    if libraries > 0 {
+        log.warning(&format!(
+            "{libraries} libraries of functions cannot be called in this release; the next snapshot has them again"
+        ));
+    }
 }
 
 /// What a snapshot told of itself.
 fn tell(loaded: &Loaded, log: &Log) {
     let Loaded { version, keys, expired, empty, aux, libraries, left_over, direct, .. } = loaded;
     let field = |name: &str| aux.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str());
-    let by = field("redis-ver").unwrap_or("unknown");
-    log.notice(&format!("Loading RDB produced by version {by} (RDB version {version})"));
+    let (program, by) = match (field("redis-ver"), field("valkey-ver")) {
+        (_, Some(by)) => ("Valkey ", by),
+        (by, None) => ("", by.unwrap_or("unknown")),
+    };
+    log.notice(&format!("Loading RDB produced by {program}version {by} (RDB version {version})"));
     if let Some(ctime) = field("ctime").and_then(|secs| secs.parse::<i64>().ok()) {
         let now_secs = std::time::SystemTime::now()
             .duration_since(std::time::UNIX_EPOCH)
@@ -118,12 +136,7 @@ fn tell(loaded: &Loaded, log: &Log) {
     if *left_over > 0 {
         log.warning(&format!("{left_over} bytes behind the end of the snapshot were left alone"));
     }
-    if !libraries.is_empty() {
-        log.warning(&format!(
-            "{} libraries of functions cannot be called in this release; the next snapshot has them again",
-            libraries.len()
-        ));
-    }
+    tell_libraries(libraries.len(), log);
     let done = format!("Done loading RDB, keys loaded: {keys}, keys expired: {expired}");
     match empty {
         0 => log.notice(&format!("{done}.")),

@@ -466,7 +466,7 @@ impl Core {
             if work.passes_over(found) {
                 return None;
             }
-        } else if self.holds_back(found, work.session) {
+        } else if self.holds_back(found, work.session) && !self.may_call_off(found) {
             return Some(if work.home { Stop::Pause } else { Stop::Home });
         } else if !self.gate.is_open()
             && let Some(stop) = self.bar(work, found, flags_of(found, work.session), mark)
@@ -573,6 +573,12 @@ impl Core {
         if session.is_replay() { i64::MAX } else { self.config.proto_max_bulk_len as i64 }
     }
 
+    /// Whether a command runs though all are held back: SHUTDOWN may call off what they are held back for.
+    #[cold]
+    fn may_call_off(&self, found: Found) -> bool {
+        self.is_halted && found.row.name == "shutdown"
+    }
+
     /// Whether CLIENT PAUSE, the server's own halt, or a log that has to catch up holds a command back.
     #[inline]
     fn holds_back(&self, found: Found, session: &Session) -> bool {
@@ -594,8 +600,9 @@ impl Core {
         args: Args<'_>,
         mark: Mark,
     ) -> Option<Stop> {
-        if work.session.is_replay() && args.at(0).starts_with(b"#") {
-            // An annotation.
+        if work.session.is_replay() && (args.at(0).starts_with(b"#") || self.replay_alone(work, found, args))
+        {
+            // An annotation, or what only a log may have.
             return None;
         }
         if found.is_err() && unknown::is_http(args.at(0)) {

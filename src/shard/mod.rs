@@ -14,6 +14,7 @@
 
 #![forbid(unsafe_code)]
 
+mod abort;
 mod ahead;
 mod batch;
 mod block;
@@ -57,6 +58,7 @@ pub use log::LogStart;
 pub use mail::{Job, Letter, Mesh};
 #[doc(hidden)]
 pub use planted::Planted;
+pub use replay::alone_at;
 pub use rewrite::{LogTurn, NewBase, Next};
 pub use run::{Notice, Setup, Sockets, run};
 pub use shared::{Control, LoadRequest, MemoryBoard, Pending, SaveRequest, Shared};

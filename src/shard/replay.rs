@@ -9,10 +9,16 @@
 //! streams at the same time.
 
 use super::Core;
+use super::batch::place_of;
 use super::connections::{Conn, Input};
-use crate::cmd::Session;
+use super::drive::Work;
+use crate::cmd::registry::{Found, Missing, Registry};
+use crate::cmd::{Session, Where};
+use crate::persist::functions::{self, Meant};
 use crate::persist::replay::{Piece, Replayed, Trouble};
+use crate::resp::Args;
 use crate::ring::net::{ConnId, World};
+use crate::store::Route;
 use std::collections::VecDeque;
 use std::sync::mpsc::Sender;
 
@@ -31,6 +37,15 @@ impl ConnId {
     #[inline]
     pub(super) fn is_stream(self) -> bool {
         self.0 >> 32 == GENERATION
+    }
+}
+
+/// The shard that alone a command of a log concerns; none when it is several's or has no shard.
+pub fn alone_at(registry: &Registry, route: Route, args: Args<'_>) -> Option<usize> {
+    let found = registry.find(args).ok().filter(|found| found.row.takes(args.len()))?;
+    match place_of(found, args, route) {
+        Where::Shard(shard) => Some(shard),
+        Where::Anywhere | Where::Shards(_) | Where::All => None,
     }
 }
 
@@ -68,6 +83,25 @@ impl Core {
         if let Some(stream) = self.stream(id) {
             stream.pieces.push_back(piece);
         }
+    }
+
+    /// Takes a command that a log may have and a client may not; whether it was one.
+    pub(super) fn replay_alone(
+        &self,
+        work: &mut Work<'_>,
+        found: Result<Found, Missing>,
+        args: Args<'_>,
+    ) -> bool {
+        if found.is_ok() {
+            return false;
+        }
+        match functions::meant(args) {
+            Some(Ok(Meant::Change(change))) => self.shared.saves.change_libraries(change),
+            Some(Ok(Meant::Nothing)) => {}
+            Some(Err(why)) => work.session.note_trouble(work.at, args.at(0), why.as_bytes()),
+            None => return false,
+        }
+        true
     }
 
     fn stream(&mut self, id: ConnId) -> Option<&mut Stream> {

@@ -126,7 +126,7 @@ pub(super) struct Rewriter {
     /// The log ends; by which turn, once that is known; and what is to end it when the rewrite under way is over.
     end: Option<End>,
     end_turn: Option<u64>,
-    end_after: Option<ShutdownMode>,
+    pub(super) end_after: Option<ShutdownMode>,
     /// Generations that have begun since the last rewrite.
     generations: u32,
     last_try_secs: i64,

@@ -7,13 +7,14 @@
 //! A cut is one instant: all stores are in one hand, each is told to keep what it holds, and all go home. Whoever shuts the
 //! server down or reloads it first has every shard hold its commands back, so nothing is acknowledged that the last snapshot lacks.
 
+use super::abort::Abort;
 use super::walk::Walk;
 use super::{Core, Job, Letter, LoadRequest, SaveRequest};
-use crate::cmd::save::{LogState, SaveBoard};
+use crate::cmd::save::{LogState, SaveBoard, SaveFor};
 use crate::cmd::version::{KRING_VERSION, REDIS_VERSION};
 use crate::cmd::{Order, ReloadMode, SaveKind, Session, ShutdownMode};
 use crate::config::{MaxmemoryPolicy, delay_us};
-use crate::persist::rdb::{Form, Line, Uses, VERSIONS_WRITTEN, keeper, line, write};
+use crate::persist::rdb::{Form, Line, Uses, VERSION_OF_7_0, VERSIONS_WRITTEN, keeper, line, write};
 use crate::ring::net::{ConnId, World};
 use crate::store::{ShardSet, Store};
 use std::path::PathBuf;
@@ -22,15 +23,13 @@ use std::path::PathBuf;
 pub(super) const SAVER: usize = 0;
 /// Stands for a connection in the errand that fetches all stores.
 pub(super) const WHOLE: ConnId = ConnId(u64::MAX);
-/// The version that all of Redis since 7.0 reads.
-const VERSION_OF_7_0: u8 = 10;
 /// After a failure, save points wait so long, in seconds.
 const RETRY_SECS: i64 = 5;
 
 const IN_PROGRESS: &str = "ERR Background save already in progress";
 const REWRITING: &str = "ERR Another child process is active (AOF?): can't BGSAVE right now. Use BGSAVE SCHEDULE in order to \
     schedule a BGSAVE whenever possible.";
-const CANNOT_STOP: &str = "ERR Errors trying to SHUTDOWN. Check logs.";
+pub(super) const CANNOT_STOP: &str = "ERR Errors trying to SHUTDOWN. Check logs.";
 const CANNOT_LOAD: &str = "ERR Error trying to load the RDB dump, check server logs.";
 const OTHERS_FIRST: &str = "ERR The server is being shut down or reloaded already";
 
@@ -56,6 +55,16 @@ pub(super) enum Why {
     Final,
 }
 
+impl Why {
+    fn what(self) -> SaveFor {
+        match self {
+            Why::Asked(SaveKind::Background) => SaveFor::Background,
+            Why::Rewrite => SaveFor::Log,
+            Why::Asked(_) | Why::Final => SaveFor::Waiter,
+        }
+    }
+}
+
 struct UnderWay {
     why: Why,
     waiter: Option<Waiter>,
@@ -72,7 +81,7 @@ enum Cause {
     Reload(ReloadMode),
 }
 
-struct Halt {
+pub(super) struct Halt {
     cause: Cause,
     waiter: Option<Waiter>,
     /// Shards that have halted.
@@ -84,7 +93,8 @@ struct Halt {
 pub(super) struct Saver {
     under_way: Option<UnderWay>,
     whole: Option<Whole>,
-    halt: Option<Halt>,
+    pub halt: Option<Halt>,
+    pub abort: Abort,
     last_cut: u64,
     last_try_secs: i64,
     /// Who has emptied the dataset while a snapshot was under way, and waits for the next.
@@ -103,8 +113,10 @@ impl Saver {
 impl Core {
     /// Somebody asks for a snapshot, or for what ends with one.
     pub(super) fn save_asked(&mut self, net: &mut dyn World, waiter: Waiter, order: Order) {
-        if let Order::Shutdown(_) = order {
-            self.warn("User requested shutdown...");
+        match order {
+            Order::Shutdown(mode) if mode.abort => return self.call_off(waiter),
+            Order::Shutdown(_) => self.warn("User requested shutdown..."),
+            _ => {}
         }
         match order {
             Order::Rewrite => self.rewrite_asked(net, waiter),
@@ -165,8 +177,13 @@ impl Core {
         let config = &self.config;
         let words = if interrupt { &config.shutdown_on_sigint } else { &config.shutdown_on_sigterm };
         let has = |word: &str| words.split(' ').any(|w| w == word);
-        let mode =
-            ShutdownMode { nosave: has("nosave"), save: has("save"), now: has("now"), force: has("force") };
+        let mode = ShutdownMode {
+            nosave: has("nosave"),
+            save: has("save"),
+            now: has("now"),
+            force: has("force"),
+            abort: false,
+        };
         self.halt(Cause::Shutdown(mode), None);
     }
 
@@ -216,11 +233,16 @@ impl Core {
         self.saver.last_try_secs = self.now.secs();
         let cut = self.saver.last_cut;
         self.saver.under_way = Some(UnderWay { why, waiter, cut, line: None, changes: 0 });
-        if self.config.dbfilename.is_empty() && why != Why::Rewrite {
-            self.shared.saves.begin_save(self.now.secs(), 0, why == Why::Asked(SaveKind::Background));
-            return self.saved(net, Err("dbfilename is empty".into()));
-        }
-        self.want_whole(net, Whole::Cut);
+        let is_base = why == Why::Rewrite;
+        let told = if self.config.dbfilename.is_empty() && !is_base {
+            "dbfilename is empty"
+        } else if self.config.rdb_version == "9" && self.shared.saves.has_libraries() && !is_base {
+            "libraries of functions need rdb-version 10, but it is 9"
+        } else {
+            return self.want_whole(net, Whole::Cut);
+        };
+        self.shared.saves.begin_save(self.now.ms(), 0, why.what());
+        self.saved(net, Err(told.into()));
     }
 
     /// Gets all stores into the hand: at once, or by an errand.
@@ -276,6 +298,13 @@ impl Core {
         }
     }
 
+    /// The last snapshot before the server stops is not wanted any more. The writer answers.
+    pub(super) fn give_up_final(&self) {
+        if let Some(UnderWay { why: Why::Final, line: Some(line), .. }) = &self.saver.under_way {
+            line.give_up();
+        }
+    }
+
     fn path(&self) -> PathBuf {
         PathBuf::from(&self.config.dir).join(&self.config.dbfilename)
     }
@@ -327,7 +356,7 @@ impl Core {
         let base = if rewrites { "1" } else { "0" };
         let head = head(&self.shared.saves, form, now_secs, self.shared.memory.read().rss, &sizes, base);
         let in_background = why == Why::Asked(SaveKind::Background);
-        self.shared.saves.begin_save(now_secs, keys, in_background);
+        self.shared.saves.begin_save(self.now.ms(), keys, why.what());
         self.shared.control.save(SaveRequest {
             path: if rewrites { self.base_path() } else { self.path() },
             in_log: rewrites,
@@ -359,6 +388,7 @@ impl Core {
     pub fn saved(&mut self, net: &mut dyn World, result: Result<(), String>) {
         let Some(done) = self.saver.under_way.take() else { return };
         if done.why == Why::Rewrite {
+            self.shared.saves.end_base();
             if result.is_err() {
                 self.unwalk_all(done.cut);
             }
@@ -418,6 +448,7 @@ impl Core {
             return;
         }
         self.saver.halt = Some(Halt { cause, waiter, halted: 0 });
+        self.saver.abort.begin(matches!(cause, Cause::Shutdown(_)));
         for shard in 0..self.shared.route.shards() {
             self.post(shard, Letter::Halt { on: true });
         }
@@ -433,8 +464,12 @@ impl Core {
     }
 
     fn all_halted(&mut self, net: &mut dyn World) {
+        if self.called_off() {
+            return;
+        }
         if let Some(under_way) = &self.saver.under_way {
-            // As in Redis, a snapshot in the background gives way. The writer answers, and it goes on here.
+            // As in Redis, a snapshot in the background gives way, which is no failure. The writer answers, and it goes on here.
+            self.shared.saves.doom();
             if let Some(line) = &under_way.line {
                 line.give_up();
             }
@@ -457,6 +492,9 @@ impl Core {
     }
 
     fn after_final_save(&mut self, net: &mut dyn World, result: Result<(), String>) {
+        if self.called_off_at_last() {
+            return;
+        }
         let Some(halt) = &self.saver.halt else { return };
         match (halt.cause, result) {
             (Cause::Shutdown(mode), Ok(())) if self.ends_log_first(net, mode) => {}
@@ -546,9 +584,8 @@ fn head(
     write::aux(&mut head, "used-mem", &used_bytes.to_string());
     write::aux(&mut head, "aof-base", base);
     write::aux(&mut head, "kring-ver", KRING_VERSION);
-    // Functions came with version 10.
-    for source in saves.libraries().iter().filter(|_| form.version >= VERSION_OF_7_0) {
-        write::library(&mut head, source, form.compress);
+    for source in saves.libraries() {
+        write::library(&mut head, &source, form.compress);
     }
     for (db, (keys, expires)) in sizes.iter().enumerate().filter(|(_, size)| size.0 > 0) {
         write::select(&mut head, db as u64);

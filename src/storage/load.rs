@@ -28,6 +28,8 @@ pub struct Load {
     pub built: Receiver<Built>,
     /// Is told of bytes done, and of all.
     pub progress: Box<dyn Fn(u64, u64) + Send>,
+    /// Is told of the memory that the dataset took where it was written, in bytes.
+    pub used_mem: Box<dyn Fn(u64) + Send>,
     pub answer: Box<dyn FnOnce(Result<Loaded, String>) + Send>,
 }
 
@@ -51,8 +53,8 @@ pub struct Loaded {
 
 /// Reads it.
 pub(super) fn load(load: Load) {
-    let Load { path, check, route, databases, delay_us, deliver, built, progress, answer } = load;
-    let mut dealer = Dealer::new(route, databases, deliver, built);
+    let Load { path, check, route, databases, delay_us, deliver, built, progress, used_mem, answer } = load;
+    let mut dealer = Dealer::new(route, databases, deliver, built, used_mem);
     let done = LocalExecutorBuilder::default().make().map_err(|e| e.to_string()).and_then(|executor| {
         let read = executor.run(read_file(&path, Reader::new(check), (&mut dealer, delay_us), &progress));
         // Whatever happened, what is under way comes home: its shards are not to build when the answer is out.
@@ -110,6 +112,7 @@ pub(super) struct Dealer {
     spare: Vec<Batch>,
     deliver: Box<dyn FnMut(usize, Batch) + Send>,
     built: Receiver<Built>,
+    used_mem: Box<dyn Fn(u64) + Send>,
     /// Keys past their time are kept.
     pub keeps_past: bool,
     pub loaded: Loaded,
@@ -121,6 +124,7 @@ impl Dealer {
         databases: u64,
         deliver: Box<dyn FnMut(usize, Batch) + Send>,
         built: Receiver<Built>,
+        used_mem: Box<dyn Fn(u64) + Send>,
     ) -> Dealer {
         Dealer {
             route,
@@ -130,6 +134,7 @@ impl Dealer {
             spare: Vec::new(),
             deliver,
             built,
+            used_mem,
             keeps_past: false,
             loaded: Loaded::default(),
         }
@@ -139,7 +144,12 @@ impl Dealer {
         let shown = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         match item {
             Item::Version(version) => self.loaded.version = version,
-            Item::Aux { name, value } => self.loaded.aux.push((shown(&name), shown(&value))),
+            Item::Aux { name, value } => {
+                if *name == *b"used-mem" {
+                    (self.used_mem)(shown(&value).parse().unwrap_or(0));
+                }
+                self.loaded.aux.push((shown(&name), shown(&value)));
+            }
             Item::Library(source) => self.loaded.libraries.push(source.into_owned()),
             Item::Sizes { .. } | Item::End => {}
             Item::Entry(entry) => return self.deal(&entry),

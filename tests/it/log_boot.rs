@@ -324,3 +324,131 @@ fn what_kring_logged_is_loaded_whatever_the_number_of_shards() {
         assert_eq!(digest(&redis(dir.path(), &[])), before, "{shards} shards wrote, Redis reads");
     }
 }
+
+/// FUNCTION in a log changes the libraries, which the next base has; scripts themselves are refused, their cache is no data.
+#[test]
+fn libraries_of_functions_in_a_log_are_kept() {
+    let dir = Scratch::new();
+    let source = |name: &str, body: &str| {
+        format!("#!lua name={name}\nredis.register_function('{name}f', function() return {body} end)")
+    };
+    let server = redis(dir.path(), &[]);
+    {
+        let mut client = server.connect();
+        client.call(&["FUNCTION", "LOAD", &source("before", "1")]);
+        client.ok("SET a 1");
+        rewrite(&server);
+        for (name, body) in [("one", "1"), ("two", "2"), ("three", "3")] {
+            client.call(&["FUNCTION", "LOAD", &source(name, body)]);
+        }
+        client.call(&["FUNCTION", "LOAD", "REPLACE", &source("two", "22")]);
+        client.ok("FUNCTION DELETE three");
+        let Reply::Bulk(payload) = client.run("FUNCTION DUMP") else { panic!("a payload") };
+        client.ok("FUNCTION FLUSH");
+        client.call(&[&b"FUNCTION"[..], b"RESTORE", &payload, b"FLUSH"]);
+        client.ok("SET b 2");
+    }
+    let list =
+        |server: &Server| String::from_utf8(server.connect().raw_of("FUNCTION LIST WITHCODE")).unwrap();
+    let before = list(&server);
+    stop(server);
+    for shards in [1, 3] {
+        let copy = copy(dir.path());
+        let server = kring(copy.path(), shards, &[]);
+        assert_eq!(server.connect().run("GET b").text(), "2");
+        assert!(server.log().contains("3 libraries of functions"));
+        assert!(server.connect().run("FUNCTION LIST").text().starts_with("ERR unknown command"));
+        rewrite(&server);
+        stop(server);
+        let back = redis(copy.path(), &[]);
+        let list = list(&back);
+        for (name, body) in [("before", "1"), ("one", "1"), ("two", "22")] {
+            assert!(list.contains(&source(name, body)), "{name}: {list}");
+        }
+        assert!(!list.contains("three") && list.len() == before.len());
+    }
+}
+
+#[test]
+fn scripts_of_old_logs_are_refused_with_a_line_that_says_so() {
+    let command = |words: &[&str]| {
+        let mut text = format!("*{}\r\n", words.len());
+        words.iter().for_each(|word| text += &format!("${}\r\n{word}\r\n", word.len()));
+        text
+    };
+    let dir = Scratch::new();
+    let cached = [command(&["SET", "a", "1"]), command(&["SCRIPT", "LOAD", "return 1"])].concat();
+    std::fs::write(dir.path().join("appendonly.aof"), &cached).unwrap();
+    stop(kring(dir.path(), 2, &[]));
+    let dir = Scratch::new();
+    let script = command(&["EVAL", "redis.call('set', 'b', '2')", "0"]);
+    std::fs::write(dir.path().join("appendonly.aof"), cached + &script).unwrap();
+    let output = boot(dir.path(), &[]);
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success());
+    assert!(text.contains("the command 'EVAL'") && text.contains("it runs a script"), "{text}");
+}
+
+/// Long enough that commands are dealt out to all shards, several times over, with much between that concerns more than one.
+#[test]
+fn a_long_log_of_redis_gives_what_it_gives_redis() {
+    let dir = Scratch::new();
+    let server = redis(dir.path(), &["--aof-use-rdb-preamble", "no", "--appendfsync", "no"]);
+    let mut client = server.connect();
+    for round in 0..4 {
+        for db in [0, 3, 9] {
+            client.ok(&format!("SELECT {db}"));
+            let mut lines = Vec::new();
+            for i in 0..1_500 {
+                let (n, long) = (i % 97, "v".repeat(i % 300));
+                lines.push(match i % 14 {
+                    0 => format!("SET key:{n} {long}{i}"),
+                    1 => format!("APPEND key:{n} {i}"),
+                    2 => format!("SETRANGE range:{n} {i} {long}x"),
+                    3 => format!("RPUSH list:{n} {i} {long}x"),
+                    4 => format!("LPOP list:{n}"),
+                    5 => format!("HSET hash:{n} f:{i} {long}x"),
+                    6 => format!("SADD set:{n} {i} {long}x"),
+                    7 => format!("SPOP set:{n}"),
+                    8 => format!("ZADD zset:{n} {i} m:{i}"),
+                    9 => format!("ZINCRBY zset:{n} 1.5 m:1"),
+                    10 => format!("XADD stream:{n} * f {i}{long}"),
+                    11 => format!("INCRBYFLOAT float:{n} 1.25"),
+                    12 => format!("PEXPIRE key:{n} {}", 100_000_000 + i),
+                    _ => format!("PERSIST key:{n}"),
+                });
+                if i % 500 == 499 {
+                    lines.extend(
+                        ["MULTI", "SELECT 5", "INCR inner", "SELECT 3", "LPUSH list:1 x", "EXEC"]
+                            .map(String::from),
+                    );
+                    lines.push(format!("SELECT {db}"));
+                }
+            }
+            // Several keys, and all of them.
+            for line in [
+                "MSET key:1 a key:2 b key:3 c",
+                "RENAME key:1 moved",
+                "SUNIONSTORE union set:1 set:2",
+                "SWAPDB 0 9",
+            ] {
+                lines.push(line.into());
+            }
+            if round == 1 && db == 9 {
+                lines.push("FLUSHDB".into());
+            }
+            for chunk in lines.chunks(500) {
+                let bytes: Vec<u8> = chunk.iter().flat_map(|line| crate::client::words(line)).collect();
+                client.send(&bytes).unwrap();
+                chunk.iter().for_each(|line| assert!(!client.reply().is_error(), "{line}"));
+            }
+        }
+    }
+    let before = digest(&server);
+    stop(server);
+    for shards in [1, 2, 5] {
+        let copy = copy(dir.path());
+        let server = kring(copy.path(), shards, &[]);
+        assert_eq!(digest(&server), before, "{shards} shards");
+    }
+}

@@ -423,6 +423,236 @@ fn a_file_that_is_not_whole_is_never_loaded() {
     assert!(again.windows(5).any(|w| w == b"mylib"), "functions are kept");
 }
 
+/// A dataset of every type and encoding.
+fn fill_all(client: &mut Client) {
+    fill(client, 30);
+    client.ok("SELECT 7");
+    client.run("CONFIG SET list-compress-depth 1");
+    for i in 0..2_000 {
+        client.run(&format!("RPUSH list:squeezed {i} {}", "squeeze me ".repeat(i % 9).replace(' ', "")));
+    }
+    client.run("CONFIG SET list-compress-depth 0");
+    client.run(&format!("RPUSH list:plain a {} -70000 12 13 99999999999", "p".repeat(20_000)));
+    client.run("RPUSH list:small 0 12 13 127 128 -128 32767 32768 8388607 8388608 2147483648 x");
+    client.run("SADD set:ints 1 70000 -5000000000");
+    client.run("SADD set:listpack a 1 2");
+    client.run("ZADD zset:small 1 a 2.5 b -inf c +inf d 12 13");
+    client.run("HSET hash:small a 1 b two 3 4");
+    client.run(&format!("HSET hash:long f {}", "v".repeat(3_000)));
+    for i in 0..300 {
+        client.run(&format!("ZADD zset:large {i}.25 member:{i}"));
+        client.run(&format!("HSET hash:large f{i} {i}"));
+        client.run(&format!("XADD stream {}-1 n {i} other value", i + 1));
+    }
+    client.run("XGROUP CREATE stream g 5-1");
+    client.run("XREADGROUP GROUP g me COUNT 7 STREAMS stream >");
+    client.run("XREADGROUP GROUP g you COUNT 7 STREAMS stream >");
+    client.run("XACK stream g 7-1");
+    client.run("XADD stream:empty 1-1 a b");
+    client.run("XDEL stream:empty 1-1");
+    client.run("PFADD hll a b c");
+    client.run("SETRANGE bits 300 x");
+}
+
+/// The types of a file's values.
+fn kinds(path: &Path) -> Vec<u8> {
+    let mut reader = kring::persist::rdb::Reader::new(true);
+    reader.push(&std::fs::read(path).unwrap());
+    reader.finish();
+    let mut kinds = Vec::new();
+    loop {
+        match reader.next_item().unwrap().unwrap() {
+            kring::persist::rdb::Item::Entry(entry) => kinds.push(entry.kind),
+            kring::persist::rdb::Item::End => break,
+            _ => {}
+        }
+    }
+    kinds.sort();
+    kinds.dedup();
+    kinds
+}
+
+#[test]
+fn version_9_is_what_redis_5_reads() {
+    let dir = Scratch::new();
+    let server = kring(dir.path(), 3, &[]);
+    fill_all(&mut server.connect());
+    let before = digest(&server);
+    let path = dir.path().join("dump.rdb");
+    for compression in ["yes", "no"] {
+        let mut client = server.connect();
+        client.ok(&format!("CONFIG SET rdb-version 9 rdbcompression {compression}"));
+        client.ok("SAVE");
+        check(&path);
+        assert_eq!(&std::fs::read(&path).unwrap()[..9], b"REDIS0009");
+        // All that Redis 5 writes of these types, and no more.
+        assert_eq!(kinds(&path), [0, 2, 4, 5, 11, 12, 13, 14, 15]);
+        let arguments =
+            ["--dir", dir.path().to_str().unwrap(), DEBUG[0], DEBUG[1], "--sanitize-dump-payload", "yes"];
+        let redis = Server::redis(&arguments);
+        wait_until("it has loaded", || redis.connect().run("PING") == Reply::Simple("PONG".into()));
+        assert_eq!(digest(&redis), before, "compression {compression}");
+        for server in [&redis, &server] {
+            let mut client = server.connect();
+            client.ok("SELECT 7");
+            let pending = client.run("XPENDING stream g - + 100").array().len();
+            assert_eq!((pending, client.run("XLEN stream").int()), (13, 300));
+        }
+        client.ok("DEBUG RELOAD");
+        assert_eq!(digest(&server), before);
+    }
+    let mut client = server.connect();
+    client.run("HSET h f v");
+    client.run("HEXPIRE h 1000 FIELDS 1 f");
+    assert_eq!(client.run("SAVE").text(), "ERR");
+    let told = "the value of key 'h' needs rdb-version 12, but it is 9";
+    wait_until("it is told", || server.log().contains(told));
+    assert_eq!(&std::fs::read(&path).unwrap()[..9], b"REDIS0009", "the old file stays");
+}
+
+#[test]
+fn version_9_has_no_functions() {
+    let dir = Scratch::new();
+    std::fs::write(dir.path().join("dump.rdb"), include_bytes!("../data/redis-7.0-strings.rdb")).unwrap();
+    let server = kring(dir.path(), 2, &["--rdb-version", "9"]);
+    assert_eq!(server.connect().run("SAVE").text(), "ERR");
+    let told = "libraries of functions need rdb-version 10, but it is 9";
+    wait_until("it is told", || server.log().contains(told));
+    server.connect().ok("CONFIG SET rdb-version 10");
+    server.connect().ok("SAVE");
+}
+
+#[test]
+fn a_file_of_valkey_9_is_loaded() {
+    let dir = Scratch::new();
+    let mut file = b"VALKEY080\xfa\x0avalkey-ver\x059.0.1\xfe\x00\x16\x01h\x02\x01f\x01v".to_vec();
+    file.extend_from_slice(&(-1i64).to_le_bytes());
+    file.extend_from_slice(b"\x01g\x01w");
+    file.extend_from_slice(&4_102_444_800_123i64.to_le_bytes());
+    file.extend_from_slice(b"\x00\x01s\xc0\x07\xff\0\0\0\0\0\0\0\0");
+    let path = dir.path().join("dump.rdb");
+    std::fs::write(&path, &file).unwrap();
+    let server = kring(dir.path(), 2, &[]);
+    let mut client = server.connect();
+    assert!(server.log().contains("produced by Valkey version 9.0.1"));
+    assert_eq!((client.run("GET s").text(), client.run("HLEN h").int()), ("7".into(), 2));
+    let times: Vec<i64> = client.run("HPEXPIRETIME h FIELDS 2 f g").array().iter().map(|r| r.int()).collect();
+    assert_eq!(times, [-1, 4_102_444_800_123]);
+    client.ok("SAVE");
+    assert_eq!(&std::fs::read(&path).unwrap()[..9], b"REDIS0012");
+    drop(server);
+    std::fs::write(&path, b"VALKEY080\xfe\x00\xf3\x01j").unwrap();
+    refused(dir.path(), &[], &["slots were moving"]);
+    std::fs::write(&path, b"VALKEY081\xfe\x00").unwrap();
+    refused(dir.path(), &[], &["RDB version is 81 of Valkey's"]);
+}
+
+#[test]
+fn a_shutdown_is_called_off() {
+    let dir = Scratch::new();
+    let server = kring(dir.path(), 2, &["--save", "3600 1000000"]);
+    let mut client = server.connect();
+    let none = "ERR No shutdown in progress.";
+    assert_eq!(client.run("SHUTDOWN ABORT").text(), none);
+    client.ok("SET a 1");
+    client.ok("SAVE");
+    let path = dir.path().join("dump.rdb");
+    let before = std::fs::read(&path).unwrap();
+    client.ok("DEBUG POPULATE 5000");
+    client.ok("CONFIG SET rdb-key-save-delay 10000");
+    for under_way in [false, true] {
+        if under_way {
+            client.run("BGSAVE");
+        }
+        let mut stopping = server.connect();
+        stopping.send(b"SHUTDOWN\r\n").unwrap();
+        wait_until("it is asked", || {
+            server.log().matches("User requested shutdown").count() > under_way as usize
+        });
+        client.ok("SHUTDOWN ABORT");
+        assert_eq!(stopping.reply().text(), "ERR Errors trying to SHUTDOWN. Check logs.");
+        // All goes on, and nothing was lost or written.
+        client.ok("SET b 2");
+        stopping.ok("SET c 3");
+        assert_eq!(client.run("SHUTDOWN ABORT").text(), none);
+        assert_eq!(std::fs::read(&path).unwrap(), before);
+        assert!(server.log().contains("Shutdown manually aborted."));
+        wait_until("no snapshot is under way", || server.info()["kring_snapshot"] == "none" || under_way);
+    }
+    client.ok("CONFIG SET rdb-key-save-delay 0");
+    let mut server = server;
+    client.send(b"SHUTDOWN\r\n").unwrap();
+    assert!(server.wait().success());
+    assert_ne!(std::fs::read(&path).unwrap(), before);
+}
+
+#[test]
+fn what_a_snapshot_does_is_told_as_it_goes() {
+    let dir = Scratch::new();
+    let server = kring(
+        dir.path(),
+        2,
+        &["--appendonly", "yes", "--rdb-key-save-delay", "2000", "--rdbcompression", "no"],
+    );
+    let mut client = server.connect();
+    wait_until("the log is on", || server.info()["aof_rewrite_in_progress"] == "0");
+    // More than may be on its way to the writer at a time.
+    client.ok("DEBUG POPULATE 3000 key 16000");
+    for (command, name, busy) in [
+        ("BGSAVE", "bgsave", "rdb_bgsave_in_progress"),
+        ("BGREWRITEAOF", "aof_base", "aof_rewrite_in_progress"),
+    ] {
+        client.run(command);
+        wait_until("some keys are written", || {
+            let info = server.info();
+            let at = |field: &str| info[field].parse::<f64>().unwrap();
+            info["kring_snapshot"] == name
+                && at("current_save_keys_processed") > 20.0
+                && at("kring_snapshot_keys_per_sec") > 0.0
+        });
+        let info = server.info();
+        let at = |field: &str| info[field].parse::<f64>().unwrap();
+        assert_eq!((at("current_save_keys_total"), info[busy].as_str()), (3_000.0, "1"));
+        let percent = at("current_save_keys_processed") / 30.0;
+        assert!(
+            (at("current_fork_perc") - percent).abs() < 0.02 && at("kring_snapshot_bytes") > 0.0,
+            "{info:?}"
+        );
+        // Writes meet keys that are not written yet: they are kept.
+        (0..3_000).for_each(|i| drop(client.run(&format!("APPEND key:{i} x"))));
+        wait_until("some were kept", || server.info()["current_cow_size"] != "0");
+        client.ok("CONFIG SET rdb-key-save-delay 0");
+        wait_until("it is over", || server.info()[busy] == "0");
+        let info = server.info();
+        let last = if name == "bgsave" { "rdb_last_cow_size" } else { "aof_last_cow_size" };
+        assert_ne!(info[last], "0", "{last}");
+        assert!(name != "bgsave" || info["aof_last_cow_size"] == "0");
+        assert_eq!((info["current_cow_size"].as_str(), info["kring_snapshot"].as_str()), ("0", "none"));
+        assert_eq!(
+            (info["current_fork_perc"].as_str(), info["current_save_keys_total"].as_str()),
+            ("0.00", "0")
+        );
+        client.ok("CONFIG SET rdb-key-save-delay 2000");
+    }
+    client.ok("CONFIG SET rdb-key-save-delay 0");
+}
+
+#[test]
+fn a_load_tells_how_far_it_is() {
+    let dir = Scratch::new();
+    let server = kring(dir.path(), 2, &[]);
+    server.connect().ok("DEBUG POPULATE 2000");
+    server.connect().ok("SAVE");
+    drop(server);
+    let server = Server::kring(2, &["--dir", dir.path().to_str().unwrap(), "--key-load-delay", "2000"]);
+    wait_until("it is on its way", || server.info().get("loading_loaded_bytes").is_some_and(|n| n != "0"));
+    let info = server.info();
+    let at = |field: &str| info[field].parse::<f64>().unwrap();
+    let len = std::fs::metadata(dir.path().join("dump.rdb")).unwrap().len();
+    assert_eq!((info["loading"].as_str(), at("loading_total_bytes")), ("1", len as f64));
+    assert!(at("loading_rdb_used_mem") > 10_000.0 && at("loading_loaded_perc") < 100.0, "{info:?}");
+}
+
 #[test]
 fn what_a_version_cannot_hold_is_told() {
     let dir = Scratch::new();

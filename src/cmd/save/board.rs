@@ -2,8 +2,9 @@
 //! thread and read by all; none is needed to be exact at an instant.
 
 use super::LogBoard;
+use crate::persist::functions::{Change, apply};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, Ordering};
 
 /// See the module's text.
 pub struct SaveBoard {
@@ -14,20 +15,25 @@ pub struct SaveBoard {
     load_began_secs: AtomicI64,
     load_total: AtomicU64,
     load_done: AtomicU64,
+    load_memory: AtomicU64,
     loaded_keys: AtomicU64,
     loaded_expired: AtomicU64,
 
     in_background: AtomicBool,
-    began_secs: AtomicI64,
+    /// What kind of file is being written, as a number of [`SaveFor`]; 0: none.
+    writing: AtomicU8,
+    began_ms: AtomicI64,
     last_save_secs: AtomicI64,
     last_failed: AtomicBool,
     last_took_secs: AtomicI64,
     saves: AtomicU64,
     keys_total: AtomicU64,
     keys_done: AtomicU64,
-    /// Bytes kept because somebody wrote: of the save under way, and of the last.
+    bytes_done: AtomicU64,
+    /// Bytes kept because somebody wrote: of the save under way, of the last in the background, and of the log's last base.
     kept_bytes: AtomicU64,
     last_kept_bytes: AtomicU64,
+    last_base_kept_bytes: AtomicU64,
 
     /// Changes by shard, as each last told.
     changes: Vec<AtomicU64>,
@@ -40,6 +46,8 @@ pub struct SaveBoard {
     skips_checksums: AtomicBool,
     /// Sources of libraries of functions, which the next file has again.
     libraries: Mutex<Vec<Vec<u8>>>,
+    /// Changes of them that the log that is being loaded has had so far.
+    library_changes: Mutex<Vec<Change>>,
 }
 
 /// A load under way.
@@ -48,6 +56,30 @@ pub struct LoadNow {
     pub began_secs: i64,
     pub total_bytes: u64,
     pub done_bytes: u64,
+    /// The memory that the dataset took where it was written.
+    pub used_bytes: u64,
+}
+
+/// What a file is written for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum SaveFor {
+    /// Somebody waits for it: SAVE, or a stop of the server.
+    Waiter = 1,
+    Background,
+    /// It is the base of the log.
+    Log,
+}
+
+/// A file that is being written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct SaveNow {
+    pub what: SaveFor,
+    pub began_ms: i64,
+    pub keys_total: u64,
+    pub keys_done: u64,
+    pub bytes_done: u64,
+    /// Bytes kept because somebody wrote.
+    pub kept_bytes: u64,
 }
 
 fn get(cell: &AtomicU64) -> u64 {
@@ -63,24 +95,29 @@ impl SaveBoard {
             load_began_secs: AtomicI64::new(0),
             load_total: AtomicU64::new(0),
             load_done: AtomicU64::new(0),
+            load_memory: AtomicU64::new(0),
             loaded_keys: AtomicU64::new(0),
             loaded_expired: AtomicU64::new(0),
             in_background: AtomicBool::new(false),
-            began_secs: AtomicI64::new(0),
+            writing: AtomicU8::new(0),
+            began_ms: AtomicI64::new(0),
             last_save_secs: AtomicI64::new(now_secs),
             last_failed: AtomicBool::new(false),
             last_took_secs: AtomicI64::new(-1),
             saves: AtomicU64::new(0),
             keys_total: AtomicU64::new(0),
             keys_done: AtomicU64::new(0),
+            bytes_done: AtomicU64::new(0),
             kept_bytes: AtomicU64::new(0),
             last_kept_bytes: AtomicU64::new(0),
+            last_base_kept_bytes: AtomicU64::new(0),
             changes: (0..shards).map(|_| AtomicU64::new(0)).collect(),
             saved_changes: AtomicU64::new(0),
             begun: AtomicU64::new(0),
             doomed: AtomicU64::new(0),
             skips_checksums: AtomicBool::new(false),
             libraries: Mutex::new(Vec::new()),
+            library_changes: Mutex::new(Vec::new()),
         }
     }
 
@@ -98,6 +135,7 @@ impl SaveBoard {
     pub fn begin_load(&self, now_secs: i64) {
         self.load_began_secs.store(now_secs, Ordering::Relaxed);
         self.load_done.store(0, Ordering::Relaxed);
+        self.load_memory.store(0, Ordering::Relaxed);
         self.loading.store(true, Ordering::Release);
     }
 
@@ -107,12 +145,26 @@ impl SaveBoard {
         self.load_done.store(done, Ordering::Relaxed);
     }
 
-    /// Loading is over.
-    pub fn end_load(&self, keys: u64, expired: u64, libraries: Vec<Vec<u8>>) {
+    /// The log that is being loaded changes the libraries. The snapshot before it has its own only when it is whole, so this takes
+    /// effect at the end.
+    pub fn change_libraries(&self, change: Change) {
+        self.library_changes.lock().unwrap_or_else(|e| e.into_inner()).push(change);
+    }
+
+    /// The snapshot that is being loaded tells how much memory its dataset took.
+    pub fn note_load_memory(&self, bytes: u64) {
+        self.load_memory.store(bytes, Ordering::Relaxed);
+    }
+
+    /// Loading is over, with the libraries of a snapshot. What of a log's changes of them could not be made is told.
+    pub fn end_load(&self, keys: u64, expired: u64, mut libraries: Vec<Vec<u8>>) -> Vec<String> {
         self.loaded_keys.store(keys, Ordering::Relaxed);
         self.loaded_expired.store(expired, Ordering::Relaxed);
+        let changes = std::mem::take(&mut *self.library_changes.lock().unwrap_or_else(|e| e.into_inner()));
+        let failed = changes.into_iter().filter_map(|change| apply(&mut libraries, change).err()).collect();
         *self.libraries.lock().unwrap_or_else(|e| e.into_inner()) = libraries;
         self.loading.store(false, Ordering::Release);
+        failed
     }
 
     /// Whether the dataset is being loaded.
@@ -127,6 +179,7 @@ impl SaveBoard {
             began_secs: self.load_began_secs.load(Ordering::Relaxed),
             total_bytes: get(&self.load_total),
             done_bytes: get(&self.load_done),
+            used_bytes: get(&self.load_memory),
         })
     }
 
@@ -140,14 +193,22 @@ impl SaveBoard {
         self.libraries.lock().unwrap_or_else(|e| e.into_inner()).clone()
     }
 
+    /// Whether there are any.
+    pub fn has_libraries(&self) -> bool {
+        !self.libraries.lock().unwrap_or_else(|e| e.into_inner()).is_empty()
+    }
+
     /// A save of so many keys begins.
-    pub fn begin_save(&self, now_secs: i64, keys: u64, in_background: bool) {
-        self.began_secs.store(now_secs, Ordering::Relaxed);
+    pub fn begin_save(&self, now_ms: i64, keys: u64, what: SaveFor) {
+        let in_background = what == SaveFor::Background;
+        self.began_ms.store(now_ms, Ordering::Relaxed);
         self.keys_total.store(keys, Ordering::Relaxed);
         self.keys_done.store(0, Ordering::Relaxed);
+        self.bytes_done.store(0, Ordering::Relaxed);
         self.kept_bytes.store(0, Ordering::Relaxed);
         self.begun.fetch_add(1, Ordering::Relaxed);
         self.in_background.store(in_background, Ordering::Relaxed);
+        self.writing.store(what as u8, Ordering::Relaxed);
     }
 
     /// The dataset was emptied: a save in the background that has begun before is not to end.
@@ -164,8 +225,29 @@ impl SaveBoard {
     }
 
     /// A save goes on.
-    pub fn note_save(&self, keys: u64) {
+    pub fn note_save(&self, keys: u64, bytes: u64) {
         self.keys_done.store(keys, Ordering::Relaxed);
+        self.bytes_done.store(bytes, Ordering::Relaxed);
+    }
+
+    /// The save under way.
+    pub fn save_now(&self) -> Option<SaveNow> {
+        let kinds = [SaveFor::Waiter, SaveFor::Background, SaveFor::Log];
+        let writing = self.writing.load(Ordering::Relaxed);
+        Some(SaveNow {
+            what: *kinds.iter().find(|what| **what as u8 == writing)?,
+            began_ms: self.began_ms.load(Ordering::Relaxed),
+            keys_total: get(&self.keys_total),
+            keys_done: get(&self.keys_done),
+            bytes_done: get(&self.bytes_done),
+            kept_bytes: get(&self.kept_bytes),
+        })
+    }
+
+    /// The base of the log is written, or could not be.
+    pub fn end_base(&self) {
+        self.writing.store(0, Ordering::Relaxed);
+        self.last_base_kept_bytes.store(get(&self.kept_bytes), Ordering::Relaxed);
     }
 
     /// Bytes were kept because somebody wrote.
@@ -175,6 +257,7 @@ impl SaveBoard {
 
     /// A save is over: it has in it the changes up to `changes`, or has failed. Only background saves have a status.
     pub fn end_save(&self, now_secs: i64, changes: Option<u64>) {
+        self.writing.store(0, Ordering::Relaxed);
         let in_background = self.in_background.swap(false, Ordering::Relaxed);
         if let Some(changes) = changes {
             self.saved_changes.store(changes, Ordering::Relaxed);
@@ -183,7 +266,7 @@ impl SaveBoard {
         }
         if in_background {
             self.saves.fetch_add(1, Ordering::Relaxed);
-            let took = now_secs - self.began_secs.load(Ordering::Relaxed);
+            let took = now_secs - self.began_secs();
             self.last_took_secs.store(took, Ordering::Relaxed);
             self.last_kept_bytes.store(get(&self.kept_bytes), Ordering::Relaxed);
         }
@@ -200,7 +283,7 @@ impl SaveBoard {
 
     /// When the save under way began.
     pub fn began_secs(&self) -> i64 {
-        self.began_secs.load(Ordering::Relaxed)
+        self.began_ms.load(Ordering::Relaxed) / 1_000
     }
 
     /// When the last save that succeeded ended; at first, when the process started.
@@ -224,14 +307,9 @@ impl SaveBoard {
         get(&self.saves)
     }
 
-    /// Keys of the save under way: written, and all.
-    pub fn keys(&self) -> (u64, u64) {
-        (get(&self.keys_done), get(&self.keys_total))
-    }
-
-    /// Bytes kept because somebody wrote: in the save under way, and in the last.
-    pub fn kept_bytes(&self) -> (u64, u64) {
-        (get(&self.kept_bytes), get(&self.last_kept_bytes))
+    /// Bytes kept because somebody wrote: in the last save in the background, and while the log's last base was written.
+    pub fn last_kept_bytes(&self) -> (u64, u64) {
+        (get(&self.last_kept_bytes), get(&self.last_base_kept_bytes))
     }
 
     /// A shard tells of its changes since the start.

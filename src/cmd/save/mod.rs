@@ -6,6 +6,6 @@ mod exact;
 mod log_board;
 mod rows;
 
-pub use board::{LoadNow, SaveBoard};
+pub use board::{LoadNow, SaveBoard, SaveFor, SaveNow};
 pub use log_board::{LogBoard, LogState, ShardLog};
 pub use rows::COMMANDS;

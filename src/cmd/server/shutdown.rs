@@ -19,35 +19,29 @@ pub const COMMANDS: &[Command] = &[Command {
     ..Command::BASE
 }];
 
-/// On success there is no reply: the connection closes with the server.
+/// On success there is no reply: the connection closes with the server. ABORT replies when the server goes on.
 fn shutdown(_cx: &mut Cx<'_>, args: Args<'_>) -> Done {
-    let (mode, abort) = parse(args)?;
-    if abort {
-        // While a shutdown waits for its snapshot no command runs, as in Redis, so none can call it off.
-        return Err(Error::text_of("ERR No shutdown in progress."));
-    }
-    Ok(Outcome::Everywhere(Order::Shutdown(mode)))
+    Ok(Outcome::Everywhere(Order::Shutdown(parse(args)?)))
 }
 
-fn parse(args: Args<'_>) -> Result<(ShutdownMode, bool), Error> {
+fn parse(args: Args<'_>) -> Result<ShutdownMode, Error> {
     let mut mode = ShutdownMode::default();
-    let mut abort = false;
     for i in 1..args.len() {
         let option = match args.at(i).to_ascii_lowercase().as_slice() {
             b"nosave" => &mut mode.nosave,
             b"save" => &mut mode.save,
             b"now" => &mut mode.now,
             b"force" => &mut mode.force,
-            b"abort" => &mut abort,
+            b"abort" => &mut mode.abort,
             _ => return Err(Error::Syntax),
         };
         *option = true;
     }
-    let other = mode != ShutdownMode::default();
-    if (abort && other) || (mode.save && mode.nosave) {
+    let other = mode.save || mode.nosave || mode.now || mode.force;
+    if (mode.abort && other) || (mode.save && mode.nosave) {
         return Err(Error::Syntax);
     }
-    Ok((mode, abort))
+    Ok(mode)
 }
 
 #[cfg(test)]
@@ -59,8 +53,6 @@ mod tests {
     fn options_that_conflict_are_refused() {
         let mut world = World::new(1);
         for (line, reply) in [
-            ("SHUTDOWN ABORT", "-ERR No shutdown in progress.\r\n"),
-            ("SHUTDOWN abort abort", "-ERR No shutdown in progress.\r\n"),
             ("SHUTDOWN foo", "-ERR syntax error\r\n"),
             ("SHUTDOWN SAVE NOSAVE", "-ERR syntax error\r\n"),
             ("SHUTDOWN ABORT NOW", "-ERR syntax error\r\n"),
@@ -78,6 +70,11 @@ mod tests {
         let Some(Outcome::Everywhere(Order::Shutdown(mode))) = world.outcome else {
             panic!("an order was expected")
         };
-        assert_eq!(mode, ShutdownMode { nosave: true, save: false, now: true, force: true });
+        assert_eq!(mode, ShutdownMode { nosave: true, now: true, force: true, ..ShutdownMode::default() });
+        assert_eq!(world.run("SHUTDOWN abort ABORT"), "");
+        let Some(Outcome::Everywhere(Order::Shutdown(mode))) = world.outcome else {
+            panic!("an order was expected")
+        };
+        assert_eq!(mode, ShutdownMode { abort: true, ..ShutdownMode::default() });
     }
 }

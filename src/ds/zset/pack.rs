@@ -37,7 +37,9 @@ impl Pack {
             return Some(Pack(pack));
         }
         let mut own = Listpack::new();
-        pack.iter().for_each(|element| element.with(|text| own.push_back(Element::of(text))));
+        // All at once: there may be millions, from outside.
+        let elements: Vec<Element<'_>> = pack.iter().map(Element::shortest).collect();
+        own.insert_all(own.end(), &elements);
         Some(Pack(own))
     }
 

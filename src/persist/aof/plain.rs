@@ -10,6 +10,7 @@
 use super::blank::{Blank, blank};
 use super::commands::{Defect, Found, Malformed, Walk};
 use super::header::MARK;
+use crate::persist::rdb::has_magic;
 use crate::resp::Args;
 
 /// What kind of file it is.
@@ -36,7 +37,7 @@ pub fn content(head: &[u8]) -> Content {
     if head.starts_with(b"#kring:") {
         return Content::Unknown;
     }
-    if head.starts_with(b"REDIS") {
+    if has_magic(head) {
         return Content::Rdb;
     }
     let mut rest = head;
@@ -277,7 +278,7 @@ mod tests {
         let mut blank = vec![0; BLOCK];
         filler(&mut blank);
         let zeros = [blank.clone(), vec![0; 100]].concat();
-        let cases: [(&[u8], Content); 9] = [
+        let cases: [(&[u8], Content); 10] = [
             (&framed, Content::Framed),
             (&[zeros.clone(), framed.clone()].concat(), Content::Framed),
             (&blank, Content::Blank),
@@ -285,6 +286,7 @@ mod tests {
             (b"", Content::Blank),
             (b"#kring:2 ", Content::Unknown),
             (b"REDIS0011", Content::Rdb),
+            (b"VALKEY080", Content::Rdb),
             (FILE, Content::Plain),
             (b"\0\0*1", Content::Plain),
         ];

@@ -1,7 +1,7 @@
 //! Cutting a file into its items, piece by piece.
 
-use super::shape::{Ahead, Stop};
-use super::{CHECKSUM_SINCE, HEADER, MAGIC, VERSIONS_READ, op};
+use super::shape::{Ahead, Stop, type_of};
+use super::{CHECKSUM_SINCE, HEADER, MAGIC, MAGIC_OF_VALKEY, VERSION_OF_VALKEY, VERSIONS_READ, op};
 use crate::persist::crc64::crc64;
 use crate::persist::rdb_string::decode_string;
 use std::borrow::Cow;
@@ -9,6 +9,11 @@ use std::fmt;
 
 /// From this much on, an item that is not whole is looked at again only when half as much again has come.
 const PATIENT_FROM: usize = 64 * 1024;
+
+/// Whether a file that begins with these bytes means to be a snapshot.
+pub fn has_magic(head: &[u8]) -> bool {
+    head.starts_with(MAGIC) || head.starts_with(MAGIC_OF_VALKEY)
+}
 
 /// What is wrong with a file, and where.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -24,11 +29,14 @@ pub enum What {
     /// It does not begin as an RDB file does.
     NotRdb,
     Version(u32),
+    ValkeyVersion(u32),
     Truncated,
     Corrupt(&'static str),
     UnknownType(u8),
     /// It holds data of a module.
     Module,
+    /// It is of a node that was being given slots.
+    SlotImport,
     /// It holds functions in the form of a release candidate.
     OldFunctions,
     Checksum {
@@ -40,15 +48,23 @@ pub enum What {
 impl fmt::Display for Broken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.what {
-            What::NotRdb => f.write_str("it is no RDB file: it does not begin with REDIS and a version")?,
+            What::NotRdb => {
+                f.write_str("it is no RDB file: it does not begin with REDIS or VALKEY and a version")?;
+            }
             What::Version(version) => {
                 let last = VERSIONS_READ.end();
                 write!(f, "its RDB version is {version}; versions 1 to {last} can be read")?;
+            }
+            What::ValkeyVersion(version) => {
+                write!(f, "its RDB version is {version} of Valkey's; of those {VERSION_OF_VALKEY} can be read")?;
             }
             What::Truncated => f.write_str("it ends too early")?,
             What::Corrupt(why) => write!(f, "it is damaged: {why}")?,
             What::UnknownType(kind) => write!(f, "it holds a value of unknown type {kind}")?,
             What::Module => f.write_str("it holds data of a module, which kring cannot read")?,
+            What::SlotImport => f.write_str(
+                "it was written while slots were moving into a node of a cluster: their keys are not all there",
+            )?,
             What::OldFunctions => {
                 f.write_str("it holds functions as a release candidate of 7.0 wrote them")?
             }
@@ -144,6 +160,7 @@ pub struct Reader {
     crc: u64,
     /// 0: the header is not read yet.
     version: u32,
+    is_valkey: bool,
     db: u64,
     said: Said,
     ended: bool,
@@ -163,6 +180,7 @@ impl Reader {
             check,
             crc: 0,
             version: 0,
+            is_valkey: false,
             db: 0,
             said: Said::default(),
             ended: false,
@@ -226,10 +244,16 @@ impl Reader {
                 Err(Stop::Corrupt(why)) => return broken(What::Corrupt(why)),
                 Err(Stop::UnknownType(kind)) => return broken(What::UnknownType(kind)),
                 Err(Stop::Module) => return broken(What::Module),
+                Err(Stop::SlotImport) => return broken(What::SlotImport),
             };
             if start == 0 && self.before == 0 {
-                let known = VERSIONS_READ.contains(&self.version);
-                return if known { Ok(Some(Item::Version(self.version))) } else { self.refuse_header() };
+                let known =
+                    if self.is_valkey { VERSION_OF_VALKEY..=VERSION_OF_VALKEY } else { VERSIONS_READ };
+                return if known.contains(&self.version) {
+                    Ok(Some(Item::Version(self.version)))
+                } else {
+                    self.refuse_header()
+                };
             }
             match found {
                 Found::Nothing => {}
@@ -262,7 +286,11 @@ impl Reader {
 
     /// Why the header is refused.
     fn refuse_header(&self) -> Result<Option<Item<'_>>, Broken> {
-        let what = if self.version == 0 { What::NotRdb } else { What::Version(self.version) };
+        let what = match (self.version, self.is_valkey) {
+            (0, _) => What::NotRdb,
+            (version, true) => What::ValkeyVersion(version),
+            (version, false) => What::Version(version),
+        };
         Err(Broken { offset: 0, what })
     }
 
@@ -281,7 +309,10 @@ impl Reader {
         let whole = self.buf.len();
         if self.at == 0 && self.before == 0 {
             let header = ahead.skip(HEADER)?;
-            let digits = header.strip_prefix(MAGIC).and_then(|d| std::str::from_utf8(d).ok());
+            let valkey = header.strip_prefix(MAGIC_OF_VALKEY);
+            self.is_valkey = valkey.is_some();
+            let digits = valkey.or_else(|| header.strip_prefix(MAGIC));
+            let digits = digits.and_then(|d| std::str::from_utf8(d).ok());
             let digits = digits.filter(|d| d.bytes().all(|b| b.is_ascii_digit()));
             self.version = digits.and_then(|d| d.parse().ok()).unwrap_or(0);
             self.at = HEADER;
@@ -307,13 +338,16 @@ impl Reader {
             op::AUX => found = Found::Aux(string(&mut ahead)?, string(&mut ahead)?),
             op::LIBRARY | op::LIBRARY_OF_RC => found = Found::Library(string(&mut ahead)?),
             op::MODULE => return Err(Stop::Module),
+            op::SLOT_IMPORT if self.is_valkey => return Err(Stop::SlotImport),
             op::END => {
                 if self.version >= CHECKSUM_SINCE {
                     ahead.skip(size_of::<u64>())?;
                 }
                 found = Found::End;
             }
-            kind => {
+            byte => {
+                // A byte that is no type is told before anything is read on.
+                let kind = type_of(byte, self.is_valkey).ok_or(Stop::UnknownType(byte))?;
                 let key = string(&mut ahead)?;
                 let from = place(&ahead);
                 ahead.value(kind)?;

@@ -7,8 +7,11 @@
 //!  4           n, 2 n strings                     22         n, n * (expiry, string, string)
 //!  5           n, n * (string, 8 bytes)           24         8 bytes, then as 22
 //!  9 to 13     one string                         23         one string      25   8 bytes, string
+//!  150         n, n * (string, string, 8 bytes)   22 of Valkey
 //! ```
 //! Nothing is decoded or kept, so a hostile value costs no more than its bytes.
+
+use super::VALKEY_TYPES;
 
 /// Why nothing was stepped over.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -21,6 +24,8 @@ pub enum Stop {
     UnknownType(u8),
     /// What a module wrote.
     Module,
+    /// Slots that were on their way into a node of a cluster.
+    SlotImport,
 }
 
 type Step<T> = Result<T, Stop>;
@@ -47,6 +52,9 @@ const HASH_EXPIRY_OF_RC: u8 = 22;
 const HASH_LISTPACK_EX_OF_RC: u8 = 23;
 const HASH_EXPIRY: u8 = 24;
 const HASH_LISTPACK_EX: u8 = 25;
+/// Valkey's hash whose fields expire, as it stands in its files.
+const VALKEY_HASH: u8 = 22;
+const VALKEY_HASH_HERE: u8 = VALKEY_HASH + VALKEY_TYPES;
 
 /// Bytes of a stream's id in a group's list, and of a time.
 const STREAM_ID: usize = 16;
@@ -63,6 +71,16 @@ pub fn least_version(kind: u8) -> u8 {
         HASH_LISTPACK..=STREAM_2 => 10,
         SET_LISTPACK | STREAM_3 => 11,
         _ => 12,
+    }
+}
+
+/// The type that a byte of a file stands for, one of Valkey's or not; none when there is no such.
+pub fn type_of(byte: u8, is_valkey: bool) -> Option<u8> {
+    match byte {
+        VALKEY_HASH if is_valkey => Some(VALKEY_HASH_HERE),
+        ..=STREAM_3 => Some(byte),
+        ..=HASH_LISTPACK_EX if !is_valkey => Some(byte),
+        _ => None,
     }
 }
 
@@ -190,6 +208,13 @@ impl<'a> Ahead<'a> {
                 })
             }
             HASH_LISTPACK_EX_OF_RC => self.strings(1),
+            VALKEY_HASH_HERE => {
+                let n = self.len()?;
+                self.times(n, |it| {
+                    it.strings(2)?;
+                    it.skip(TIME).map(drop)
+                })
+            }
             MODULE | MODULE_2 => Err(Stop::Module),
             _ => Err(Stop::UnknownType(kind)),
         }

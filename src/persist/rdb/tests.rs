@@ -247,7 +247,17 @@ fn what_is_written_is_read_back() {
 #[test]
 fn old_and_foreign_files() {
     let refused = |bytes: &[u8]| whole(bytes).expect_err("refused").what;
-    assert_eq!(refused(b"VALKEY080\xff"), What::NotRdb);
+    assert_eq!(refused(b"VALKEY081\xff"), What::ValkeyVersion(81));
+    assert_eq!(refused(b"VALKEY011\xff"), What::ValkeyVersion(11));
+    assert_eq!(refused(b"VALKEY\x0080\xff"), What::NotRdb);
+    assert_eq!(refused(b"REDIS0080\xff"), What::Version(80));
+    assert_eq!(refused(b"VALKEY080\xf3\x01j\x01\x01\x02"), What::SlotImport);
+    assert_eq!(refused(b"REDIS0012\xf3\x01k\x00"), What::UnknownType(0xf3));
+    // What is Redis's own is not in Valkey's files, and the number that stands for Valkey's hash here is in none.
+    assert_eq!(refused(b"VALKEY080\x18\x01k"), What::UnknownType(24));
+    assert_eq!(refused(b"VALKEY080\x17\x01k"), What::UnknownType(23));
+    assert_eq!(refused(b"VALKEY080\x96\x01k"), What::UnknownType(150));
+    assert_eq!(refused(b"REDIS0012\x96\x01k"), What::UnknownType(150));
     assert_eq!(refused(b"REDIS0013\xff"), What::Version(13));
     assert_eq!(refused(b"REDIS0000\xff"), What::NotRdb);
     assert_eq!(refused(b"*1\r\n$4\r\nPING\r\n"), What::NotRdb);
@@ -263,6 +273,58 @@ fn old_and_foreign_files() {
     assert_eq!(old, ["version 1", "0 k type 0 1 bytes: v until 16000", "end"]);
     let slots = whole(b"REDIS0012\xf4\x01\x02\x03\xff\0\0\0\0\0\0\0\0").expect("it is whole");
     assert_eq!(slots, ["version 12", "end"]);
+}
+
+/// As Valkey 9 writes it: a hash whose fields expire has its own form, all else is Redis 7.2's.
+#[test]
+fn a_file_of_valkey_9_is_read() {
+    let mut file = b"VALKEY080\xfa\x0avalkey-ver\x059.0.1\xfe\x00\xf4\x05\x02\x01\x16\x01h\x03".to_vec();
+    let at: i64 = 4_102_444_800_123;
+    for (field, value, expire_at) in [("a", "1", -1), ("b", "two", at), ("c", "", -1)] {
+        for text in [field, value] {
+            crate::persist::rdb_string::encode_string(&mut file, text.as_bytes(), true);
+        }
+        file.extend_from_slice(&i64::to_le_bytes(expire_at));
+    }
+    file.extend_from_slice(b"\x00\x01s\x01v\xff");
+    let crc = crc64(0, &file);
+    file.extend_from_slice(&crc.to_le_bytes());
+    for pieces in [&[1usize][..], &[7], &[1_000]] {
+        let items = read(&file, pieces).expect("it is whole");
+        let shown = ["version 80", "aux valkey-ver", "0 h type 150", "0 s type 0 1 bytes: v", "end"];
+        assert_eq!(items, shown);
+    }
+    let mut reader = Reader::new(true);
+    reader.push(&file);
+    let hash = loop {
+        match reader.next_item() {
+            Ok(Some(Item::Entry(entry))) => break (entry.kind, entry.value.to_vec()),
+            Ok(Some(_)) => {}
+            other => panic!("{other:?}"),
+        }
+    };
+    let config = Config::default();
+    let reading = Reading { config: &config, seed: 1 };
+    let fields = |value: Owned<Value>| match value {
+        Owned::Boxed(Value::Hash(hash)) => {
+            let mut all: Vec<_> = hash.iter().map(|f| (f.name.to_vec(), f.expire_at)).collect();
+            all.sort();
+            all
+        }
+        other => panic!("{other:?}"),
+    };
+    let expected = [(b"a".to_vec(), None), (b"b".to_vec(), Some(at)), (b"c".to_vec(), None)];
+    assert_eq!(fields(decode(hash.0, &mut &hash.1[..], &reading).expect("a hash")), expected);
+    // A payload of it has Valkey's number and version, and comes back.
+    let payload = crate::persist::dump::payload(hash.0, &hash.1);
+    assert_eq!((payload[0], &payload[payload.len() - 10..payload.len() - 8]), (22, &[80, 0][..]));
+    assert_eq!(fields(crate::persist::dump::restore(&payload, &reading).expect("whole")), expected);
+    for bad in [0i64, -2, i64::MAX, i64::MIN] {
+        let mut value = hash.1.clone();
+        let last = value.len() - 8;
+        value[last..].copy_from_slice(&bad.to_le_bytes());
+        assert!(decode(hash.0, &mut &value[..], &reading).is_err(), "{bad}");
+    }
 }
 
 #[test]

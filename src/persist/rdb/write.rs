@@ -1,7 +1,7 @@
 //! Writing a file: the pieces that stand around its values.
 
 use super::shape::least_version;
-use super::{HEADER, MAGIC, op};
+use super::{HEADER, MAGIC, VERSION_OF_7_0, op};
 use crate::ds::View;
 use crate::persist::rdb_string::{encode_len, encode_string};
 use crate::persist::value;
@@ -86,7 +86,8 @@ pub fn entry(
 ) -> Result<(), TooNew> {
     let before = out.len();
     let kind_at = entry_head(out, key, traits);
-    out[kind_at] = value::encode(out, value, compress);
+    let encode = if version < VERSION_OF_7_0 { value::encode_for_5 } else { value::encode };
+    out[kind_at] = encode(out, value, compress);
     let needs = least_version(out[kind_at]);
     if needs > version {
         out.truncate(before);

@@ -3,12 +3,17 @@
 //! Files that are fed together run side by side, each as one stream; the caller puts together only files whose order does not
 //! matter. What is under way is bounded by the file: [`WINDOW`] pieces of about [`PIECE`] bytes, or of one long command.
 
+mod deal;
+
+pub use deal::Owner;
+pub(super) use deal::Table;
+
 use super::survey::PAYLOAD_MAX;
 use crate::persist::aof::{Place, PlainScan, PlainTail, Scan, Tail, Tear, Why};
 use crate::persist::replay::{Piece, Replayed, Trouble};
 use crate::storage::source::Source;
 use std::collections::VecDeque;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, Sender};
 
 /// A piece goes to its shard when it has so many bytes.
@@ -124,7 +129,7 @@ impl Feeder {
         let places = lane.under_way.pop_front().unwrap_or_default();
         match replayed.trouble {
             None => Ok(()),
-            Some(trouble) => Err(lane.explain(&places, &trouble)),
+            Some(trouble) => Err(explain(&lane.path, &places, &trouble)),
         }
     }
 
@@ -200,18 +205,18 @@ impl Lane {
             }
         }
     }
+}
 
-    /// What went wrong, and where in the file.
-    fn explain(&self, places: &[(usize, u64)], trouble: &Trouble) -> String {
-        let last = places.iter().take_while(|(at, _)| *at <= trouble.at).last();
-        let at = last.map_or(0, |(at, place)| place + (trouble.at - at) as u64);
-        let Trouble { command, error, .. } = trouble;
-        let name = self.path.display();
-        if command.is_empty() {
-            return format!("{name}: the commands at byte {at} cannot be run: {error}");
-        }
-        format!("{name}: the command '{command}' at byte {at} cannot be run: {error}")
+/// What went wrong, and where in the file.
+fn explain(path: &Path, places: &[(usize, u64)], trouble: &Trouble) -> String {
+    let last = places.iter().take_while(|(at, _)| *at <= trouble.at).last();
+    let at = last.map_or(0, |(at, place)| place + (trouble.at - at) as u64);
+    let Trouble { command, error, .. } = trouble;
+    let name = path.display();
+    if command.is_empty() {
+        return format!("{name}: the commands at byte {at} cannot be run: {error}");
     }
+    format!("{name}: the command '{command}' at byte {at} cannot be run: {error}")
 }
 
 /// A piece in the making.

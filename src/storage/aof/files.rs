@@ -116,9 +116,3 @@ pub(super) fn cut(path: &Path, len: u64) -> Result<()> {
     let file = OpenOptions::new().write(true).open(path).map_err(failed("open", path))?;
     file.set_len(len).and_then(|()| file.sync_all()).map_err(failed("cut off", path))
 }
-
-/// Copies a file, durably but for its name.
-pub(super) fn copy(from: &Path, to: &Path) -> Result<()> {
-    std::fs::copy(from, to).map_err(failed("copy", from))?;
-    File::open(to).and_then(|file| file.sync_all()).map_err(failed("sync", to))
-}

@@ -2,7 +2,7 @@
 //! files; and then a new generation to write on.
 
 use super::dir::{AofDir, Generation, LogPlace, Note};
-use super::feed::{Ended, Feeder, Form, Meal, damaged};
+use super::feed::{Ended, Feeder, Form, Meal, Owner, Table, damaged};
 use super::files;
 use super::mend::{self, Mend};
 use super::survey::{self, Found, Named, Start, Survey, places};
@@ -10,6 +10,8 @@ use crate::persist::aof::{BaseForm, Content, Manifest, PlainTail, Stage};
 use crate::persist::rdb::{Batch, Built, Reader};
 use crate::persist::replay::Piece;
 use crate::storage::load::{Dealer, Loaded, read_file};
+use crate::storage::sink::Sink;
+use crate::storage::source::Source;
 use crate::store::Route;
 use glommio::LocalExecutorBuilder;
 use std::path::{Path, PathBuf};
@@ -36,6 +38,10 @@ pub struct LoadLog {
     pub built: Receiver<Built>,
     /// Gives commands to a shard.
     pub replay: Box<dyn FnMut(usize, Piece) + Send>,
+    /// Which shard alone a command concerns.
+    pub owner: Owner,
+    /// Is told of the memory that a snapshot's dataset took where it was written, in bytes.
+    pub used_mem: Box<dyn Fn(u64) + Send>,
     /// Is told of bytes done, and of all.
     pub progress: Box<dyn Fn(u64, u64) + Send>,
     pub answer: Box<dyn FnOnce(Result<Recovered>) + Send>,
@@ -75,8 +81,10 @@ pub(super) fn load(load: LoadLog) -> Result<(Recovered, AofDir)> {
         check,
         load_truncated,
         shards: route.shards(),
-        dealer: Dealer::new(route, databases, load.deliver, load.built),
+        dealer: Dealer::new(route, databases, load.deliver, load.built, load.used_mem),
         feeder: Feeder::new(load.replay),
+        owner: load.owner,
+        databases,
         progress: load.progress,
         done: 0,
         total: 0,
@@ -90,7 +98,7 @@ pub(super) fn load(load: LoadLog) -> Result<(Recovered, AofDir)> {
     let mut dir = AofDir::new(place, claim, manifest, last_number);
     loading.notes.extend(dir.tidy(keeps_history)?);
     if let Some(snapshot) = snapshot.filter(|_| sizes.from_snapshot) {
-        dir.adopt(&snapshot)?;
+        executor.run(dir.adopt(&snapshot, sizes.base_bytes, &*loading.progress))?;
     }
     let generation = dir.begin(route.shards())?;
     let Loading { dealer, notes, .. } = loading;
@@ -111,6 +119,8 @@ struct Loading {
     shards: usize,
     dealer: Dealer,
     feeder: Feeder,
+    owner: Owner,
+    databases: u64,
     progress: Box<dyn Fn(u64, u64) + Send>,
     /// Bytes that were read, and all.
     done: u64,
@@ -128,9 +138,11 @@ impl Loading {
                 manifest
             }
             Start::Snapshot(path) => {
+                // It is read twice: into the shards, and into the base.
+                self.total = 2 * path.metadata().map_or(0, |about| about.len());
                 self.snapshot(&path, false).await?;
                 self.say(format!("There is no log yet: it starts from the snapshot {}", path.display()));
-                let bytes = path.metadata().map_or(0, |about| about.len());
+                let bytes = self.dealer.loaded.bytes;
                 let sizes = Sizes { base_bytes: bytes, bytes, from_snapshot: true };
                 return Ok((Manifest::new(&place.filename), 0, sizes));
             }
@@ -245,8 +257,10 @@ impl Loading {
 
     /// The commands of one file, which may be cut off if it is the last.
     async fn commands(&mut self, found: &Found, form: Form, is_last: bool) -> Result<()> {
-        let meal = Meal { path: found.path.clone(), form, shard: 0 };
-        let ended = self.feed(&[meal]).await?;
+        let ended = match form {
+            Form::Plain { from } if self.shards > 1 => vec![self.deal(&found.path, from).await?],
+            _ => self.feed(&[Meal { path: found.path.clone(), form, shard: 0 }]).await?,
+        };
         match ended.first() {
             Some(Ended { valid, tail: PlainTail::Truncated { at }, .. }) => {
                 self.cut_off(found, *valid, *at, is_last)
@@ -273,6 +287,17 @@ impl Loading {
         let name = found.path.file_name().unwrap_or_default().to_string_lossy();
         self.notes.push(Note::warn(format!("The log was cut where it is whole: {name}: {text}")));
         Ok(())
+    }
+
+    /// Replays a file of Redis's on all shards.
+    async fn deal(&mut self, path: &Path, from: u64) -> Result<Ended> {
+        let (done, total, progress) = (&mut self.done, self.total, &self.progress);
+        let mut read = |bytes: u64| {
+            *done += bytes;
+            progress((*done).min(total), total);
+        };
+        let table = Table { owner: &self.owner, shards: self.shards, databases: self.databases };
+        self.feeder.deal(path, from, &table, &mut read).await
     }
 
     async fn feed(&mut self, meals: &[Meal]) -> Result<Vec<Ended>> {
@@ -339,15 +364,36 @@ impl AofDir {
         Ok(notes)
     }
 
-    /// A snapshot becomes the base of a log that has nothing yet.
-    fn adopt(&mut self, snapshot: &Path) -> Result<()> {
+    /// A snapshot, which has so many bytes, becomes the base of a log that has nothing yet. It is copied, around the page cache: a
+    /// link would be the same file, and who puts a backup into the snapshot's place might write into it.
+    async fn adopt(&mut self, snapshot: &Path, bytes: u64, progress: &dyn Fn(u64, u64)) -> Result<()> {
         let mut next = self.manifest().clone();
         let name = next.new_base(BaseForm::Rdb);
         let place = self.place().clone();
         self.claim()?;
-        let temporary = place.temporary_base();
-        files::copy(snapshot, &temporary)?;
-        files::rename(&temporary, &place.file(&name))?;
+        let told = |e| format!("cannot copy {}: {e}", snapshot.display());
+        let mut sink = Sink::create(place.temporary_base()).await.map_err(told)?;
+        let copied = copy(snapshot, bytes, &mut sink, progress).await;
+        if copied.is_err() {
+            sink.discard().await;
+            return copied.map_err(told);
+        }
+        sink.finish(&place.file(&name)).await.map_err(told)?;
         self.commit(next)
     }
+}
+
+/// Copies the first bytes of a file; what stands behind the end of a snapshot is no part of it.
+async fn copy(from: &Path, bytes: u64, to: &mut Sink, progress: &dyn Fn(u64, u64)) -> Result<()> {
+    let (mut source, _) = Source::open(from, 0, Some(bytes)).await?;
+    loop {
+        let piece = source.next().await?;
+        if piece.is_empty() {
+            break;
+        }
+        to.write(&piece).await?;
+        progress(bytes + to.len(), 2 * bytes);
+    }
+    source.close().await;
+    if to.len() == bytes { Ok(()) } else { Err(format!("it has {} bytes where it had {bytes}", to.len())) }
 }

@@ -31,6 +31,7 @@ mod survey;
 
 pub use check::{Listener, Verdict, check};
 pub use dir::{After, AofDir, Generation, LogFile, LogPlace, NewBase, Note, Turn};
+pub use feed::Owner;
 pub use load::{LoadLog, Recovered};
 pub(super) use serve::{claim, load, new_base, turn};
 pub use show::{Form, show};

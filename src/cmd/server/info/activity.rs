@@ -1,7 +1,7 @@
 //! Persistence, Stats and Replication.
 
 use super::sections::View;
-use crate::cmd::save::{LoadNow, LogState};
+use crate::cmd::save::{LoadNow, LogState, SaveFor, SaveNow};
 use crate::cmd::server::text::Text;
 use crate::metrics::METRICS;
 
@@ -12,16 +12,15 @@ pub fn persistence(text: &mut Text, view: &View<'_>) {
     let saving = saves.in_background();
     text.field("loading", u8::from(saves.is_loading()));
     text.field("async_loading", 0);
-    // What a fork copies on write kring keeps on write.
-    let (kept, last_kept) = saves.kept_bytes();
-    let now_only = |n: u64| if saving { n } else { 0 };
-    text.field("current_cow_peak", now_only(kept));
-    text.field("current_cow_size", now_only(kept));
+    // What a fork copies on write kring keeps on write; that is counted as it happens, so its age is 0.
+    let now = saves.save_now().filter(|now| now.what != SaveFor::Waiter);
+    let kept = now.map_or(0, |now| now.kept_bytes);
+    text.field("current_cow_peak", kept);
+    text.field("current_cow_size", kept);
     text.field("current_cow_size_age", 0);
-    text.ratio("current_fork_perc", 0.0);
-    let (done, all) = saves.keys();
-    text.field("current_save_keys_processed", now_only(done));
-    text.field("current_save_keys_total", now_only(all));
+    text.ratio("current_fork_perc", now.map_or(0.0, percent));
+    text.field("current_save_keys_processed", now.map_or(0, |now| now.keys_done));
+    text.field("current_save_keys_total", now.map_or(0, |now| now.keys_total));
     text.field("rdb_changes_since_last_save", saves.since_save(view.total.dirty));
     text.field("rdb_bgsave_in_progress", u8::from(saving));
     text.field("rdb_last_save_time", saves.last_save_secs());
@@ -29,24 +28,51 @@ pub fn persistence(text: &mut Text, view: &View<'_>) {
     text.field("rdb_last_bgsave_time_sec", saves.last_took_secs());
     text.field("rdb_current_bgsave_time_sec", if saving { now_secs - saves.began_secs() } else { -1 });
     text.field("rdb_saves", saves.saves());
-    text.field("rdb_last_cow_size", last_kept);
+    text.field("rdb_last_cow_size", saves.last_kept_bytes().0);
     let (keys, expired) = saves.loaded();
     text.field("rdb_last_load_keys_expired", expired);
     text.field("rdb_last_load_keys_loaded", keys);
     logs(text, view);
+    snapshot(text, saves.save_now(), view.env.now.ms());
     if let Some(load) = saves.load_now() {
         loading(text, load, now_secs);
     }
 }
 
+/// How much of its keys a file has, in percent.
+fn percent(now: SaveNow) -> f64 {
+    // Keys that were kept because somebody wrote may come on top of an estimate.
+    if now.keys_total == 0 { 0.0 } else { (now.keys_done as f64 * 100.0 / now.keys_total as f64).min(100.0) }
+}
+
+/// A snapshot under way, whatever it is for: how far it is and how fast it goes.
+fn snapshot(text: &mut Text, now: Option<SaveNow>, now_ms: i64) {
+    let what = match now.map(|now| now.what) {
+        None => "none",
+        Some(SaveFor::Waiter) => "save",
+        Some(SaveFor::Background) => "bgsave",
+        Some(SaveFor::Log) => "aof_base",
+    };
+    text.field("kring_snapshot", what);
+    let Some(now) = now else { return };
+    let took_ms = (now_ms - now.began_ms).max(1) as u64;
+    let per_sec = |n: u64| n.saturating_mul(1_000) / took_ms;
+    text.ratio("kring_snapshot_perc", percent(now));
+    text.field("kring_snapshot_keys", now.keys_done);
+    text.field("kring_snapshot_bytes", now.bytes_done);
+    text.field("kring_snapshot_keys_per_sec", per_sec(now.keys_done));
+    text.field("kring_snapshot_bytes_per_sec", per_sec(now.bytes_done));
+    text.field("kring_snapshot_time_ms", took_ms);
+}
+
 /// A load under way.
 fn loading(text: &mut Text, load: LoadNow, now_secs: i64) {
-    let LoadNow { began_secs, total_bytes, done_bytes } = load;
+    let LoadNow { began_secs, total_bytes, done_bytes, used_bytes } = load;
     let took_secs = (now_secs - began_secs).max(0) as u64;
     let left_bytes = total_bytes.saturating_sub(done_bytes);
     text.field("loading_start_time", began_secs);
     text.field("loading_total_bytes", total_bytes);
-    text.field("loading_rdb_used_mem", 0);
+    text.field("loading_rdb_used_mem", used_bytes);
     text.field("loading_loaded_bytes", done_bytes);
     let percent = if total_bytes == 0 { 0.0 } else { done_bytes as f64 * 100.0 / total_bytes as f64 };
     text.field("loading_loaded_perc", format_args!("{percent:.2}"));
@@ -66,7 +92,7 @@ fn logs(text: &mut Text, view: &View<'_>) {
     text.field("aof_rewrites", rewrites);
     text.field("aof_rewrites_consecutive_failures", failures);
     text.field("aof_last_write_status", if log.errno() == 0 { "ok" } else { "err" });
-    text.field("aof_last_cow_size", view.env.saves.kept_bytes().1);
+    text.field("aof_last_cow_size", view.env.saves.last_kept_bytes().1);
     text.field("module_fork_in_progress", 0);
     text.field("module_fork_last_cow_size", 0);
     if log.state() != LogState::Off {
