@@ -185,6 +185,8 @@ pub enum Order {
     Rewrite,
     /// DEBUG RELOAD: likewise.
     Reload(ReloadMode),
+    /// DEBUG LOADAOF: likewise.
+    ReloadLog,
     /// SHUTDOWN: a reply comes only when it fails.
     Shutdown(ShutdownMode),
 }
@@ -194,7 +196,12 @@ impl Order {
     pub fn replies(&self) -> bool {
         matches!(
             self,
-            Order::WriteConfig | Order::Save(_) | Order::Rewrite | Order::Reload(_) | Order::Shutdown(_)
+            Order::WriteConfig
+                | Order::Save(_)
+                | Order::Rewrite
+                | Order::Reload(_)
+                | Order::ReloadLog
+                | Order::Shutdown(_)
         )
     }
 }
