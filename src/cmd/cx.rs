@@ -187,6 +187,8 @@ pub enum Order {
     Rewrite,
     /// DEBUG RELOAD: likewise.
     Reload(ReloadMode),
+    /// DEBUG LOADAOF: likewise.
+    ReloadLog,
     /// SHUTDOWN: a reply comes only when it fails.
     Shutdown(ShutdownMode),
 }
@@ -196,7 +198,12 @@ impl Order {
     pub fn replies(&self) -> bool {
         matches!(
             self,
-            Order::WriteConfig | Order::Save(_) | Order::Rewrite | Order::Reload(_) | Order::Shutdown(_)
+            Order::WriteConfig
+                | Order::Save(_)
+                | Order::Rewrite
+                | Order::Reload(_)
+                | Order::ReloadLog
+                | Order::Shutdown(_)
         )
     }
 }

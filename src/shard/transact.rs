@@ -193,6 +193,7 @@ impl Core {
             | Order::Save(_)
             | Order::Rewrite
             | Order::Reload(_)
+            | Order::ReloadLog
             | Order::Unblock { .. }
             | Order::Shutdown(_) => {}
         }

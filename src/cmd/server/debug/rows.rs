@@ -188,7 +188,7 @@ const HELP: &[(&str, &str)] = &[
         "PROTOCOL <type>",
         "Reply with a test value of <type>: string, integer, double, bignum, null, array, set, map, attrib,\npush, verbatim, true, false.",
     ),
-    ("LOADAOF", "Load the append-only file again; this release has none."),
+    ("LOADAOF", "Bring the append-only log to the disk, empty the dataset, and load the log again."),
     (
         "RELOAD [option ...]",
         "Save a snapshot and load it again. Options: MERGE (keys that are there are replaced), NOFLUSH (they stay),\nNOSAVE (load what is on the disk).",
