@@ -8,10 +8,10 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// Longer than any of this takes at once, and shorter than what it must not wait for.
-const SOON: Duration = Duration::from_secs(8);
-/// Keys, and how long a snapshot rests for each: together much longer than [`SOON`].
+const SOON: Duration = Duration::from_secs(5);
+/// Keys, and how long a snapshot rests for each: together twice as long.
 const KEYS: usize = 20_000;
-const DELAY_US: usize = 3_000;
+const DELAY_US: usize = 500;
 
 fn without_log(dir: &Path, more: &[&str]) -> Server {
     let basic = ["--dir", dir.to_str().unwrap(), "--enable-debug-command", "yes"];
@@ -202,6 +202,7 @@ fn debug_loadaof_without_a_log_changes_nothing_and_a_damaged_one_ends_the_server
     fill(&mut client, 1);
     client.ok("FLUSHALL");
     client.ok("SET a 1");
+    client.run("WAITAOF 1 0 5000");
     let text = std::fs::read_to_string(manifest(dir.path())).unwrap();
     let first = text.lines().next().unwrap().split(' ').nth(1).unwrap();
     std::fs::remove_file(file(dir.path(), first)).unwrap();
