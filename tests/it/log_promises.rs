@@ -240,7 +240,12 @@ fn a_flushall_waits_for_no_base() {
         assert_eq!(client.run("DBSIZE"), Reply::Int(0));
         client.ok("CONFIG SET rdb-key-save-delay 0");
         settle(&server);
-        let empty = || without_log(copy(dir.path()).path(), &[]).connect().run("DBSIZE") == Reply::Int(0);
+        let empty = || {
+            let copied = copy(dir.path());
+            let other = without_log(copied.path(), &[]);
+            wait_until("it has loaded", || !other.connect().run("PING").is_error());
+            other.connect().run("DBSIZE") == Reply::Int(0)
+        };
         wait_until("the snapshot is empty", empty);
         wait_until("there is a base", || info(&server, "aof_last_bgrewrite_status") == "ok");
         settle(&server);
