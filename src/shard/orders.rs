@@ -149,7 +149,8 @@ impl Core {
             self.shared.control.write_config(self.id, ticket, self.config.clone());
             return;
         }
-        if let Order::Save(_) | Order::Rewrite | Order::Reload(_) | Order::ReloadLog | Order::Shutdown(_) = order
+        if let Order::Save(_) | Order::Rewrite | Order::Reload(_) | Order::ReloadLog | Order::Shutdown(_) =
+            order
         {
             return self.post(SAVER, Letter::Save { from: self.id, ticket, order });
         }

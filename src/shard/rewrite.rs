@@ -508,7 +508,9 @@ impl Core {
     /// What was acknowledged would be lost.
     fn refuse_end(&mut self, end: End, why: &str) {
         if let End::Reload = end {
-            self.warn(format!("The append-only log is not loaded, since it could not be brought to the disk: {why}"));
+            self.warn(format!(
+                "The append-only log is not loaded, since it could not be brought to the disk: {why}"
+            ));
             return self.resume(Err(NOT_RELOADED.into()));
         }
         self.warn(format!(

@@ -225,7 +225,8 @@ fn debug_loadaof_without_a_log_changes_nothing_and_a_damaged_one_ends_the_server
 fn a_flushall_waits_for_no_base() {
     for log in ["yes", "no"] {
         let dir = Scratch::new();
-        let args = ["--dir", dir.path().to_str().unwrap(), "--enable-debug-command", "yes", "--appendonly", log];
+        let args =
+            ["--dir", dir.path().to_str().unwrap(), "--enable-debug-command", "yes", "--appendonly", log];
         let server = Server::kring(2, &[&args[..], &["--save", "3600 1"]].concat());
         let mut client = server.connect();
         wait_until("it has loaded", || !client.run("PING").is_error());

@@ -270,7 +270,8 @@ mod tests {
 
     #[test]
     fn a_payload_is_cut_between_units_or_commands() {
-        let (set, multi, exec) = ("*2\r\n$3\r\nDEL\r\n$1\r\na\r\n", "*1\r\n$5\r\nMULTI\r\n", "*1\r\n$4\r\nEXEC\r\n");
+        let (set, multi, exec) =
+            ("*2\r\n$3\r\nDEL\r\n$1\r\na\r\n", "*1\r\n$5\r\nMULTI\r\n", "*1\r\n$4\r\nEXEC\r\n");
         let unit = [multi, set, set, exec].concat();
         let payload = [set, set, &unit, set].concat();
         let cut = |most, units| {

@@ -1,9 +1,9 @@
 //! The owner's end of the log on a disk that completes nothing by itself.
 
+use super::super::NewBase;
 use super::super::{Control, LoadRequest, LogTurn, Peer, SaveRequest, Shared};
 use super::*;
 use crate::base::time::Now;
-use super::super::NewBase;
 use crate::cmd::save::LogState;
 use crate::cmd::{ServerInfo, ShutdownMode};
 use crate::config::{Config, SavePoints};
@@ -101,7 +101,12 @@ struct Lab {
 impl Lab {
     fn new(fsync: &'static str) -> Lab {
         // Without save points: FLUSHALL would wait for a snapshot.
-        Lab::of(Config { appendonly: true, appendfsync: fsync, save: SavePoints(Vec::new()), ..Config::default() })
+        Lab::of(Config {
+            appendonly: true,
+            appendfsync: fsync,
+            save: SavePoints(Vec::new()),
+            ..Config::default()
+        })
     }
 
     fn of(config: Config) -> Lab {

@@ -12,8 +12,8 @@
 //! When a new manifest has its name, but the directory cannot be synced, nobody can say which of the two a loss of power leaves: the
 //! step has failed, and yet all files of both stay, and what follows builds on the new one.
 
-use super::files::{self, Unnamed};
 use super::commands;
+use super::files::{self, Unnamed};
 use crate::persist::aof::{BaseForm, Framer, Manifest, pad};
 use std::fs::File;
 use std::io::Read;
@@ -217,7 +217,6 @@ impl AofDir {
     }
 
     /// `made`: files that were made, while it is certain that no manifest names them.
-
     fn try_next(
         &mut self,
         whole: Option<&[u8]>,

@@ -365,7 +365,8 @@ impl AofDir {
         for name in unlisted {
             let path = place.file(name);
             let is_twin = twin.is_some() && inode(&path) == twin;
-            let is_void = || survey::is_leftover(&path) || survey::is_void_operation(&path, self.last_number());
+            let is_void =
+                || survey::is_leftover(&path) || survey::is_void_operation(&path, self.last_number());
             let is_incr = survey::is_ours(listed_name(name), &place.filename) == Some(Named::Incr);
             if is_temporary(name, &place.filename) || is_twin || is_incr && is_void() {
                 files::remove(&path)?;

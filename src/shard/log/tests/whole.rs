@@ -47,7 +47,8 @@ impl Lab {
 
     /// The log is switched on: its first base is being made.
     fn start(fsync: &'static str) -> Lab {
-        let mut lab = Lab::of(Config { appendfsync: fsync, save: SavePoints(Vec::new()), ..Config::default() });
+        let mut lab =
+            Lab::of(Config { appendfsync: fsync, save: SavePoints(Vec::new()), ..Config::default() });
         lab.turn("CONFIG SET appendonly yes");
         lab.rest();
         assert_eq!((lab.replies().as_str(), lab.asked()), ("+OK\r\n", (1, 1, 0)));

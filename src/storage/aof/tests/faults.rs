@@ -48,7 +48,12 @@ impl Lab {
         self.wanted.push(set(key));
     }
 
-    fn turn(&mut self, ends: Option<u64>, whole: Option<&str>, after: After) -> Result<Option<Generation>, String> {
+    fn turn(
+        &mut self,
+        ends: Option<u64>,
+        whole: Option<&str>,
+        after: After,
+    ) -> Result<Option<Generation>, String> {
         let whole = whole.map(|word| Arc::from(command(&[word]).as_bytes()));
         self.dir.turn(Turn { ends: vec![ends; 2], whole, after })
     }
@@ -97,7 +102,10 @@ impl Lab {
         let left: Vec<String> =
             self.scratch.names().into_iter().filter(|name| !named.contains(&name.as_str())).collect();
         // What a lasting fault kept from being removed goes at the next start, where its name is not needed before.
-        assert!(left.iter().all(|name| name.starts_with("temp-") || what.contains("lasting")), "{what}: {left:?}");
+        assert!(
+            left.iter().all(|name| name.starts_with("temp-") || what.contains("lasting")),
+            "{what}: {left:?}"
+        );
     }
 }
 
@@ -108,7 +116,8 @@ fn fails_after(act: Act, calls: usize, lasting: bool) -> bool {
     if act != Act::Turn {
         let ends = std::fs::metadata(lab.scratch.path("a.aof.1.incr.aof")).expect("there").len();
         let after = if act == Act::Mend { After::Unnamed } else { After::Named };
-        let next = lab.turn(Some(ends).filter(|_| act == Act::Rewrite), None, after).expect("made").expect("files");
+        let next =
+            lab.turn(Some(ends).filter(|_| act == Act::Rewrite), None, after).expect("made").expect("files");
         from = next.number;
         if act == Act::Rewrite {
             let name = next.files[0].name.clone();
