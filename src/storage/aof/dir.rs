@@ -217,7 +217,6 @@ impl AofDir {
     }
 
     /// `made`: files that were made, while it is certain that no manifest names them.
-
     fn try_next(
         &mut self,
         whole: Option<&[u8]>,
