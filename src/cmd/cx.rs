@@ -203,6 +203,8 @@ pub enum Order {
     Rewrite,
     /// DEBUG RELOAD: likewise.
     Reload(ReloadMode),
+    /// DEBUG LOADAOF: likewise.
+    ReloadLog,
     /// SHUTDOWN: a reply comes only when it fails.
     Shutdown(ShutdownMode),
 }
@@ -218,6 +220,7 @@ impl Order {
                 | Order::Save(_)
                 | Order::Rewrite
                 | Order::Reload(_)
+                | Order::ReloadLog
                 | Order::Shutdown(_)
         )
     }

@@ -337,7 +337,7 @@ knobs! {
         /// File of the snapshot.
         "dbfilename" => dbfilename: String = "dump.rdb".into(), FileName("dbfilename can't be a path, just a filename"),
             Protected, Works;
-        /// Format of snapshots: 9 (read by Redis 5 and later), 10 (7.0), 11 (7.2), 12 (7.4); auto: 12 where fields of hashes expire, else 10.
+        /// Format of snapshots: 9 (read by Redis 5 and later), 10 (7.0), 11 (7.2), 12 (7.4); auto: 12 where fields of hashes expire, else 10. Bases of the log are always auto.
         "rdb-version" => rdb_version: &'static str = "auto", OneOf(&["auto", "9", "10", "11", "12"]), Live, Works;
         /// Deletes the files of a full synchronisation.
         "rdb-del-sync-files" => rdb_del_sync_files: bool = false, Any, Live, Inert(REPLICATION);
@@ -356,7 +356,7 @@ knobs! {
             FileName("appenddirname can't be a path, just a dirname"), Boot, Works;
         /// When the log is synced.
         "appendfsync" => appendfsync: &'static str = "everysec", OneOf(&["everysec", "always", "no"]), Live, Works;
-        /// Leaves syncs out during a rewrite.
+        /// Leaves syncs out during a rewrite or a snapshot in the background.
         "no-appendfsync-on-rewrite" => no_appendfsync_on_rewrite: bool = false, Any, Live, Works;
         /// Percent of growth at which the log is rewritten.
         "auto-aof-rewrite-percentage" => auto_aof_rewrite_percentage: u32 = 100, Int(0, I32), Live, Works;

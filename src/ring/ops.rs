@@ -142,10 +142,14 @@ pub fn watch_bell(fd: RawFd) -> Entry {
     opcode::PollAdd::new(Fd(fd), libc::POLLIN as u32).multi(true).build().user_data(tag(kind::BELL, 0, 0))
 }
 
+/// The most bytes of one write to a file: whole pages, and less than the kernel takes. The rest is the next.
+const MAX_WRITE: usize = 1 << 30;
+
 /// `bytes` must outlive the completion. `slot` is the write's place among those under way.
 pub fn write(fd: RawFd, slot: usize, at: u64, bytes: *const u8, len: usize, durable: bool) -> Entry {
     let flags = if durable { libc::RWF_DSYNC } else { 0 };
-    opcode::Write::new(Fd(fd), bytes, len as u32).offset(at).rw_flags(flags as _).build().user_data(tag(
+    let len = len.min(MAX_WRITE) as u32;
+    opcode::Write::new(Fd(fd), bytes, len).offset(at).rw_flags(flags as _).build().user_data(tag(
         kind::WRITE,
         slot,
         0,

@@ -19,7 +19,7 @@ use std::fmt;
 use std::os::fd::{OwnedFd, RawFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Barrier, OnceLock};
+use std::sync::{Arc, Barrier, Mutex, OnceLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -239,7 +239,7 @@ fn start(
         pending,
         storage,
         config_file: path,
-        log_place: control::log_place(&config),
+        log_place: Mutex::new(control::log_place(&config)),
         shards: lines,
     };
     let seed = prng::seeded(info.started_us as u64 ^ u64::from(info.pid) << 40);
@@ -286,7 +286,12 @@ fn start(
     }
     all_open.wait();
     if config.appendonly {
-        control::load_log(&plane, &to_shards, snapshot, &config, shared.saves.clone(), main);
+        let main = main.clone();
+        let answer = move |done| {
+            let _ = main.send(Message::LogLoaded(done));
+        };
+        let from = (control::log_place(&config), snapshot);
+        control::load_log(&plane, &to_shards, from, &config, shared.saves.clone(), Box::new(answer));
     } else if let Some(path) = snapshot {
         dataset::load(path, &config, &shared, &plane, &to_shards, main);
     }
@@ -383,7 +388,14 @@ fn wait_for_end(
                 dataset::log_loaded(recovered, &process.shared, &process.lines, &process.main, log);
                 log.notice(READY);
             }
-            Ok(Message::LogLoaded(Err(why))) => {
+            Ok(Message::LogReloaded(Ok(recovered))) => {
+                dataset::log_loaded(recovered, &process.shared, &process.lines, &process.main, log);
+                let (bell, letterbox) = &process.lines[0];
+                let _ = letterbox.send(Notice::Reloaded(Ok(())));
+                bell.ring();
+            }
+            // As in Redis: what is in memory has nothing to do with the log, which is not to be written on.
+            Ok(Message::LogLoaded(Err(why)) | Message::LogReloaded(Err(why))) => {
                 let error = BootError::Log(why);
                 log.warning(&error.to_string());
                 return Err(error);

@@ -14,9 +14,9 @@ use crate::storage::aof::{self, After, Generation, LoadLog, LogPlace, Recovered,
 use crate::storage::{Load, Loaded, Save, Saved};
 use crate::store::{Garbage, Route};
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
 
 /// What the main thread is told.
 pub(super) enum Message {
@@ -30,6 +30,8 @@ pub(super) enum Message {
     Loaded(Result<Loaded, String>),
     /// The dataset is loaded from the append-only log, or cannot be.
     LogLoaded(Result<Recovered, String>),
+    /// The same for DEBUG LOADAOF.
+    LogReloaded(Result<Recovered, String>),
     /// A line for the log, a warning or not.
     Note { text: String, warns: bool },
     /// A line for the log, unless it has been there.
@@ -61,9 +63,15 @@ pub(super) struct Line {
     pub storage: crate::storage::Plane,
     pub config_file: Option<std::path::PathBuf>,
     /// Where the append-only log is.
-    pub log_place: LogPlace,
+    pub log_place: Mutex<LogPlace>,
     /// A bell and a letterbox per shard.
     pub shards: Vec<(Bell, Sender<Notice>)>,
+}
+
+impl Line {
+    fn log_place(&self) -> LogPlace {
+        self.log_place.lock().unwrap_or_else(|e| e.into_inner()).clone()
+    }
 }
 
 impl Control for Line {
@@ -114,6 +122,8 @@ impl Control for Line {
         let SaveRequest { path, in_log, head, sum, compress, delay_us, inbox, saves } = request;
         let (bell, letterbox) = self.shards[0].clone();
         let main = self.main.clone();
+        let place = self.log_place();
+        let path = if in_log { place.temporary_base() } else { path };
         let name = path.display().to_string();
         let answer = move |done: Result<Saved, String>| {
             if let Ok(Saved { direct: false, .. }) = done {
@@ -135,7 +145,7 @@ impl Control for Line {
             Ok(()) => storage.save(save),
             Err(why) => (save.answer)(Err(why)),
         };
-        self.storage.claim_log(self.log_place.clone(), Box::new(claimed));
+        self.storage.claim_log(place, Box::new(claimed));
     }
 
     fn load(&self, request: LoadRequest) {
@@ -147,6 +157,18 @@ impl Control for Line {
             bell.ring();
         };
         load(&self.storage, &self.shards, request, Box::new(answer));
+    }
+
+    fn place_log(&self, dir: &str) {
+        self.log_place.lock().unwrap_or_else(|e| e.into_inner()).dir = PathBuf::from(dir);
+    }
+
+    fn load_log(&self, config: Arc<Config>, saves: Arc<SaveBoard>) {
+        let main = self.main.clone();
+        let answer = move |done: Result<Recovered, String>| {
+            let _ = main.send(Message::LogReloaded(done));
+        };
+        load_log(&self.storage, &self.shards, (self.log_place(), None), &config, saves, Box::new(answer));
     }
 
     fn turn_log(&self, turn: LogTurn) {
@@ -164,11 +186,12 @@ impl Control for Line {
             let _ = letterbox.send(Notice::GenerationMade(number));
             bell.ring();
         };
-        self.storage.turn_log(self.log_place.clone(), Turn { ends, whole, after }, Box::new(answer));
+        self.storage.turn_log(self.log_place(), Turn { ends, whole, after }, Box::new(answer));
     }
 
     fn new_base(&self, base: NewBase) {
-        let NewBase { path, from, as_commands, keeps_history } = base;
+        let NewBase { from, as_commands, keeps_history } = base;
+        let place = self.log_place();
         let (bell, letterbox) = self.shards[0].clone();
         let main = self.main.clone();
         let answer = move |made: Result<(u64, Vec<aof::Note>), String>| {
@@ -181,8 +204,8 @@ impl Control for Line {
             let _ = letterbox.send(Notice::BaseMade(bytes));
             bell.ring();
         };
-        let base = aof::NewBase { path, as_commands, from, keeps_history };
-        self.storage.new_base(self.log_place.clone(), base, Box::new(answer));
+        let base = aof::NewBase { path: place.temporary_base(), as_commands, from, keeps_history };
+        self.storage.new_base(place, base, Box::new(answer));
     }
 
     fn note(&self, text: String, warns: bool) {
@@ -264,14 +287,14 @@ pub(super) fn log_place(config: &Config) -> LogPlace {
     }
 }
 
-/// Has the storage plane load the append-only log; the main thread hears how it ended.
+/// Has the storage plane load the append-only log, or begin one from a snapshot.
 pub(super) fn load_log(
     storage: &crate::storage::Plane,
     shards: &[(Bell, Sender<Notice>)],
-    snapshot: Option<PathBuf>,
+    (place, snapshot): (LogPlace, Option<PathBuf>),
     config: &Config,
     saves: Arc<SaveBoard>,
-    main: &Sender<Message>,
+    answer: Box<dyn FnOnce(Result<Recovered, String>) + Send>,
 ) {
     let (deliver, built) = deliver_to(shards, false);
     let letterboxes = shards.to_vec();
@@ -280,14 +303,10 @@ pub(super) fn load_log(
         let _ = letterbox.send(Notice::Replay(piece));
         bell.ring();
     };
-    let main = main.clone();
-    let answer = move |done: Result<Recovered, String>| {
-        let _ = main.send(Message::LogLoaded(done));
-    };
     let (registry, route) = (Registry::new(FAMILIES), Route::new(shards.len()));
     let about = saves.clone();
     storage.load_log(LoadLog {
-        place: log_place(config),
+        place,
         snapshot,
         check: config.rdbchecksum,
         route,
@@ -300,6 +319,6 @@ pub(super) fn load_log(
         owner: Box::new(move |args| alone_at(&registry, route, args)),
         used_mem: Box::new(move |bytes| about.note_load_memory(bytes)),
         progress: Box::new(move |done, total| saves.note_load(done, total)),
-        answer: Box::new(answer),
+        answer,
     });
 }

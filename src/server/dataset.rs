@@ -73,7 +73,7 @@ pub(super) fn log_loaded(
     main: &Sender<Message>,
     log: &Log,
 ) {
-    let Recovered { loaded, bytes, generation, notes, .. } = recovered;
+    let Recovered { loaded, bytes, generation, generations, notes, .. } = recovered;
     if loaded != Loaded::default() {
         tell(&loaded, log);
     }
@@ -96,6 +96,7 @@ pub(super) fn log_loaded(
         }
     }
     shared.saves.log.set_base_bytes(bytes);
+    shared.saves.log.set_generations(generations);
     shared.saves.log.set_state(LogState::On);
     let before = loaded.libraries.clone();
     for failed in shared.saves.end_load(loaded.keys, loaded.expired, loaded.libraries) {

@@ -2,7 +2,8 @@
 //! end the log, all can go on as if nothing had been. Whoever asked for the shutdown hears that it failed, as in Redis.
 
 use super::Core;
-use super::saves::{CANNOT_STOP, Waiter};
+use super::halt::CANNOT_STOP;
+use super::saves::Waiter;
 
 const NO_SHUTDOWN: &str = "ERR No shutdown in progress.";
 const TOO_LATE: &str = "ERR The shutdown is too far to be aborted: the append-only log is being closed";

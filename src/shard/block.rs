@@ -113,8 +113,9 @@ impl Core {
         }
     }
 
-    /// A connection that waits no more: the reply that it gets, if it wants one. Then its next requests have their turn.
-    fn end_wait(&mut self, net: &mut dyn World, id: ConnId, reply: impl FnOnce(&mut Out)) {
+    /// A connection that waits no more: the reply that it gets, if it wants one. Then its next requests have their turn. `served`: the
+    /// reply comes from a write.
+    fn end_wait(&mut self, net: &mut dyn World, id: ConnId, served: bool, reply: impl FnOnce(&mut Out)) {
         let Some(blocked) = self.forget_wait(id) else { return };
         let Some(conn) = self.conn(id) else { return };
         if !blocked.silent {
@@ -124,7 +125,10 @@ impl Core {
             conn.out.take_errors();
         }
         conn.waits = Waits::Nothing;
-        self.hold_for_all(id);
+        // A wait that was in vain is a read, and reads go on while the log cannot be written.
+        if served || !self.gate.bars_logged() {
+            self.hold_for_all(id);
+        }
         self.unparked(net, id);
     }
 
@@ -173,7 +177,7 @@ impl Core {
             wait.end();
             self.leave_lines(&wait, &wait.shards);
             self.tallies.ran(wait.command, 0, 1);
-            self.end_wait(net, id, timed_out);
+            self.end_wait(net, id, false, timed_out);
         }
     }
 
@@ -196,7 +200,7 @@ impl Core {
             if on_disk.ends && wait.claim() {
                 wait.end();
                 self.tallies.ran(wait.command, 0, 1);
-                self.end_wait(net, id, on_disk.reply);
+                self.end_wait(net, id, false, on_disk.reply);
             }
         }
     }
@@ -214,9 +218,9 @@ impl Core {
         self.tallies.ran(wait.command, 0, 1);
         if error {
             self.tallies.failed(Some(wait.command), UNBLOCKED.as_bytes());
-            return self.end_wait(net, id, |out| out.error_text(UNBLOCKED));
+            return self.end_wait(net, id, false, |out| out.error_text(UNBLOCKED));
         }
-        self.end_wait(net, id, timed_out);
+        self.end_wait(net, id, false, timed_out);
     }
 
     /// A wait was served by a shard that held a key of it; `left` are the shards in whose lines it still stands.
@@ -235,7 +239,7 @@ impl Core {
             return;
         }
         if conn.blocked.as_deref().is_some_and(|blocked| Arc::ptr_eq(&blocked.wait, &wait)) {
-            self.end_wait(net, id, |replies| replies.append(&mut out));
+            self.end_wait(net, id, true, |replies| replies.append(&mut out));
         }
         let (_, buf) = out.take(Vec::new());
         self.recycle(buf);

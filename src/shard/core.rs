@@ -22,7 +22,6 @@ use super::walk::Walk;
 use super::{Job, Letter};
 use crate::base::prng;
 use crate::base::time::Now;
-use crate::cmd::save::LogState;
 use crate::cmd::{Order, PauseMode, Session};
 use crate::config::Config;
 use crate::ring::net::{Chunk, ConnId, World};
@@ -206,11 +205,10 @@ impl Core {
         self.tallies.counters.turn_ns += ns;
     }
 
-    /// Shard 0 tells whether replies wait for the disk.
+    /// Shard 0 tells what `appendfsync` is: it decides whether replies wait for the disk.
     pub(super) fn tell_strict(&self) {
         if self.id == SAVER {
-            let log = &self.shared.saves.log;
-            log.set_strict(self.config.appendfsync == "always" && log.state() == LogState::On);
+            self.shared.saves.log.set_always(self.config.appendfsync == "always");
         }
     }
 

@@ -550,7 +550,8 @@ impl Core {
         };
         // Before those are served who wait: what they get are units of their own.
         self.end_unit();
-        if self.hand.has_ready() {
+        // Of a log's commands nobody gets anything before all have run.
+        if self.hand.has_ready() && !work.session.is_replay() {
             self.serve_ready(net);
         }
         let done = net.ticks_ns();

@@ -19,7 +19,7 @@
 use super::saves::SAVER;
 use super::{Core, Letter};
 use crate::base::direct::{PAGE, Pages};
-use crate::persist::aof::{Framer, filler, pad};
+use crate::persist::aof::{Framer, Malformed, filler, pad, part};
 use crate::ring::net::{FileId, FileWrite, World};
 use crate::store::log::{Break, Taken};
 use std::collections::VecDeque;
@@ -49,6 +49,10 @@ const SPARE_BYTES: usize = 1 << 20;
 const BEHIND_BYTES: u64 = 64 << 20;
 const BEHIND_US: u64 = 500_000;
 const BEHIND_AT_TURN_US: u64 = 150_000;
+/// Longer stretches of units are several frames, so that who reads them needs no more memory at once than a unit takes.
+const FRAME_MOST: usize = 64 << 20;
+/// What a log fails with that has to hold a command which no reader takes: a new base holds its value.
+const EFBIG: i32 = 27;
 /// Serials of writes that fill a file ahead.
 const FILL: u64 = u64::MAX;
 
@@ -266,14 +270,20 @@ impl Core {
         let mut out = std::mem::take(&mut self.log.bytes);
         out.clear();
         let failed = self.log.failed;
+        let mut framed = Ok(());
         if let Some(framer) = self.log.framer.as_mut().filter(|_| !failed) {
             if self.config.aof_timestamp_enabled && self.log.last_stamp_secs != self.now.secs() {
                 self.log.last_stamp_secs = self.now.secs();
                 framer.frame(&mut out, format!("#TS:{}\r\n", self.now.secs()).as_bytes(), None);
             }
-            frame(framer, &mut rest, &mut out);
+            framed = frame(framer, &mut rest, &mut out, FRAME_MOST);
         } else {
             skip(&mut rest);
+        }
+        if framed.is_err() {
+            out.clear();
+            skip(&mut rest);
+            self.log_failed(net, EFBIG);
         }
         let position = rest.position;
         if rest.at < rest.taken.bytes.len() || rest.breaks < rest.taken.breaks.len() {
@@ -370,7 +380,7 @@ impl Core {
     fn sync_log(&mut self, net: &mut dyn World, always: bool, everysec: bool) {
         let log = &mut self.log;
         let Some(file) = log.file else { return };
-        let spared = self.config.no_appendfsync_on_rewrite && self.shared.saves.log.rewrite_now().is_some();
+        let spared = self.config.no_appendfsync_on_rewrite && self.shared.saves.has_child();
         let due = always || everysec && self.now.mono_us >= log.next_sync_us && !spared;
         let fills = log.fill.unsynced && !log.fill.on;
         if log.sync.is_some() || !due || !log.unsynced && !fills {
@@ -502,8 +512,7 @@ impl Core {
         if std::mem::replace(&mut self.log.failed, true) {
             return;
         }
-        let board = &self.shared.saves.log;
-        board.set_errno(errno);
+        self.shared.saves.log.set_errno(errno);
         (0..self.shared.route.shards()).filter(|shard| *shard != self.id).for_each(|shard| net.wake(shard));
         self.post(SAVER, Letter::LogFailed { errno });
     }
@@ -523,36 +532,48 @@ impl Rest {
     }
 }
 
-/// Makes frames of what was taken, up to the next end of a generation.
-fn frame(framer: &mut Framer, rest: &mut Rest, out: &mut Vec<u8>) {
+/// Makes frames of what was taken, up to the next end of a generation. An error: a command is longer than any that is read.
+fn frame(framer: &mut Framer, rest: &mut Rest, out: &mut Vec<u8>, most: usize) -> Result<(), Malformed> {
     let from = rest.at;
-    loop {
-        match rest.taken.breaks.get(rest.breaks) {
-            Some(Break::Part { from, end, part }) => {
-                plain(framer, &rest.taken.bytes[rest.at..*from], out);
-                framer.frame(out, &rest.taken.bytes[*from..*end], Some(part));
-                rest.at = *end;
-                rest.breaks += 1;
-            }
-            Some(Break::Turn { at, .. }) => {
-                plain(framer, &rest.taken.bytes[rest.at..*at], out);
-                rest.at = *at;
-                break;
-            }
-            None => {
-                plain(framer, &rest.taken.bytes[rest.at..], out);
-                rest.at = rest.taken.bytes.len();
-                break;
-            }
+    let framed = loop {
+        let to = match rest.taken.breaks.get(rest.breaks) {
+            Some(Break::Part { from, .. }) => *from,
+            Some(Break::Turn { at, .. }) => *at,
+            None => rest.taken.bytes.len(),
+        };
+        if let Err(too_long) = plain(framer, &rest.taken.bytes[rest.at..to], out, most) {
+            break Err(too_long);
         }
-    }
+        rest.at = to;
+        let Some(Break::Part { end, part: whose, .. }) = rest.taken.breaks.get(rest.breaks) else {
+            break Ok(());
+        };
+        let bytes = &rest.taken.bytes[to..*end];
+        if bytes.len() > most
+            && let Err(too_long) = part(bytes, usize::MAX, false)
+        {
+            break Err(too_long);
+        }
+        framer.frame(out, bytes, Some(whose));
+        rest.at = *end;
+        rest.breaks += 1;
+    };
     rest.position += (rest.at - from) as u64;
+    framed
 }
 
-fn plain(framer: &mut Framer, bytes: &[u8], out: &mut Vec<u8>) {
-    if !bytes.is_empty() {
-        framer.frame(out, bytes, None);
+/// Frames of units of this shard alone.
+fn plain(framer: &mut Framer, bytes: &[u8], out: &mut Vec<u8>, most: usize) -> Result<(), Malformed> {
+    let mut rest = bytes;
+    while rest.len() > most {
+        let (unit, behind) = rest.split_at(part(rest, most, true)?);
+        framer.frame(out, unit, None);
+        rest = behind;
     }
+    if !rest.is_empty() {
+        framer.frame(out, rest, None);
+    }
+    Ok(())
 }
 
 /// Drops what was taken, up to the next end of a generation.

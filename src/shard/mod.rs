@@ -30,6 +30,7 @@ mod evict_clients;
 mod expire;
 mod flush;
 mod gate;
+mod halt;
 mod heads;
 mod hold;
 mod jobs;

@@ -7,13 +7,14 @@
 //! Shard 0 puts orders in one sequence, so that two CONFIG SETs end alike everywhere. The connection is parked meanwhile.
 
 use super::connections::Waits;
+use super::hold::Hold;
 use super::saves::SAVER;
 use super::{Core, Letter};
 use crate::cmd::registry::Found;
 use crate::cmd::report::DbReport;
 use crate::cmd::server::slowlog::trim;
 use crate::cmd::session::ReplyMode;
-use crate::cmd::{ClientInfo, Order, Report, Sections};
+use crate::cmd::{ClientInfo, Order, Report, SaveKind, Sections};
 use crate::resp::{Args, Out};
 use crate::ring::net::{ConnId, World};
 use crate::store::Db;
@@ -70,6 +71,8 @@ pub(super) struct Parked {
     reports: Vec<Report>,
     /// The order replies itself, with OK when all have carried it out.
     says_ok: bool,
+    /// What its reply waits for.
+    hold: Hold,
 }
 
 impl Core {
@@ -77,7 +80,8 @@ impl Core {
         self.next_ticket += 1;
         let left = self.shared.route.shards();
         let (rest, then) = (Out::default(), VecDeque::new());
-        let parked = Parked { conn, bill: None, rest, then, left, reports: vec![], says_ok: false };
+        let hold = Hold::default();
+        let parked = Parked { conn, bill: None, rest, then, left, reports: vec![], says_ok: false, hold };
         self.parked.insert(self.next_ticket, parked);
         self.wait_for(conn, Waits::Ticket(self.next_ticket));
         self.next_ticket
@@ -109,8 +113,15 @@ impl Core {
     /// Gives an order to all shards; the connection waits until it is carried out.
     pub(super) fn give_order(&mut self, conn: ConnId, order: Order, bill: Option<Box<Bill>>) {
         let ticket = self.park(conn);
+        let mut hold = Hold::default();
+        if let Order::Save(SaveKind::Emptied) = order
+            && self.shared.saves.log.is_strict()
+        {
+            // FLUSHALL has run: its reply is one to a write, though another shard sends it.
+            hold.add_all(&self.shared.saves.log);
+        }
         if let Some(parked) = self.parked.get_mut(&ticket) {
-            parked.bill = bill;
+            (parked.bill, parked.hold) = (bill, hold);
         }
         let order = self.stamped(order);
         self.send_order(ticket, order);
@@ -148,7 +159,9 @@ impl Core {
             self.shared.control.write_config_as(self.id, ticket, self.config.clone(), whole);
             return;
         }
-        if let Order::Save(_) | Order::Rewrite | Order::Reload(_) | Order::Shutdown(_) = order {
+        if let Order::Save(_) | Order::Rewrite | Order::Reload(_) | Order::ReloadLog | Order::Shutdown(_) =
+            order
+        {
             return self.post(SAVER, Letter::Save { from: self.id, ticket, order });
         }
         self.post(SEQUENCER, Letter::Sequence { from: self.id, ticket, order });
@@ -178,6 +191,8 @@ impl Core {
             self.tallies.failed(id, why.as_bytes());
         }
         self.reply_for_order(parked.conn, result);
+        self.hold = std::mem::take(&mut parked.hold);
+        self.hold_replies(parked.conn);
         self.carried_out(net, parked);
     }
 
@@ -305,7 +320,7 @@ impl Core {
             Order::Purge => self.shared.control.purge(),
             Order::Unblock { wait, error } => self.unblock(net, wait, *error),
             // The shard that looks after snapshots carries these out.
-            Order::Save(_) | Order::Rewrite | Order::Reload(_) | Order::Shutdown(_) => {}
+            Order::Save(_) | Order::Rewrite | Order::Reload(_) | Order::ReloadLog | Order::Shutdown(_) => {}
         }
     }
 

@@ -7,7 +7,7 @@
 //!            the place of the old base and of all files before the turn
 //!  start     CONFIG SET appendonly yes: the same, but the files are listed together with the base, and the log begins at the cut
 //!  mend      after a failed write or sync: the same; what the old files lack is in the base
-//!  end       CONFIG SET appendonly no, SHUTDOWN: a turn with nothing behind it
+//!  end       CONFIG SET appendonly no, SHUTDOWN, DEBUG LOADAOF: a turn with nothing behind it
 //! ```
 //! FLUSHALL, FLUSHDB and SWAPDB turn the generation too; what they do stands alone in a file between the two.
 
@@ -17,7 +17,6 @@ use crate::cmd::ShutdownMode;
 use crate::cmd::save::LogState;
 use crate::ring::net::World;
 use std::collections::VecDeque;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 /// So many generations (FLUSHALL begins one) are worth a rewrite whatever their size: each has a file per shard.
@@ -31,6 +30,7 @@ const IN_PROGRESS: &str = "ERR Background append only file rewriting already in 
 const SCHEDULED: &str = "Background append only file rewriting scheduled";
 const STARTED: &str = "Background append only file rewriting started";
 const NOT_SYNCED: &str = "ERR Errors trying to SHUTDOWN. Check logs.";
+const NOT_RELOADED: &str = "ERR Error trying to load the AOF files, check server logs.";
 
 /// What follows a turn.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -56,7 +56,6 @@ pub struct LogTurn {
 /// A base that was written, to be listed.
 #[derive(Clone, Debug)]
 pub struct NewBase {
-    pub path: PathBuf,
     /// The first generation that is not in it; `None`: there is no log.
     pub from: Option<u64>,
     /// Whether it becomes a file of commands.
@@ -88,15 +87,21 @@ struct Rewrite {
 
 /// Why the log ends.
 #[derive(Clone, Copy)]
-enum End {
+pub(super) enum End {
     Off,
     Shutdown(ShutdownMode),
+    /// It is loaded again.
+    Reload,
 }
 
 impl End {
     /// Whether it is not to be when something cannot be written.
     fn needs_all(self) -> bool {
-        matches!(self, End::Shutdown(mode) if !mode.force)
+        match self {
+            End::Off => false,
+            End::Shutdown(mode) => !mode.force,
+            End::Reload => true,
+        }
     }
 }
 
@@ -126,9 +131,7 @@ pub(super) struct Rewriter {
     /// The log ends; by which turn, once that is known; and what is to end it when the rewrite under way is over.
     end: Option<End>,
     end_turn: Option<u64>,
-    pub(super) end_after: Option<ShutdownMode>,
-    /// Generations that have begun since the last rewrite.
-    generations: u32,
+    pub(super) end_after: Option<End>,
     last_try_secs: i64,
     last_errno: i32,
 }
@@ -137,6 +140,11 @@ impl Rewriter {
     /// Whether a base is being made, or the log ends.
     pub fn is_busy(&self) -> bool {
         self.under_way.is_some() || self.end.is_some()
+    }
+
+    /// Whether the log comes to its end.
+    pub fn ends(&self) -> bool {
+        self.end.is_some()
     }
 }
 
@@ -165,7 +173,10 @@ impl Core {
         self.begin_rewrite(net, purpose);
     }
 
-    fn begin_rewrite(&mut self, net: &mut dyn World, purpose: Purpose) {
+    pub(super) fn begin_rewrite(&mut self, net: &mut dyn World, purpose: Purpose) {
+        if let Purpose::Start | Purpose::Alone = purpose {
+            self.shared.control.place_log(&self.config.dir);
+        }
         self.rewriter.under_way = Some(Rewrite { purpose, saved: false, turn: None, from: None });
         self.rewriter.last_try_secs = self.now.secs();
         self.shared.saves.log.begin_rewrite(self.now.secs());
@@ -189,7 +200,7 @@ impl Core {
                 self.shared.saves.log.set_state(LogState::Starting);
                 let ends = vec![None; self.shared.route.shards()];
                 self.rewriter.asked.push_back(Turner::Rewrite);
-                self.rewriter.fails = false;
+                self.forget_failures();
                 self.shared.control.turn_log(LogTurn { ends, whole: None, next: Next::Unlisted });
             }
             Purpose::Alone => {}
@@ -246,7 +257,7 @@ impl Core {
         match (self.rewriter.asked.pop_front(), result) {
             (Some(Turner::End), result) => self.log_ended(result.map(drop)),
             (turner, Ok(generation)) => {
-                self.rewriter.generations += 1;
+                self.shared.saves.log.note_generation();
                 if let Some(rewrite) =
                     self.rewriter.under_way.as_mut().filter(|_| turner == Some(Turner::Rewrite))
                 {
@@ -291,19 +302,11 @@ impl Core {
             return;
         }
         let base = NewBase {
-            path: self.base_path(),
             from: rewrite.from,
             as_commands: !self.config.aof_use_rdb_preamble,
             keeps_history: self.config.aof_disable_auto_gc,
         };
         self.shared.control.new_base(base);
-    }
-
-    /// Where a base is written before it has its name.
-    pub(super) fn base_path(&self) -> PathBuf {
-        PathBuf::from(&self.config.dir)
-            .join(&self.config.appenddirname)
-            .join(format!("temp-{}.base", self.config.appendfilename))
     }
 
     /// The base is listed, with so many bytes in all files, or could not be.
@@ -313,13 +316,12 @@ impl Core {
         match result {
             Ok(bytes) => {
                 self.rewriter.under_way = None;
-                self.rewriter.generations = 0;
                 let board = &self.shared.saves.log;
                 board.end_rewrite(self.now.secs(), true);
                 board.set_base_bytes(bytes);
+                board.set_generations(0);
                 if purpose != Purpose::Alone {
                     board.set_state(LogState::On);
-                    board.set_strict(self.config.appendfsync == "always");
                 }
                 if self.rewriter.last_errno != 0 && !self.rewriter.fails {
                     self.rewriter.last_errno = 0;
@@ -327,7 +329,7 @@ impl Core {
                     self.warn("The append-only log can be written again");
                 }
                 self.note("Background AOF rewrite finished successfully");
-                self.end_after_rewrite(net);
+                self.end_after_rewrite(net, true);
             }
             Err(why) => {
                 self.warn(format!("Background append only file rewriting error: {why}"));
@@ -343,9 +345,27 @@ impl Core {
         if rewrite.purpose == Purpose::Start {
             // Without a base the log says nothing.
             self.shared.saves.log.set_state(LogState::Off);
+            self.forget_failures();
             self.want_log_dropped(net);
         }
-        self.end_after_rewrite(net);
+        self.end_after_rewrite(net, false);
+    }
+
+    /// What could not be written is of a log that is no more.
+    fn forget_failures(&mut self) {
+        self.shared.saves.log.set_errno(0);
+        (self.rewriter.last_errno, self.rewriter.fails) = (0, false);
+    }
+
+    /// FLUSHALL: a base of what was there before is of no use any more. It is given up where nothing rests on it, and made again.
+    pub(super) fn give_up_base(&mut self) {
+        match self.rewriter.under_way.as_ref().map(|rewrite| rewrite.purpose) {
+            Some(Purpose::Alone) => self.shared.saves.log.schedule(true),
+            // As if it had not been tried.
+            Some(Purpose::Start) => self.rewriter.last_try_secs = 0,
+            Some(Purpose::Rewrite | Purpose::Mend) | None => return,
+        }
+        self.give_up_walk();
     }
 
     /// All stores are in hand: what was logged is nobody's any more.
@@ -356,17 +376,27 @@ impl Core {
         }
     }
 
-    /// SHUTDOWN has waited for the rewrite to be over.
-    fn end_after_rewrite(&mut self, net: &mut dyn World) {
-        if let Some(mode) = self.rewriter.end_after.take()
-            && !self.ends_log_first(net, mode)
-        {
-            self.shared.control.shutdown(mode);
+    /// Whoever has waited for the rewrite to be over goes on.
+    fn end_after_rewrite(&mut self, net: &mut dyn World, done: bool) {
+        self.go_on_reloading(net, done);
+        let Some(end) = self.rewriter.end_after.take() else { return };
+        if !self.ends_log_first(net, end) {
+            self.log_is_over(end);
+        }
+    }
+
+    /// What was reloaded has no base: from here on nobody can tell what the log means, until another one is made.
+    pub(super) fn reload_without_base(&mut self) {
+        if self.shared.saves.log.state() == LogState::On && self.shared.saves.log.errno() == 0 {
+            self.log_failure(EIO);
         }
     }
 
     /// A write or a sync failed at some shard.
     pub(super) fn log_failure(&mut self, errno: i32) {
+        if self.shared.saves.log.state() == LogState::Off {
+            return;
+        }
         // The end of a rewrite may have said meanwhile that all is well.
         self.shared.saves.log.set_errno(errno);
         self.rewriter.fails = true;
@@ -413,7 +443,7 @@ impl Core {
         let percent = u64::from(self.config.auto_aof_rewrite_percentage);
         let grown = (now.saturating_sub(base)).saturating_mul(100) / base.max(1);
         let large = now > self.config.auto_aof_rewrite_min_size && grown >= percent;
-        percent > 0 && (large || self.rewriter.generations >= GENERATIONS_MAX)
+        percent > 0 && (large || self.shared.saves.log.generations() >= GENERATIONS_MAX)
     }
 
     /// The log ends once all that was logged is on the disk.
@@ -428,17 +458,16 @@ impl Core {
         self.hand.iter_mut().for_each(|store| store.log.stop());
     }
 
-    /// SHUTDOWN: brings the log to its end before the process ends. Whether there is one.
-    pub(super) fn ends_log_first(&mut self, net: &mut dyn World, mode: ShutdownMode) -> bool {
+    /// SHUTDOWN, DEBUG LOADAOF: brings the log to its end first. Whether there is one.
+    pub(super) fn ends_log_first(&mut self, net: &mut dyn World, end: End) -> bool {
         if self.shared.saves.log.state() == LogState::Off || self.shared.saves.is_loading() {
             return false;
         }
-        let end = End::Shutdown(mode);
         if self.rewriter.under_way.is_some() {
-            self.rewriter.end_after = Some(mode);
+            self.rewriter.end_after = Some(end);
         } else if self.shared.saves.log.errno() != 0 && end.needs_all() {
             // What was acknowledged before the failure may be in memory only.
-            self.refuse_stop("it cannot be written at the moment");
+            self.refuse_end(end, "it cannot be written at the moment");
         } else {
             self.end_log(net, end);
         }
@@ -453,24 +482,37 @@ impl Core {
             for shard in 0..self.shared.route.shards() {
                 self.post(shard, Letter::LogTurnFailed);
             }
-            return self.refuse_stop(why);
+            return self.refuse_end(end, why);
         }
         self.shared.saves.log.set_state(LogState::Off);
-        self.shared.saves.log.set_errno(0);
-        self.rewriter.last_errno = 0;
+        self.forget_failures();
         for shard in 0..self.shared.route.shards() {
             self.post(shard, Letter::LogClosed);
         }
         if let Err(why) = &result {
             self.warn(format!("The append-only log could not be brought to the disk: {why}"));
         }
-        if let End::Shutdown(mode) = end {
-            self.shared.control.shutdown(mode);
+        self.log_is_over(end);
+    }
+
+    /// There is no log any more.
+    fn log_is_over(&mut self, end: End) {
+        match end {
+            // DEBUG RELOAD may have waited for it.
+            End::Off => self.resume_reloaded(),
+            End::Shutdown(mode) => self.shared.control.shutdown(mode),
+            End::Reload => self.close_logs(),
         }
     }
 
-    /// SHUTDOWN would lose what was acknowledged.
-    fn refuse_stop(&mut self, why: &str) {
+    /// What was acknowledged would be lost.
+    fn refuse_end(&mut self, end: End, why: &str) {
+        if let End::Reload = end {
+            self.warn(format!(
+                "The append-only log is not loaded, since it could not be brought to the disk: {why}"
+            ));
+            return self.resume(Err(NOT_RELOADED.into()));
+        }
         self.warn(format!(
             "The append-only log could not be brought to the disk, can't exit: {why}. SHUTDOWN FORCE exits all the same"
         ));

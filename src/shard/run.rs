@@ -213,7 +213,7 @@ fn take_notice(core: &mut Core, port: &mut Port, notice: Notice) {
         Notice::Deliver(delivery) => core.deliver(delivery),
         Notice::Replay(piece) => core.replay_piece(piece),
         Notice::Saved(result) => core.saved(port, result),
-        Notice::Reloaded(result) => core.reloaded(result),
+        Notice::Reloaded(result) => core.reloaded(port, result),
         Notice::LogOpened { file, framer, len, direct, taken } => {
             let file = port.ring.add_file(file);
             core.log_opened(port, LogStart { file, framer, len, direct });

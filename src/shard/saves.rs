@@ -1,44 +1,48 @@
 //! Who looks after snapshots: shard 0. It makes the cut, and knows who waits for what.
 //!
 //! ```text
-//!  SAVE, BGSAVE, a save point ──┐
-//!  SHUTDOWN, DEBUG RELOAD ─ all shards halt ─┴─ all stores in hand: the cut ─ each shard walks ─ the writer answers
+//!  SAVE, BGSAVE, a save point ─────────┐
+//!  SHUTDOWN, DEBUG RELOAD: see [`halt`] ─┴─ all stores in hand: the cut ─ each shard walks ─ the writer answers
 //! ```
 //! A cut is one instant: all stores are in one hand, each is told to keep what it holds, and all go home. Whoever shuts the
 //! server down or reloads it first has every shard hold its commands back, so nothing is acknowledged that the last snapshot lacks.
+//!
+//! [`halt`]: super::halt
 
 use super::abort::Abort;
+use super::halt::Halt;
 use super::walk::Walk;
-use super::{Core, Job, Letter, LoadRequest, SaveRequest};
+use super::{Core, Job, Letter, SaveRequest};
 use crate::cmd::save::{LogState, SaveBoard, SaveFor};
 use crate::cmd::version::{KRING_VERSION, REDIS_VERSION};
-use crate::cmd::{Order, ReloadMode, SaveKind, Session, ShutdownMode};
+use crate::cmd::{Order, SaveKind, Session};
 use crate::config::{MaxmemoryPolicy, delay_us};
 use crate::persist::rdb::{Form, Line, Uses, VERSION_OF_7_0, VERSIONS_WRITTEN, keeper, line, write};
 use crate::ring::net::{ConnId, World};
 use crate::store::{ShardSet, Store};
+use std::collections::VecDeque;
 use std::path::PathBuf;
 
 /// The shard that looks after snapshots.
 pub(super) const SAVER: usize = 0;
 /// Stands for a connection in the errand that fetches all stores.
 pub(super) const WHOLE: ConnId = ConnId(u64::MAX);
+/// Stands for the log's next base, which lies where the log is.
+const BASE: &str = "next.base";
 /// After a failure, save points wait so long, in seconds.
 const RETRY_SECS: i64 = 5;
 
 const IN_PROGRESS: &str = "ERR Background save already in progress";
 const REWRITING: &str = "ERR Another child process is active (AOF?): can't BGSAVE right now. Use BGSAVE SCHEDULE in order to \
     schedule a BGSAVE whenever possible.";
-pub(super) const CANNOT_STOP: &str = "ERR Errors trying to SHUTDOWN. Check logs.";
-const CANNOT_LOAD: &str = "ERR Error trying to load the RDB dump, check server logs.";
-const OTHERS_FIRST: &str = "ERR The server is being shut down or reloaded already";
 
 /// Whose parked connection waits: home and ticket.
 pub(super) type Waiter = (usize, u64);
 
 /// What all stores are wanted in one hand for.
-enum Whole {
+pub(super) enum Whole {
     Cut,
+    /// Another dataset takes the place of what is there.
     Flush,
     /// The log ends, or was never begun.
     LogEnd,
@@ -65,40 +69,29 @@ impl Why {
     }
 }
 
-struct UnderWay {
+pub(super) struct UnderWay {
     why: Why,
     waiter: Option<Waiter>,
     cut: u64,
-    line: Option<Line>,
+    pub line: Option<Line>,
     /// Changes that it has in it.
     changes: u64,
-}
-
-/// What the shards have halted for.
-#[derive(Clone, Copy)]
-enum Cause {
-    Shutdown(ShutdownMode),
-    Reload(ReloadMode),
-}
-
-pub(super) struct Halt {
-    cause: Cause,
-    waiter: Option<Waiter>,
-    /// Shards that have halted.
-    halted: usize,
 }
 
 /// What shard 0 knows of snapshots.
 #[derive(Default)]
 pub(super) struct Saver {
-    under_way: Option<UnderWay>,
-    whole: Option<Whole>,
+    pub under_way: Option<UnderWay>,
+    /// What all stores are being fetched for, in order: there may be several such errands.
+    wholes: VecDeque<Whole>,
     pub halt: Option<Halt>,
     pub abort: Abort,
     last_cut: u64,
     last_try_secs: i64,
     /// Who has emptied the dataset while a snapshot was under way, and waits for the next.
     emptied: Vec<Waiter>,
+    /// Nobody waits for that one.
+    empties: bool,
     /// A snapshot is wanted when the log's rewrite is over.
     scheduled: bool,
 }
@@ -106,18 +99,13 @@ pub(super) struct Saver {
 impl Saver {
     /// Whether anything is under way.
     pub fn is_busy(&self) -> bool {
-        self.under_way.is_some() || self.halt.is_some() || self.whole.is_some()
+        self.under_way.is_some() || self.halt.is_some() || !self.wholes.is_empty()
     }
 }
 
 impl Core {
     /// Somebody asks for a snapshot, or for what ends with one.
     pub(super) fn save_asked(&mut self, net: &mut dyn World, waiter: Waiter, order: Order) {
-        match order {
-            Order::Shutdown(mode) if mode.abort => return self.call_off(waiter),
-            Order::Shutdown(_) => self.warn("User requested shutdown..."),
-            _ => {}
-        }
         match order {
             Order::Rewrite => self.rewrite_asked(net, waiter),
             Order::Save(SaveKind::Foreground) if self.rewriter.is_busy() => {
@@ -136,14 +124,14 @@ impl Core {
                 self.begin_save(net, Why::Asked(SaveKind::Background), Some(waiter));
             }
             Order::Save(kind) => self.begin_save(net, Why::Asked(kind), Some(waiter)),
-            Order::Shutdown(mode) => self.halt(Cause::Shutdown(mode), Some(waiter)),
-            Order::Reload(mode) => self.halt(Cause::Reload(mode), Some(waiter)),
+            Order::Shutdown(_) | Order::Reload(_) | Order::ReloadLog => self.halt_asked(waiter, order),
             _ => unreachable!("`give_orders` sends no other"),
         }
     }
 
     /// FLUSHALL: an empty file takes the place of the one that is there, before anybody hears that the keys are gone. A save in
-    /// the background would bring them back: it is given up.
+    /// the background would bring them back: it is given up. What has to end first is not waited for where there is a log: that
+    /// does not bring them back.
     fn save_emptied(&mut self, net: &mut dyn World, waiter: Waiter) {
         if self.saver.halt.is_some() {
             // What the shards have halted for ends with a file of its own, or with none.
@@ -152,39 +140,32 @@ impl Core {
         if !self.saver.is_busy() {
             return self.begin_save(net, Why::Asked(SaveKind::Emptied), Some(waiter));
         }
-        self.saver.emptied.push(waiter);
         if let Some(UnderWay { line: Some(line), why: Why::Asked(SaveKind::Background), .. }) =
             &self.saver.under_way
         {
             line.give_up();
         }
+        if self.shared.saves.log.state() == LogState::On {
+            self.saver.empties = true;
+            return self.tell(waiter, Ok("OK"));
+        }
+        self.give_up_base();
+        self.saver.emptied.push(waiter);
     }
 
     /// A save is over: on with those who wait for the next.
     fn next_emptied(&mut self, net: &mut dyn World) {
         let mut waiters = std::mem::take(&mut self.saver.emptied);
-        let first = if self.saver.is_busy() { None } else { waiters.pop() };
+        let wanted = std::mem::take(&mut self.saver.empties) || !waiters.is_empty();
+        // What has begun meanwhile has no keys in it either.
+        let begins = wanted && self.saver.under_way.is_none() && self.saver.halt.is_none();
+        let first = if begins { waiters.pop() } else { None };
         for waiter in waiters {
             self.tell(waiter, Ok("OK"));
         }
-        if first.is_some() {
+        if begins {
             self.begin_save(net, Why::Asked(SaveKind::Emptied), first);
         }
-    }
-
-    /// A signal wants the process to end: SIGINT, else SIGTERM.
-    pub fn terminate(&mut self, interrupt: bool) {
-        let config = &self.config;
-        let words = if interrupt { &config.shutdown_on_sigint } else { &config.shutdown_on_sigterm };
-        let has = |word: &str| words.split(' ').any(|w| w == word);
-        let mode = ShutdownMode {
-            nosave: has("nosave"),
-            save: has("save"),
-            now: has("now"),
-            force: has("force"),
-            abort: false,
-        };
-        self.halt(Cause::Shutdown(mode), None);
     }
 
     pub(super) fn tell(&mut self, (home, ticket): Waiter, result: Result<&'static str, String>) {
@@ -246,8 +227,8 @@ impl Core {
     }
 
     /// Gets all stores into the hand: at once, or by an errand.
-    fn want_whole(&mut self, net: &mut dyn World, what: Whole) {
-        self.saver.whole = Some(what);
+    pub(super) fn want_whole(&mut self, net: &mut dyn World, what: Whole) {
+        self.saver.wholes.push_back(what);
         let all = ShardSet::all(self.shared.route.shards());
         if self.take_all(net, all) {
             return self.whole_in_hand(net);
@@ -258,15 +239,17 @@ impl Core {
 
     /// All stores are in hand.
     pub(super) fn whole_in_hand(&mut self, net: &mut dyn World) {
-        match self.saver.whole.take() {
+        match self.saver.wholes.pop_front() {
             Some(Whole::Cut) => self.make_cut(net),
             Some(Whole::LogEnd) => {
                 self.stop_logs();
                 self.put_back(net);
+                self.next_emptied(net);
             }
             Some(Whole::LogDrop) => {
                 self.drop_logs();
                 self.put_back(net);
+                self.next_emptied(net);
             }
             Some(Whole::Flush) => {
                 for store in self.hand.iter_mut() {
@@ -305,12 +288,13 @@ impl Core {
         }
     }
 
-    fn path(&self) -> PathBuf {
+    pub(super) fn path(&self) -> PathBuf {
         PathBuf::from(&self.config.dir).join(&self.config.dbfilename)
     }
 
-    /// How the file is written. All stores are in hand.
-    fn form(&self) -> Form {
+    /// How a file is written. All stores are in hand. `rdb-version` is for those who carry snapshots elsewhere; a log's base has to be
+    /// written whatever there is.
+    fn form(&self, is_base: bool) -> Form {
         use MaxmemoryPolicy::{AllkeysLru, VolatileLru};
         let uses = match (self.access.lfu, self.config.maxmemory_policy) {
             (Some(lfu), _) => Uses::Frequency(lfu),
@@ -319,17 +303,20 @@ impl Core {
         };
         let expires = |store: &Store| (0..store.databases()).any(|db| store.db(db).field_expires() > 0);
         let version = match self.config.rdb_version.parse() {
-            Ok(version) => version,
+            Ok(version) if !is_base => version,
             // The oldest that holds all there is: what else is newer is written in its older form.
-            Err(_) if self.hand.iter().any(expires) => *VERSIONS_WRITTEN.end(),
-            Err(_) => VERSION_OF_7_0,
+            _ if self.hand.iter().any(expires) => *VERSIONS_WRITTEN.end(),
+            _ => VERSION_OF_7_0,
         };
         Form { version, compress: self.config.rdbcompression, uses, now: self.now }
     }
 
     /// The cut: from here on every store keeps what it holds now.
     fn make_cut(&mut self, net: &mut dyn World) {
-        let (form, now_secs) = (self.form(), self.now.secs());
+        let Some(why) = self.saver.under_way.as_ref().map(|under_way| under_way.why) else {
+            return self.put_back(net);
+        };
+        let (form, now_secs) = (self.form(why == Why::Rewrite), self.now.secs());
         let shards = self.shared.route.shards();
         let (to, inbox) = line(shards);
         let Some(under_way) = &mut self.saver.under_way else { return self.put_back(net) };
@@ -347,7 +334,7 @@ impl Core {
             }
         }
         under_way.line = Some(to.clone());
-        let (why, cut, waiter) = (under_way.why, under_way.cut, under_way.waiter);
+        let (cut, waiter) = (under_way.cut, under_way.waiter);
         let rewrites = why == Why::Rewrite;
         if rewrites {
             self.cut_log();
@@ -358,7 +345,7 @@ impl Core {
         let in_background = why == Why::Asked(SaveKind::Background);
         self.shared.saves.begin_save(self.now.ms(), keys, why.what());
         self.shared.control.save(SaveRequest {
-            path: if rewrites { self.base_path() } else { self.path() },
+            path: if rewrites { PathBuf::from(BASE) } else { self.path() },
             in_log: rewrites,
             head,
             sum: self.config.rdbchecksum,
@@ -426,143 +413,9 @@ impl Core {
         self.next_emptied(net);
     }
 
-    /// What was under way when all shards had halted is over.
-    fn go_on_halting(&mut self, net: &mut dyn World) {
-        if self.saver.halt.as_ref().is_some_and(|halt| halt.halted == self.shared.route.shards()) {
-            self.all_halted(net);
-        }
-    }
-
     fn unwalk_all(&mut self, cut: u64) {
         for shard in 0..self.shared.route.shards() {
             self.post(shard, Letter::Unwalk { cut });
-        }
-    }
-
-    /// Has all shards hold their commands back.
-    fn halt(&mut self, cause: Cause, waiter: Option<Waiter>) {
-        if self.saver.halt.is_some() {
-            if let Some(waiter) = waiter {
-                self.tell(waiter, Err(OTHERS_FIRST.into()));
-            }
-            return;
-        }
-        self.saver.halt = Some(Halt { cause, waiter, halted: 0 });
-        self.saver.abort.begin(matches!(cause, Cause::Shutdown(_)));
-        for shard in 0..self.shared.route.shards() {
-            self.post(shard, Letter::Halt { on: true });
-        }
-    }
-
-    /// A shard has halted.
-    pub(super) fn halted(&mut self, net: &mut dyn World) {
-        let Some(halt) = &mut self.saver.halt else { return };
-        halt.halted += 1;
-        if halt.halted == self.shared.route.shards() {
-            self.all_halted(net);
-        }
-    }
-
-    fn all_halted(&mut self, net: &mut dyn World) {
-        if self.called_off() {
-            return;
-        }
-        if let Some(under_way) = &self.saver.under_way {
-            // As in Redis, a snapshot in the background gives way, which is no failure. The writer answers, and it goes on here.
-            self.shared.saves.doom();
-            if let Some(line) = &under_way.line {
-                line.give_up();
-            }
-            return;
-        }
-        let Some(halt) = &self.saver.halt else { return };
-        let saves = match halt.cause {
-            // What is loaded in part must not take the place of the whole.
-            Cause::Shutdown(_) if self.shared.saves.is_loading() => false,
-            Cause::Shutdown(mode) => mode.save || (!mode.nosave && !self.config.save.0.is_empty()),
-            Cause::Reload(mode) => !mode.nosave,
-        };
-        if !saves {
-            return self.after_final_save(net, Ok(()));
-        }
-        if let Cause::Shutdown(_) = halt.cause {
-            self.note("Saving the final RDB snapshot before exiting.");
-        }
-        self.begin_save(net, Why::Final, None);
-    }
-
-    fn after_final_save(&mut self, net: &mut dyn World, result: Result<(), String>) {
-        if self.called_off_at_last() {
-            return;
-        }
-        let Some(halt) = &self.saver.halt else { return };
-        match (halt.cause, result) {
-            (Cause::Shutdown(mode), Ok(())) if self.ends_log_first(net, mode) => {}
-            (Cause::Shutdown(mode), Ok(())) => self.shared.control.shutdown(mode),
-            (Cause::Shutdown(mode), Err(_)) if mode.force => {
-                self.warn("Error trying to save the DB. Exit anyway.");
-                self.shared.control.shutdown(mode);
-            }
-            (Cause::Shutdown(_), Err(_)) => {
-                self.warn("Error trying to save the DB, can't exit.");
-                self.resume(Err(CANNOT_STOP.into()));
-            }
-            (Cause::Reload(_), Err(_)) => self.resume(Err("ERR".into())),
-            (Cause::Reload(mode), Ok(())) if mode.noflush || mode.merge => self.load_again(),
-            (Cause::Reload(_), Ok(())) => self.want_whole(net, Whole::Flush),
-        }
-    }
-
-    fn load_again(&mut self) {
-        let Some(Halt { cause: Cause::Reload(mode), .. }) = self.saver.halt else { return };
-        self.shared.control.load(LoadRequest {
-            path: self.path(),
-            check: self.config.rdbchecksum,
-            databases: u64::from(self.config.databases),
-            delay_us: delay_us(self.config.key_load_delay),
-            replace: mode.merge,
-            saves: self.shared.saves.clone(),
-        });
-    }
-
-    /// DEBUG RELOAD has loaded what it saved, or could not.
-    pub fn reloaded(&mut self, result: Result<(), String>) {
-        match result {
-            Ok(()) => {
-                self.warn("DB reloaded by DEBUG RELOAD");
-                // What was loaded need not be what was logged.
-                if self.shared.saves.log.state() != LogState::Off {
-                    self.shared.saves.log.schedule(true);
-                }
-                self.resume(Ok("OK"));
-            }
-            Err(why) => {
-                self.warn(why);
-                self.resume(Err(CANNOT_LOAD.into()));
-            }
-        }
-    }
-
-    /// The shards go on.
-    pub(super) fn resume(&mut self, result: Result<&'static str, String>) {
-        let Some(halt) = self.saver.halt.take() else { return };
-        for shard in 0..self.shared.route.shards() {
-            self.post(shard, Letter::Halt { on: false });
-        }
-        match (halt.waiter, result) {
-            (Some(waiter), result) => self.tell(waiter, result),
-            (None, Err(_)) => {
-                self.warn("A signal asked for a shutdown, but there were errors: see the lines before");
-            }
-            (None, Ok(_)) => {}
-        }
-    }
-
-    /// This shard holds its commands back, or goes on.
-    pub(super) fn set_halted(&mut self, on: bool) {
-        self.is_halted = on;
-        if on {
-            self.post(SAVER, Letter::Halted);
         }
     }
 }

@@ -44,7 +44,12 @@ pub trait Control: Send + Sync {
     /// Read a snapshot: batches come to the shards as [`super::Core::deliver`], the answer to shard 0 as
     /// [`super::Core::reloaded`].
     fn load(&self, request: LoadRequest);
-    /// A control plane without files has no log. Bring the append-only log's generation to its end and make the next one: each shard hears of its file, shard 0 as
+    /// A log begins: it lies in this directory from now on. (A control plane without files has no log.)
+    fn place_log(&self, _dir: &str) {}
+    /// Read the append-only log again, which has come to its end, and begin its next generation; the answer comes to shard 0 as
+    /// [`super::Core::reloaded`]. If it cannot be read the process ends, with the log as it is.
+    fn load_log(&self, _config: Arc<Config>, _saves: Arc<SaveBoard>) {}
+    /// Bring the append-only log's generation to its end and make the next one: each shard hears of its file, shard 0 as
     /// [`super::Core::generation_made`].
     fn turn_log(&self, _turn: LogTurn) {}
     /// List a new base of the append-only log; the answer comes to shard 0 as [`super::Core::base_made`].
@@ -61,7 +66,7 @@ pub trait Control: Send + Sync {
 /// A snapshot to write.
 pub struct SaveRequest {
     pub path: PathBuf,
-    /// Whether it lies in the log's directory.
+    /// It is the log's next base, which lies where the log is, whatever the path.
     pub in_log: bool,
     /// What the file begins with.
     pub head: Vec<u8>,

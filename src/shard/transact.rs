@@ -205,6 +205,7 @@ impl Core {
             | Order::Save(_)
             | Order::Rewrite
             | Order::Reload(_)
+            | Order::ReloadLog
             | Order::Unblock { .. }
             | Order::Shutdown(_) => {}
         }

@@ -281,6 +281,11 @@ impl SaveBoard {
         self.in_background.load(Ordering::Relaxed)
     }
 
+    /// Whether anything is written in the background, a save or a log's base: what Redis has a child for.
+    pub fn has_child(&self) -> bool {
+        self.in_background() || self.log.rewrite_now().is_some()
+    }
+
     /// When the save under way began.
     pub fn began_secs(&self) -> i64 {
         self.began_ms.load(Ordering::Relaxed) / 1_000

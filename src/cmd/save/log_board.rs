@@ -1,7 +1,7 @@
 //! What the process knows of its append-only log. Each shard's line is written by that shard (`logged` by whoever holds its
 //! store) and read by all.
 
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicI64, AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicI64, AtomicU8, AtomicU32, AtomicU64, Ordering};
 
 /// A shard's log. Positions count bytes of effects since the start of the process.
 #[repr(align(128))]
@@ -36,8 +36,8 @@ pub struct LogBoard {
     state: AtomicU8,
     /// Why the last write or sync failed; 0: it did not.
     errno: AtomicI32,
-    /// Replies may not leave before what they saw is on the disk.
-    strict: AtomicBool,
+    /// `appendfsync always`.
+    always: AtomicBool,
     rewriting: AtomicBool,
     scheduled: AtomicBool,
     rewrite_failed: AtomicBool,
@@ -49,6 +49,8 @@ pub struct LogBoard {
     base_bytes: AtomicU64,
     /// Bytes of files before the present generations'.
     earlier_bytes: AtomicU64,
+    /// Generations since the last rewrite.
+    generations: AtomicU32,
     delayed_syncs: AtomicU64,
 }
 
@@ -59,7 +61,7 @@ impl LogBoard {
             shards: (0..shards).map(|_| ShardLog::default()).collect(),
             state: AtomicU8::new(0),
             errno: AtomicI32::new(0),
-            strict: AtomicBool::new(false),
+            always: AtomicBool::new(false),
             rewriting: AtomicBool::new(false),
             scheduled: AtomicBool::new(false),
             rewrite_failed: AtomicBool::new(false),
@@ -69,6 +71,7 @@ impl LogBoard {
             took_secs: AtomicI64::new(-1),
             base_bytes: AtomicU64::new(0),
             earlier_bytes: AtomicU64::new(0),
+            generations: AtomicU32::new(0),
             delayed_syncs: AtomicU64::new(0),
         }
     }
@@ -98,28 +101,46 @@ impl LogBoard {
         self.state.store(state as u8, Ordering::Release);
     }
 
-    /// Whether replies wait for the disk: `appendfsync always`, and there is a log.
+    /// Whether replies may not leave before what they saw is on the disk: `appendfsync always`, and there is a log. It holds from
+    /// the moment that there is one.
     #[inline]
     pub fn is_strict(&self) -> bool {
-        self.strict.load(Ordering::Acquire)
+        self.always.load(Ordering::Acquire) && self.state() == LogState::On
     }
 
-    /// See [`LogBoard::is_strict`].
-    pub fn set_strict(&self, strict: bool) {
-        if self.strict.load(Ordering::Relaxed) != strict {
-            self.strict.store(strict, Ordering::Release);
+    /// What `appendfsync` is.
+    pub fn set_always(&self, always: bool) {
+        if self.always.load(Ordering::Relaxed) != always {
+            self.always.store(always, Ordering::Release);
         }
     }
 
-    /// Why the log cannot be written; 0: it can.
+    /// Why the log cannot be written; 0: it can, or there is none.
     #[inline]
     pub fn errno(&self) -> i32 {
-        self.errno.load(Ordering::Acquire)
+        let errno = self.errno.load(Ordering::Acquire);
+        // Of a log that has not begun yet nothing is promised, and of one that has ended nothing is left.
+        if errno != 0 && self.state() != LogState::On { 0 } else { errno }
     }
 
     /// A write or a sync failed, or (0) all is well again.
     pub fn set_errno(&self, errno: i32) {
         self.errno.store(errno, Ordering::Release);
+    }
+
+    /// So many generations stand behind the base.
+    pub fn set_generations(&self, generations: u32) {
+        self.generations.store(generations, Ordering::Relaxed);
+    }
+
+    /// Another one has begun.
+    pub fn note_generation(&self) {
+        self.generations.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Generations behind the base.
+    pub fn generations(&self) -> u32 {
+        self.generations.load(Ordering::Relaxed)
     }
 
     /// A rewrite begins.
@@ -251,5 +272,23 @@ impl ShardLog {
     /// Whether it has.
     pub fn waits(&self) -> bool {
         self.waits.load(Ordering::SeqCst)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_is_strict_and_can_fail_from_the_moment_that_it_is_on() {
+        let board = LogBoard::new(1);
+        board.set_always(true);
+        for (state, on) in [(LogState::Off, false), (LogState::Starting, false), (LogState::On, true)] {
+            board.set_errno(28);
+            board.set_state(state);
+            assert_eq!((board.is_strict(), board.errno()), (on, if on { 28 } else { 0 }), "{state:?}");
+        }
+        board.set_always(false);
+        assert!(!board.is_strict());
     }
 }

@@ -197,6 +197,28 @@ impl Commands {
     }
 }
 
+/// How many of a payload's first bytes are whole, at most `most`, but one command at least; `units`: what is between MULTI and EXEC
+/// stays together.
+pub fn part(payload: &[u8], most: usize, units: bool) -> Result<usize, Malformed> {
+    let mut commands = Commands::new(i64::MAX);
+    let (mut end, mut in_multi) = (0, false);
+    while commands.at < payload.len() {
+        if let Some(Item::Command(args)) = commands.next(payload)? {
+            let is = |name: &str| args.len() == 1 && args.at(0).eq_ignore_ascii_case(name.as_bytes());
+            in_multi = units && (is("MULTI") || in_multi && !is("EXEC"));
+        }
+        if in_multi {
+            continue;
+        }
+        if end > 0 && commands.at > most {
+            break;
+        }
+        end = commands.at;
+    }
+    // A unit without an end is not cut apart.
+    Ok(if end == 0 { payload.len() } else { end })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -244,5 +266,30 @@ mod tests {
         for (payload, text) in cases {
             assert_eq!(all(payload).1.map(|m| m.to_string()).as_deref(), Some(text));
         }
+    }
+
+    #[test]
+    fn a_payload_is_cut_between_units_or_commands() {
+        let (set, multi, exec) =
+            ("*2\r\n$3\r\nDEL\r\n$1\r\na\r\n", "*1\r\n$5\r\nMULTI\r\n", "*1\r\n$4\r\nEXEC\r\n");
+        let unit = [multi, set, set, exec].concat();
+        let payload = [set, set, &unit, set].concat();
+        let cut = |most, units| {
+            let (mut rest, mut sizes) = (payload.as_bytes(), Vec::new());
+            while !rest.is_empty() {
+                let end = part(rest, most, units).unwrap();
+                sizes.push(end);
+                rest = &rest[end..];
+            }
+            sizes
+        };
+        let (one, whole) = (set.len(), unit.len());
+        assert_eq!(cut(1, true), [one, one, whole, one]);
+        assert_eq!(cut(2 * one, true), [2 * one, whole, one]);
+        assert_eq!(cut(2 * one + whole, true), [2 * one + whole, one]);
+        assert_eq!(cut(1 << 20, true), [payload.len()]);
+        assert_eq!(cut(1, false), [one, one, multi.len(), one, one, exec.len(), one]);
+        assert!(part(b"*1\r\n$4\r\nPI", 1, true).is_err());
+        assert_eq!(part(multi.as_bytes(), 1, true), Ok(multi.len()));
     }
 }

@@ -55,7 +55,7 @@ mod stages;
 
 pub use crate::store::log::Part;
 pub use blank::{BLOCK, filler, pad};
-pub use commands::{Commands, Defect, Item, Malformed};
+pub use commands::{Commands, Defect, Item, Malformed, part};
 pub use framer::Framer;
 pub use header::FileInfo;
 pub use manifest::{BaseForm, Kind, Manifest, Member, Refusal, Refused};

@@ -1,33 +1,53 @@
 //! The owner's end of the log on a disk that completes nothing by itself.
 
+use super::super::NewBase;
 use super::super::{Control, LoadRequest, LogTurn, Peer, SaveRequest, Shared};
 use super::*;
 use crate::base::time::Now;
 use crate::cmd::save::LogState;
 use crate::cmd::{ServerInfo, ShutdownMode};
-use crate::config::Config;
+use crate::config::{Config, SavePoints};
 use crate::persist::aof::{Scan, Tail};
 use crate::ring::net::{Chunk, ConnId, Net};
 use crate::store::Garbage;
+use std::cell::Cell;
 use std::sync::Mutex;
 
 const NOW: Now = Now { wall_us: 1_700_000_000_000_000, mono_us: 1 };
 const CONN: ConnId = ConnId(1 << 32);
 const FILE: FileId = FileId(0);
 
+mod whole;
+
+/// What the control plane was asked for.
 #[derive(Default)]
-struct Desk(Arc<Mutex<Vec<LogTurn>>>);
+struct Asked {
+    turns: Vec<LogTurn>,
+    saves: Vec<SaveRequest>,
+    bases: Vec<NewBase>,
+    stops: usize,
+}
+
+#[derive(Default)]
+struct Desk(Arc<Mutex<Asked>>);
 
 impl Control for Desk {
     fn free(&self, _: Vec<Garbage>) {}
     fn write_config(&self, _: usize, _: u64, _: Arc<Config>) {}
     fn purge(&self) {}
-    fn shutdown(&self, _: ShutdownMode) {}
-    fn save(&self, _: SaveRequest) {}
+    fn shutdown(&self, _: ShutdownMode) {
+        self.0.lock().expect("no test panics here").stops += 1;
+    }
+    fn save(&self, save: SaveRequest) {
+        self.0.lock().expect("no test panics here").saves.push(save);
+    }
     fn load(&self, _: LoadRequest) {}
     fn note(&self, _: String, _: bool) {}
     fn turn_log(&self, turn: LogTurn) {
-        self.0.lock().expect("no test panics here").push(turn);
+        self.0.lock().expect("no test panics here").turns.push(turn);
+    }
+    fn new_base(&self, base: NewBase) {
+        self.0.lock().expect("no test panics here").bases.push(base);
     }
 }
 
@@ -40,6 +60,7 @@ struct Disk {
     sent: Vec<u8>,
     chunks: Vec<(ConnId, Chunk)>,
     closed: Vec<ConnId>,
+    ticks_ns: Cell<u64>,
 }
 
 impl Net for Disk {
@@ -64,7 +85,8 @@ impl Net for Disk {
 
 impl World for Disk {
     fn ticks_ns(&self) -> u64 {
-        0
+        self.ticks_ns.set(self.ticks_ns.get() + 1_000);
+        self.ticks_ns.get()
     }
     fn sleep_us(&mut self, _: u64) {}
 }
@@ -72,26 +94,36 @@ impl World for Disk {
 struct Lab {
     core: Core,
     disk: Disk,
-    turns: Arc<Mutex<Vec<LogTurn>>>,
+    asked: Arc<Mutex<Asked>>,
     now: Now,
 }
 
 impl Lab {
     fn new(fsync: &'static str) -> Lab {
-        let turns = Arc::default();
-        let info = ServerInfo { shards: 1, clients: 100, ..ServerInfo::default() };
-        let shared = Arc::new(Shared::new(info, 16, 7, Box::new(Desk(Arc::clone(&turns)))));
         // Without save points: FLUSHALL would wait for a snapshot.
-        let save = crate::config::SavePoints(Vec::new());
-        let config = Config { appendonly: true, appendfsync: fsync, save, ..Config::default() };
+        Lab::of(Config {
+            appendonly: true,
+            appendfsync: fsync,
+            save: SavePoints(Vec::new()),
+            ..Config::default()
+        })
+    }
+
+    fn of(config: Config) -> Lab {
+        let asked = Arc::default();
+        let info = ServerInfo { shards: 1, clients: 10_000, ..ServerInfo::default() };
+        let shared = Arc::new(Shared::new(info, 16, 7, Box::new(Desk(Arc::clone(&asked)))));
+        let on = config.appendonly;
         let mut core = Core::new(0, shared.clone(), Arc::new(config), NOW);
         core.open(CONN, Peer { addr: "a".into(), laddr: "b".into(), fd: 1, unix: false, local: true });
-        let mut store = shared.cells[0].take().expect("it is at home");
-        store.log.switch(true);
-        let _ = shared.cells[0].put(store);
-        shared.saves.log.set_state(LogState::On);
-        let mut lab = Lab { core, disk: Disk::default(), turns, now: NOW };
-        lab.open_file(1);
+        let mut lab = Lab { core, disk: Disk::default(), asked, now: NOW };
+        if on {
+            let mut store = shared.cells[0].take().expect("it is at home");
+            store.log.switch(true);
+            let _ = shared.cells[0].put(store);
+            shared.saves.log.set_state(LogState::On);
+            lab.open_file(1);
+        }
         lab
     }
 
@@ -225,7 +257,7 @@ fn a_turn_splits_what_comes_before_from_what_comes_behind() {
     lab.end_write(0, Ok(()));
     (0..3).for_each(|_| lab.turn(""));
     assert_eq!(lab.logged(), "SELECT 0 SET a 1");
-    let turn = lab.turns.lock().expect("no panic").pop().expect("a turn");
+    let turn = lab.asked.lock().expect("no panic").turns.pop().expect("a turn");
     assert_eq!(turn.ends, [Some(lab.disk.image.len() as u64)]);
     assert_eq!(turn.whole.as_deref(), Some(&b"*1\r\n$8\r\nFLUSHALL\r\n"[..]));
     assert_eq!(lab.replies(), "");
@@ -264,4 +296,45 @@ fn writes_wait_for_a_disk_that_does_not_keep_up() {
         assert!(lab.replies().ends_with(":1\r\n"), "{fsync}");
         assert!(lab.logged().contains("INCR"));
     }
+}
+
+#[test]
+fn long_stretches_are_several_frames_and_what_no_reader_takes_is_an_error() {
+    let units: Vec<String> = (10..40).map(|n| format!("*2\r\n$3\r\nDEL\r\n$2\r\n{n}\r\n")).collect();
+    let bytes = units.concat().into_bytes();
+    let part = crate::persist::aof::Part { id: 1, participants: crate::store::ShardSet::one(0) };
+    let (from, end) = (units[0].len() * 10, units[0].len() * 20);
+    let rest = |bytes: Vec<u8>| {
+        let breaks = vec![Break::Part { from, end, part }];
+        let taken = Taken { position: bytes.len() as u64, bytes, breaks, from: 0 };
+        Rest { taken, at: 0, breaks: 0, position: 0 }
+    };
+    let framed = |most| {
+        let (mut framer, mut out) = (Framer::new(1, 0, 1, 1), Vec::new());
+        framer.begin_file(&mut out);
+        let mut rest = rest(bytes.clone());
+        assert!(frame(&mut framer, &mut rest, &mut out, most).is_ok());
+        assert_eq!((rest.at, rest.position), (bytes.len(), bytes.len() as u64));
+        let mut scan = Scan::new(1u64 << 20);
+        scan.push(&out);
+        scan.finish();
+        assert!(scan.next_frame().is_some());
+        let (mut all, mut sizes) = (Vec::new(), Vec::new());
+        while let Some(frame) = scan.next_frame() {
+            all.extend_from_slice(frame.payload);
+            sizes.push(frame.payload.len());
+        }
+        assert_eq!(all, bytes);
+        sizes
+    };
+    let unit = units[0].len();
+    assert_eq!(framed(FRAME_MOST), [10 * unit; 3]);
+    // A part of a transaction is one frame, whatever it takes.
+    assert_eq!(framed(4 * unit), [4, 4, 2, 10, 4, 4, 2].map(|n| n * unit));
+    let mut broken = bytes.clone();
+    broken[unit * 12] = b'x';
+    let mut rest = rest(broken);
+    assert!(frame(&mut Framer::new(1, 0, 1, 1), &mut rest, &mut Vec::new(), unit).is_err());
+    skip(&mut rest);
+    assert_eq!((rest.at, rest.position), (bytes.len(), bytes.len() as u64));
 }

@@ -23,7 +23,10 @@ pub(super) fn convert(path: &Path, notes: &mut Vec<Note>) -> Result<BaseForm, St
     let temporary = path.with_extension("commands");
     let done = write(path, &temporary);
     match done {
-        Ok(true) => files::rename(&temporary, path).map(|()| BaseForm::Aof),
+        Ok(true) => {
+            files::rename(&temporary, path)?;
+            Ok(BaseForm::Aof)
+        }
         Ok(false) => {
             files::remove(&temporary)?;
             let text = "The base of the log stays an RDB file: it has libraries of functions";

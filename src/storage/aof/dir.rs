@@ -3,12 +3,17 @@
 //! ```text
 //!  begin      new incremental files, one a shard ─> manifest names them ─> the shards write
 //!  turn       files cut where they end ─> [the stand-alone file, whole] + new incremental files ─> manifest ─> the shards write on there
-//!  new base   temporary file gets a name ─> manifest: base and what follows it, the rest is history ─> history removed ─> manifest
+//!  new base   temporary file gets a second name ─> manifest: base and what follows it, the rest is history ─> the first name and
+//!             history removed ─> manifest
 //! ```
 //! Every step is durable before the next: files are synced before the manifest names them, and nothing is removed that the manifest on
 //! the disk names as more than history. So a crash leaves files that no manifest names, never names without files.
+//!
+//! When a new manifest has its name, but the directory cannot be synced, nobody can say which of the two a loss of power leaves: the
+//! step has failed, and yet all files of both stay, and what follows builds on the new one.
 
-use super::{commands, files};
+use super::commands;
+use super::files::{self, Unnamed};
 use crate::persist::aof::{BaseForm, Framer, Manifest, pad};
 use std::fs::File;
 use std::io::Read;
@@ -20,7 +25,9 @@ type Result<T> = std::result::Result<T, String>;
 
 /// What a file's name begins with until the manifest names it.
 const TEMPORARY: &str = "temp-";
-/// Names that are tried for a file that is set aside.
+/// What stands behind the name of a file that had to move out of the way, before a number.
+pub(super) const ASIDE: &str = ".unlisted-";
+/// Numbers that are tried.
 const ASIDE_MAX: u32 = 1_000;
 
 /// Where a log is.
@@ -163,6 +170,11 @@ impl AofDir {
         &self.place
     }
 
+    /// The highest number of a generation.
+    pub(super) fn last_number(&self) -> u64 {
+        self.last_number
+    }
+
     /// The manifest on the disk.
     pub fn manifest(&self) -> &Manifest {
         &self.manifest
@@ -199,13 +211,12 @@ impl AofDir {
     fn next(&mut self, whole: Option<&[u8]>, shards: usize) -> Result<Generation> {
         let mut made = Vec::new();
         let done = self.try_next(whole, shards, &mut made);
-        if done.is_err() {
-            // Nobody knows them: they are as if they had never been. What cannot be removed is found at the next start.
-            made.iter().for_each(|path| drop(files::remove(path)));
-        }
+        // What no manifest can name is as if it had never been. What cannot be removed is found at the next start.
+        made.iter().for_each(|path| drop(files::remove(path)));
         done
     }
 
+    /// `made`: files that were made, while it is certain that no manifest names them.
     fn try_next(
         &mut self,
         whole: Option<&[u8]>,
@@ -241,13 +252,21 @@ impl AofDir {
             opened.push(LogFile { file: file.into(), framer, len: bytes.len() as u64, name });
         }
         files::sync_dir(&self.place.path())?;
-        match &mut self.draft {
-            Some(draft) => *draft = next,
-            None => self.commit(next)?,
+        let listed = match &mut self.draft {
+            Some(draft) => {
+                *draft = next;
+                Ok(())
+            }
+            None => self.commit(next),
+        };
+        if let Err(Unnamed::Not(why)) = listed {
+            return Err(why);
         }
         self.last_number = number;
-        self.current = made[made.len() - shards..].to_vec();
+        self.current = made.split_off(made.len() - shards);
         self.begun.push((number, first_seq));
+        made.clear();
+        listed?;
         Ok(Generation { number, log_id, files: opened, direct })
     }
 
@@ -279,11 +298,13 @@ impl AofDir {
         freed.expect("a lock of ours is let go");
     }
 
-    /// Makes this the manifest.
-    pub(super) fn commit(&mut self, manifest: Manifest) -> Result<()> {
-        files::replace(&self.place.manifest(), &manifest.format())?;
-        self.manifest = manifest;
-        Ok(())
+    /// Makes this the manifest. It is also when that is not durable: see the module's text.
+    pub(super) fn commit(&mut self, manifest: Manifest) -> std::result::Result<(), Unnamed> {
+        let named = files::replace(&self.place.manifest(), &manifest.format());
+        if !matches!(named, Err(Unnamed::Not(_))) {
+            self.manifest = manifest;
+        }
+        named
     }
 
     /// A base was written: it takes the place of the one before and of all files before its generation.
@@ -303,15 +324,20 @@ impl AofDir {
         next.retire(first_seq);
         let path = self.place.file(&name);
         set_aside(&path)?;
-        files::rename(&base.path, &path)?;
-        let named = self.name_files(&next).and_then(|()| self.commit(next));
-        if let Err(why) = named {
+        // While it has both names and no manifest names it, a start knows that it was made in vain.
+        let linked = files::link(&base.path, &path).map_err(Unnamed::Not);
+        let named = linked.and_then(|()| self.name_files(&next)).and_then(|()| self.commit(next));
+        if let Err(Unnamed::Not(why)) = named {
             // The manifest knows nothing of it.
             drop(files::remove(&path));
+            drop(files::remove(&base.path));
             return Err(why);
         }
         self.draft = None;
         self.begun.retain(|(number, _)| base.from.is_some_and(|from| *number >= from));
+        // What stays is removed at the next start.
+        drop(files::remove(&base.path));
+        named?;
         if !base.keeps_history {
             notes.extend(self.remove_history());
         }
@@ -327,7 +353,7 @@ impl AofDir {
     }
 
     /// Gives files that waited for a base their names, those that this manifest has; the others go.
-    fn name_files(&mut self, next: &Manifest) -> Result<()> {
+    fn name_files(&mut self, next: &Manifest) -> std::result::Result<(), Unnamed> {
         let Some(draft) = &self.draft else { return Ok(()) };
         let waited = draft.incr()[self.manifest.incr().len()..].to_vec();
         for member in &waited {
@@ -338,13 +364,18 @@ impl AofDir {
                 continue;
             }
             if next.incr().contains(member) {
-                set_aside(&path)?;
-                files::rename(&temporary, &path)?;
+                set_aside(&path).map_err(Unnamed::Not)?;
+                let renamed = files::rename(&temporary, &path);
+                if let Err(Unnamed::Not(_)) = renamed {
+                    return renamed;
+                }
                 if let Some(current) = self.current.iter_mut().find(|current| **current == temporary) {
                     *current = path;
                 }
+                // That this name is not durable says nothing of the manifest's.
+                renamed.map_err(|unsynced| Unnamed::Not(unsynced.into()))?;
             } else {
-                files::remove(&temporary)?;
+                files::remove(&temporary).map_err(Unnamed::Not)?;
             }
         }
         Ok(())
@@ -357,12 +388,16 @@ impl AofDir {
         if history.is_empty() {
             return Vec::new();
         }
+        let keeps = |why| Note::warn(format!("old files of the log are kept for now: {why}"));
+        // The manifest that names them as more than history must not come back.
+        if let Err(why) = files::sync_dir(&self.place.path()) {
+            return vec![keeps(why)];
+        }
         let removed = history.iter().map(|name| files::remove(&self.place.file(name)));
         let failed: Vec<String> = removed.filter_map(|done| done.err()).collect();
         // What the manifest still names as history is removed another time.
         let forgotten = if failed.is_empty() { self.commit(next) } else { Ok(()) };
-        let keeps = |why| Note::warn(format!("old files of the log are kept for now: {why}"));
-        failed.into_iter().chain(forgotten.err()).map(keeps).collect()
+        failed.into_iter().chain(forgotten.err().map(String::from)).map(keeps).collect()
     }
 
     /// Forgets files that wait for a base that will not come.
@@ -370,7 +405,11 @@ impl AofDir {
         let Some(draft) = self.draft.take() else { return };
         for member in &draft.incr()[self.manifest.incr().len()..] {
             // What stays is removed at the next start.
-            drop(files::remove(&self.place.file(&format!("{TEMPORARY}{}", member.name))));
+            let removed = files::remove(&self.place.file(&format!("{TEMPORARY}{}", member.name)));
+            if let Ok(false) = removed {
+                // It had its name when the manifest could not be written.
+                drop(files::remove(&self.place.file(&member.name)));
+            }
         }
     }
 }
@@ -382,9 +421,9 @@ fn set_aside(path: &Path) -> Result<()> {
     }
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     for n in 1..ASIDE_MAX {
-        let aside = path.with_file_name(format!("{name}.unlisted-{n}"));
+        let aside = path.with_file_name(format!("{name}{ASIDE}{n}"));
         if !aside.exists() {
-            return files::rename(path, &aside);
+            return Ok(files::rename(path, &aside)?);
         }
     }
     Err(format!("{} is in the way: move it away", path.display()))

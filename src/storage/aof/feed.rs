@@ -9,7 +9,7 @@ pub use deal::Owner;
 pub(super) use deal::Table;
 
 use super::survey::PAYLOAD_MAX;
-use crate::persist::aof::{Place, PlainScan, PlainTail, Scan, Tail, Tear, Why};
+use crate::persist::aof::{Place, PlainScan, PlainTail, Scan, Tail, Tear, Why, part};
 use crate::persist::replay::{Piece, Replayed, Trouble};
 use crate::storage::source::Source;
 use std::collections::VecDeque;
@@ -18,6 +18,8 @@ use std::sync::mpsc::{Receiver, Sender};
 
 /// A piece goes to its shard when it has so many bytes.
 const PIECE: usize = 128 << 10;
+/// A frame that is longer goes in several: where a shard reads, places are numbers of 32 bits.
+const WHOLE_MAX: usize = 256 << 20;
 /// Pieces of one file under way at a time.
 const WINDOW: usize = 4;
 /// Empty buffers that are kept.
@@ -161,7 +163,7 @@ struct Lane {
 impl Lane {
     async fn open(meal: &Meal, stream: u32) -> Result<Lane, String> {
         let (from, end, cutter) = match meal.form {
-            Form::Frames { end } => (0, Some(end), Cutter::Frames(Scan::new(PAYLOAD_MAX))),
+            Form::Frames { end } => (0, Some(end), Cutter::frames(WHOLE_MAX)),
             Form::Plain { from } => (from, None, Cutter::Plain(PlainScan::new(from, i64::MAX))),
         };
         let (source, _) = Source::open(&meal.path, from, end).await?;
@@ -179,7 +181,7 @@ impl Lane {
 
     /// Fills the piece, or ends the file.
     async fn fill(&mut self, read: &mut dyn FnMut(u64)) -> Result<(), String> {
-        while !self.cutter.cut(&mut self.piece) {
+        while !self.cutter.cut(&mut self.piece)? {
             if self.cutter.is_over() {
                 self.through = true;
                 return self.cutter.verdict();
@@ -196,7 +198,7 @@ impl Lane {
 
     fn ended(&self) -> Ended {
         match &self.cutter {
-            Cutter::Frames(scan) => {
+            Cutter::Frames { scan, .. } => {
                 Ended { valid: scan.end(), tail: PlainTail::Clean, appended: scan.tail().and_then(appended) }
             }
             Cutter::Plain(plain) => {
@@ -242,21 +244,52 @@ impl Filling {
 
 /// Cuts whole commands out of what was read.
 enum Cutter {
-    Frames(Scan),
+    Frames { scan: Scan, whole_max: usize, long: Long },
     Plain(PlainScan),
 }
 
+/// What is left of a frame that goes in several pieces.
+#[derive(Default)]
+struct Long {
+    bytes: Vec<u8>,
+    at: usize,
+    /// Where the bytes are in the file.
+    place: u64,
+}
+
+impl Long {
+    /// Adds whole commands to a piece until it is full; whether it is.
+    fn cut(&mut self, piece: &mut Filling) -> Result<bool, String> {
+        while self.at < self.bytes.len() {
+            let (rest, place) = (&self.bytes[self.at..], self.place + self.at as u64);
+            let room = PIECE.saturating_sub(piece.bytes.len());
+            let whole = part(rest, room, false).map_err(|e| damaged(&format!("behind byte {place}: {e}")))?;
+            piece.add(&rest[..whole], place);
+            self.at += whole;
+            if piece.bytes.len() >= PIECE {
+                return Ok(true);
+            }
+        }
+        self.bytes = Vec::new();
+        Ok(false)
+    }
+}
+
 impl Cutter {
+    fn frames(whole_max: usize) -> Cutter {
+        Cutter::Frames { scan: Scan::new(PAYLOAD_MAX), whole_max, long: Long::default() }
+    }
+
     fn push(&mut self, bytes: &[u8]) {
         match self {
-            Cutter::Frames(scan) => scan.push(bytes),
+            Cutter::Frames { scan, .. } => scan.push(bytes),
             Cutter::Plain(plain) => plain.push(bytes),
         }
     }
 
     fn finish(&mut self) {
         match self {
-            Cutter::Frames(scan) => scan.finish(),
+            Cutter::Frames { scan, .. } => scan.finish(),
             Cutter::Plain(plain) => plain.finish(),
         }
     }
@@ -264,7 +297,7 @@ impl Cutter {
     /// Whether all commands were taken.
     fn is_over(&self) -> bool {
         match self {
-            Cutter::Frames(scan) => scan.tail().is_some(),
+            Cutter::Frames { scan, .. } => scan.tail().is_some(),
             Cutter::Plain(plain) => plain.tail().is_some(),
         }
     }
@@ -272,7 +305,7 @@ impl Cutter {
     /// What keeps a file from being loaded whatever the configuration says.
     fn verdict(&self) -> Result<(), String> {
         match self {
-            Cutter::Frames(scan) => match scan.tail() {
+            Cutter::Frames { scan, .. } => match scan.tail() {
                 Some(tail) if appended(tail).is_some() => Ok(()),
                 Some(Tail::Torn(tear) | Tail::Damaged(tear)) => Err(damaged(&tear.to_string())),
                 Some(Tail::Clean) | None => Ok(()),
@@ -286,13 +319,23 @@ impl Cutter {
 
     /// Adds commands to a piece until it is full or there are no more for now; whether it is full. What is within a transaction
     /// leaves with its EXEC only: it may not come.
-    fn cut(&mut self, piece: &mut Filling) -> bool {
+    fn cut(&mut self, piece: &mut Filling) -> Result<bool, String> {
         match self {
-            Cutter::Frames(scan) => {
+            Cutter::Frames { scan, whole_max, long } => {
+                if long.cut(piece)? {
+                    return Ok(true);
+                }
                 while let Some(frame) = scan.next_frame() {
+                    if frame.payload.len() > *whole_max {
+                        *long = Long { bytes: frame.payload.to_vec(), at: 0, place: frame.payload_at };
+                        if long.cut(piece)? {
+                            return Ok(true);
+                        }
+                        continue;
+                    }
                     piece.add(frame.payload, frame.payload_at);
                     if piece.bytes.len() >= PIECE {
-                        return true;
+                        return Ok(true);
                     }
                 }
             }
@@ -304,7 +347,7 @@ impl Cutter {
                         piece.whole = piece.bytes.len();
                     }
                     if is_whole && piece.bytes.len() >= PIECE {
-                        return true;
+                        return Ok(true);
                     }
                 }
                 if plain.tail().is_some() {
@@ -312,7 +355,7 @@ impl Cutter {
                 }
             }
         }
-        false
+        Ok(false)
     }
 }
 
@@ -327,4 +370,43 @@ pub(super) fn appended(tail: &Tail) -> Option<u64> {
 /// What is said of a file that was damaged in its middle.
 pub(super) fn damaged(what: &str) -> String {
     format!("it is damaged {what}; restore it from a backup, or look at it with kring-server --check-aof")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::persist::aof::Framer;
+
+    #[test]
+    fn a_long_frame_goes_in_several_pieces() {
+        let command = |n: usize| format!("*2\r\n$3\r\nDEL\r\n$8\r\nkey{n:05}\r\n");
+        let unit = |n| ["*1\r\n$5\r\nMULTI\r\n", &command(n), &command(n), "*1\r\n$4\r\nEXEC\r\n"].concat();
+        let (short, long) = (command(1), (0..3 * PIECE / 80).map(unit).collect::<String>());
+        let (mut file, mut framer) = (Vec::new(), Framer::new(1, 0, 1, 1));
+        framer.begin_file(&mut file);
+        for payload in [&short, &long, &short] {
+            framer.frame(&mut file, payload.as_bytes(), None);
+        }
+        let mut cutter = Cutter::frames(1_000);
+        cutter.push(&file);
+        cutter.finish();
+        let (mut all, mut pieces) = (Vec::new(), 0);
+        loop {
+            let mut piece = Filling::default();
+            let full = cutter.cut(&mut piece).expect("it is whole");
+            pieces += 1;
+            for (i, (at, place)) in piece.places.iter().enumerate() {
+                let end = piece.places.get(i + 1).map_or(piece.bytes.len(), |next| next.0);
+                assert!(piece.bytes[*at..end] == file[*place as usize..][..end - at], "places are right");
+            }
+            assert_eq!(part(&piece.bytes, usize::MAX, false), Ok(piece.bytes.len()), "commands are whole");
+            assert!(piece.bytes.len() < PIECE + 100);
+            all.append(&mut piece.bytes);
+            if !full {
+                break;
+            }
+        }
+        assert!(pieces > 3 && cutter.is_over() && cutter.verdict().is_ok());
+        assert!(all.ends_with([short.as_str(), &long, &short].concat().as_bytes()));
+    }
 }

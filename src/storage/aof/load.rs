@@ -1,7 +1,7 @@
 //! A dataset from its log: the base, then the stages of incremental files one after the other, each in as many streams as it has
 //! files; and then a new generation to write on.
 
-use super::dir::{AofDir, Generation, LogPlace, Note};
+use super::dir::{ASIDE, AofDir, Generation, LogPlace, Note};
 use super::feed::{Ended, Feeder, Form, Meal, Owner, Table, damaged};
 use super::files;
 use super::mend::{self, Mend};
@@ -14,6 +14,7 @@ use crate::storage::sink::Sink;
 use crate::storage::source::Source;
 use crate::store::Route;
 use glommio::LocalExecutorBuilder;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::Receiver;
 use std::time::Instant;
@@ -57,6 +58,8 @@ pub struct Recovered {
     pub bytes: u64,
     /// Where to write on.
     pub generation: Generation,
+    /// Generations that the manifest names, with it.
+    pub generations: u32,
     pub notes: Vec<Note>,
 }
 
@@ -102,14 +105,16 @@ pub(super) fn load(load: LoadLog) -> Result<(Recovered, AofDir)> {
     }
     let generation = dir.begin(route.shards())?;
     let Loading { dealer, notes, .. } = loading;
-    let Sizes { base_bytes, bytes, .. } = sizes;
-    Ok((Recovered { loaded: dealer.loaded, base_bytes, bytes, generation, notes }, dir))
+    let Sizes { base_bytes, bytes, generations, .. } = sizes;
+    let generations = generations + 1;
+    Ok((Recovered { loaded: dealer.loaded, base_bytes, bytes, generation, generations, notes }, dir))
 }
 
 #[derive(Default)]
 struct Sizes {
     base_bytes: u64,
     bytes: u64,
+    generations: u32,
     from_snapshot: bool,
 }
 
@@ -140,10 +145,12 @@ impl Loading {
             Start::Snapshot(path) => {
                 // It is read twice: into the shards, and into the base.
                 self.total = 2 * path.metadata().map_or(0, |about| about.len());
-                self.snapshot(&path, false).await?;
+                // Keys past their time too: the file becomes the base, which is read before all time. Whoever meets such a key, or the
+                // active expiry, logs that it goes.
+                self.snapshot(&path, true).await?;
                 self.say(format!("There is no log yet: it starts from the snapshot {}", path.display()));
                 let bytes = self.dealer.loaded.bytes;
-                let sizes = Sizes { base_bytes: bytes, bytes, from_snapshot: true };
+                let sizes = Sizes { base_bytes: bytes, bytes, generations: 0, from_snapshot: true };
                 return Ok((Manifest::new(&place.filename), 0, sizes));
             }
             Start::Empty => return Ok((Manifest::new(&place.filename), 0, Sizes::default())),
@@ -163,7 +170,8 @@ impl Loading {
         let base_bytes = survey.base.as_ref().map_or(0, |base| base.len);
         let bytes = self.total;
         let last_number = survey.last_number();
-        Ok((survey.manifest, last_number, Sizes { base_bytes, bytes, from_snapshot: false }))
+        let sizes = Sizes { base_bytes, bytes, generations: survey.generations(), from_snapshot: false };
+        Ok((survey.manifest, last_number, sizes))
     }
 
     /// The one file of an older release becomes the base. The manifest comes first: it tells of a move that was cut short.
@@ -323,6 +331,31 @@ impl Loading {
     }
 }
 
+/// Whether a name is that of a file in the making.
+fn is_temporary(name: &str, filename: &str) -> bool {
+    name.strip_prefix("temp-").is_some_and(|rest| {
+        survey::is_ours(rest, filename).is_some()
+            || rest == Manifest::file_name(filename)
+            || rest == format!("{filename}.base")
+            || rest == format!("{filename}.commands")
+            // While it is written it has one more.
+            || rest == format!("temp-{filename}.base")
+    })
+}
+
+/// The name that a file had before it had to move out of the way.
+fn listed_name(name: &str) -> &str {
+    match name.rsplit_once(ASIDE) {
+        Some((before, number)) if number.bytes().all(|b| b.is_ascii_digit()) => before,
+        _ => name,
+    }
+}
+
+/// What a file is whatever its name.
+fn inode(path: &Path) -> Option<(u64, u64)> {
+    path.symlink_metadata().ok().map(|about| (about.dev(), about.ino()))
+}
+
 fn truncated(path: &Path, what: &str) -> String {
     format!(
         "{}: {what}; aof-load-truncated is no: set it to yes, or run kring-server --check-aof --fix, to go on without them",
@@ -331,37 +364,64 @@ fn truncated(path: &Path, what: &str) -> String {
 }
 
 impl AofDir {
-    /// Removes what a crash has left behind, as far as it is surely ours.
+    /// Removes what a crash has left behind, as far as it is surely ours and holds nothing that anybody could want back:
+    ///
+    /// - temporary files, and a base that still has its temporary name too;
+    /// - files that hold no more than the frame that opens them;
+    /// - FLUSHALL and the like standing alone, behind all that the manifest names.
+    ///
+    /// The same where it had to move out of the way of a name (`.unlisted-N`). Whatever else no manifest names may be what somebody
+    /// has taken out of the manifest, to undo something, and wants to put back: it stays, and is told of.
     pub(super) fn tidy(&mut self, keeps_history: bool) -> Result<Vec<Note>> {
-        let mut notes = if keeps_history { Vec::new() } else { self.remove_history() };
         let place = self.place().clone();
         let mut names = survey::list(&place.path())?;
+        if !names.is_empty() {
+            // Who wrote the manifest, or made the directory, may have failed to make that last.
+            files::sync_dir(&place.path())?;
+            files::sync_dir(&place.dir)?;
+        }
+        let mut notes = if keeps_history { Vec::new() } else { self.remove_history() };
         names.sort();
-        for name in names {
-            let temporary = name.strip_prefix("temp-").is_some_and(|rest| {
-                let ours = survey::is_ours(rest, &place.filename).is_some();
-                ours || rest == Manifest::file_name(&place.filename)
-                    || rest == format!("{}.base", place.filename)
-                    // While it is written it has one more.
-                    || rest == format!("temp-{}.base", place.filename)
-            });
-            let manifest = self.manifest();
-            let members = manifest.base().into_iter().chain(manifest.incr()).chain(manifest.history());
-            let kind = survey::is_ours(&name, &place.filename);
-            if !temporary && (kind.is_none() || members.into_iter().any(|member| member.name == name)) {
-                continue;
-            }
-            let path = place.file(&name);
-            if temporary || kind == Some(Named::Incr) && survey::is_leftover(&path) {
+        let mut unlisted: Vec<&String> = names.iter().filter(|name| self.is_unlisted(name)).collect();
+        // Temporary names tell of others until the end.
+        unlisted.sort_by_key(|name| is_temporary(name, &place.filename));
+        let twin = inode(&place.temporary_base());
+        let (mut aside, mut aside_bytes) = (0, 0);
+        for name in unlisted {
+            let path = place.file(name);
+            let is_twin = twin.is_some() && inode(&path) == twin;
+            let is_void =
+                || survey::is_leftover(&path) || survey::is_void_operation(&path, self.last_number());
+            let is_incr = survey::is_ours(listed_name(name), &place.filename) == Some(Named::Incr);
+            if is_temporary(name, &place.filename) || is_twin || is_incr && is_void() {
                 files::remove(&path)?;
                 notes.push(Note::say(format!("Removed {name}, which an earlier run left behind unfinished")));
+            } else if listed_name(name) != name {
+                aside += 1;
+                aside_bytes += path.metadata().map_or(0, |about| about.len());
             } else {
                 notes.push(Note::warn(format!(
                     "{name} is not named by the manifest of the log: it was left alone"
                 )));
             }
         }
+        if aside > 0 {
+            notes.push(Note::say(format!(
+                "{aside} files ({aside_bytes} bytes) in {} are no part of the log and had to move out of its way (*{ASIDE}*): remove \
+                 them if you do not miss anything",
+                place.dirname
+            )));
+        }
         Ok(notes)
+    }
+
+    /// Whether a name is one that we give, and the manifest does not name it.
+    fn is_unlisted(&self, name: &str) -> bool {
+        let manifest = self.manifest();
+        let mut members = manifest.base().into_iter().chain(manifest.incr()).chain(manifest.history());
+        let filename = &self.place().filename;
+        let ours = is_temporary(name, filename) || survey::is_ours(listed_name(name), filename).is_some();
+        ours && !members.any(|member| member.name == name)
     }
 
     /// A snapshot, which has so many bytes, becomes the base of a log that has nothing yet. It is copied, around the page cache: a
@@ -379,7 +439,7 @@ impl AofDir {
             return copied.map_err(told);
         }
         sink.finish(&place.file(&name)).await.map_err(told)?;
-        self.commit(next)
+        Ok(self.commit(next)?)
     }
 }
 

@@ -8,6 +8,8 @@ use crate::persist::aof::Manifest;
 
 /// Loads a log, and answers. The directory is kept for what follows.
 pub(in crate::storage) fn load(request: LoadLog, log: &mut Option<AofDir>) {
+    // One that is loaded again is claimed again.
+    *log = None;
     let (request, answer) = request.split();
     answer(super::load::load(request).map(|(recovered, dir)| {
         *log = Some(dir);

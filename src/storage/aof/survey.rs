@@ -4,7 +4,9 @@
 
 use super::dir::LogPlace;
 use super::files;
-use crate::persist::aof::{Content, Manifest, Opened, Scan, Stage, content, stages};
+use crate::persist::aof::{
+    Commands, Content, Item, Manifest, Opened, Scan, Stage, Tail, Tear, Why, content, stages,
+};
 use std::path::{Path, PathBuf};
 
 type Result<T> = std::result::Result<T, String>;
@@ -13,8 +15,9 @@ type Result<T> = std::result::Result<T, String>;
 const HEAD: usize = 64 << 10;
 /// Bytes that [`content`] looks at.
 const LOOK: usize = 4_096;
-/// The longest payload of a frame that is read.
-pub(super) const PAYLOAD_MAX: u32 = u32::MAX;
+/// The longest payload of a frame that is read. A header vouches for its length, so this bounds no damage; what is written is bounded
+/// by memory.
+pub(super) const PAYLOAD_MAX: u64 = 1 << 48;
 
 /// A file of the log.
 #[derive(Clone, Debug)]
@@ -61,6 +64,12 @@ impl Survey {
     /// Bytes of all files.
     pub fn bytes(&self) -> u64 {
         self.base.iter().chain(&self.incr).map(|found| found.len).sum()
+    }
+
+    /// Generations, what is no frame counted as one each.
+    pub fn generations(&self) -> u32 {
+        let alone = |stage: &&Stage| matches!(stage, Stage::Alone { .. });
+        (self.stages.len() - self.stages.iter().filter(alone).count()) as u32
     }
 
     /// The highest number of a generation.
@@ -200,15 +209,58 @@ pub(super) fn is_ours(name: &str, filename: &str) -> Option<Named> {
     }
 }
 
-/// Whether a file holds the frame that opens it and nothing else: made for a generation whose manifest was never written.
+/// Whether a file holds the frame that opens it, all of it or torn, and nothing else: made for a generation whose manifest was never
+/// written.
 pub(super) fn is_leftover(path: &Path) -> bool {
-    if path.metadata().map_or(u64::MAX, |about| about.len()) > LOOK as u64 {
-        return false;
+    let Some(bytes) = all_of_short(path) else { return false };
+    if content(&bytes) == Content::Blank {
+        return true;
     }
-    let Ok(bytes) = files::read_start(path, LOOK) else { return false };
-    let mut scan = Scan::new(PAYLOAD_MAX);
-    scan.push(&bytes);
-    scan.finish();
+    let mut scan = scan_of(&bytes);
     while scan.next_frame().is_some() {}
-    content(&bytes) == Content::Framed && scan.frames() == 1 && scan.info().is_some_and(|info| !info.alone)
+    let torn = matches!(scan.tail(), Some(Tail::Torn(Tear { why: Why::Short, later: None, .. })));
+    content(&bytes) == Content::Framed
+        && match scan.info() {
+            Some(info) => scan.frames() == 1 && !info.alone,
+            None => torn,
+        }
+}
+
+/// Whether a file stands alone and has an operation on the whole keyspace and no data, of a generation behind `last`: its turn was
+/// never listed, so it has never been.
+pub(super) fn is_void_operation(path: &Path, last: u64) -> bool {
+    let Some(bytes) = all_of_short(path) else { return false };
+    let mut scan = scan_of(&bytes);
+    let mut void = true;
+    while let Some(frame) = scan.next_frame() {
+        let mut commands = Commands::new(i64::MAX);
+        loop {
+            match commands.next(frame.payload) {
+                Ok(None) => break,
+                Ok(Some(Item::Command(args))) => {
+                    void &= VOID.iter().any(|name| args.at(0).eq_ignore_ascii_case(name.as_bytes()));
+                }
+                Ok(Some(Item::Time(_))) => {}
+                Err(_) => return false,
+            }
+        }
+    }
+    let behind = scan.info().is_some_and(|info| info.alone && info.generation > last);
+    void && behind && scan.frames() > 1 && scan.tail() == Some(&Tail::Clean)
+}
+
+/// Commands that bring no data.
+const VOID: [&str; 4] = ["SELECT", "FLUSHALL", "FLUSHDB", "SWAPDB"];
+
+/// The bytes of a file that is not longer than one without data.
+fn all_of_short(path: &Path) -> Option<Vec<u8>> {
+    let len = path.metadata().map_or(u64::MAX, |about| about.len());
+    if len > LOOK as u64 { None } else { files::read_start(path, LOOK).ok() }
+}
+
+fn scan_of(bytes: &[u8]) -> Scan {
+    let mut scan = Scan::new(PAYLOAD_MAX);
+    scan.push(bytes);
+    scan.finish();
+    scan
 }

@@ -262,7 +262,7 @@ const HELP: &[(&str, &str)] = &[
         "QUICKLIST-PACKED-THRESHOLD <size>",
         "Elements of lists that come from now on have nodes of their own from this length on; 0: when no node takes them.",
     ),
-    ("LOADAOF", "Load the append-only file again; this release has none."),
+    ("LOADAOF", "Bring the append-only log to the disk, empty the dataset, and load the log again."),
     (
         "RELOAD [option ...]",
         "Save a snapshot and load it again. Options: MERGE (keys that are there are replaced), NOFLUSH (they stay),\nNOSAVE (load what is on the disk).",

@@ -96,10 +96,10 @@ pub(super) fn log(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
     Ok(Outcome::Everywhere(Order::Log(text)))
 }
 
-/// `DEBUG LOADAOF`: there is no such file in this release.
+/// `DEBUG LOADAOF`. The reply comes from whoever carries it out.
 pub(super) fn loadaof(cx: &mut Cx<'_>, _args: Args<'_>) -> Done {
     permit(cx)?;
-    Err(Error::text_of("ERR Error trying to load the AOF files, check server logs."))
+    Ok(Outcome::Everywhere(Order::ReloadLog))
 }
 
 /// `DEBUG RELOAD [NOSAVE] [NOFLUSH] [MERGE]`. The reply comes from whoever carries it out.
