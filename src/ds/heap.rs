@@ -17,7 +17,8 @@
 //! form a list per class. An empty slab goes back to its chunk unless it is the last with room in its class; an empty chunk
 //! goes back to the allocator unless it is the last with room.
 //!
-//! Size classes: every 8 bytes up to 256, then steps of about 12 % up to 2056. Larger blocks come from the global allocator.
+//! Size classes: every 8 bytes up to 256, then steps of about 12 % up to 2056. Larger blocks come from the global allocator
+//! and count as it rounds them.
 //! Cost: alloc and free are a few loads and stores; the slab's header line is the one that may miss the cache.
 //!
 //! Small chunks come from the system's allocator whatever the process uses: mimalloc takes 6 bytes more per key for them (resident,
@@ -29,6 +30,7 @@
 //! given to [`Heap::free`] with the same size. Dropping the heap frees all slabs, whatever lives in them; blocks above
 //! [`SMALL_MAX`] are not tracked and must have been freed before.
 
+use super::malloc::malloc_size;
 use crate::base::pages;
 use std::alloc::{GlobalAlloc, Layout, System, handle_alloc_error};
 use std::ptr::{self, NonNull};
@@ -255,7 +257,7 @@ impl Heap {
     /// The bytes that a block for `size` bytes takes.
     #[inline]
     pub fn block_size(size: usize) -> usize {
-        if size > SMALL_MAX { size.next_multiple_of(8) } else { SIZES[class_of(size)] as usize }
+        if size > SMALL_MAX { malloc_size(size) } else { SIZES[class_of(size)] as usize }
     }
 
     /// Bytes in live blocks, size classes included.
@@ -524,7 +526,7 @@ const fn chunk_layout() -> Layout {
 }
 
 fn large_layout(size: usize) -> Layout {
-    Layout::from_size_align(size.next_multiple_of(8), 8).expect("a block is far below isize::MAX")
+    Layout::from_size_align(malloc_size(size), 8).expect("a block is far below isize::MAX")
 }
 
 #[cfg(test)]

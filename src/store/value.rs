@@ -1,20 +1,22 @@
 //! Values that are more than a few bytes, and the names Redis gives to what they are.
 
+use super::Long;
 use crate::base::number::parse_i64;
 use crate::ds::hash::Hash;
 use crate::ds::list::List;
-use crate::ds::malloc::malloc_size;
 use crate::ds::set::Set;
 use crate::ds::stream::Stream;
 use crate::ds::zset::Zset;
 use crate::ds::{INLINE_MAX, Owned, Ref, View};
-use bytes::Bytes;
 
 /// The mark of a string entry that Redis would hold as `raw`, however short: it was modified in place.
 pub const RAW: u8 = 1;
 
 /// The longest string that Redis calls `embstr`.
 pub const EMBSTR_MAX: usize = 44;
+
+// Every entry that holds a value holds it whole.
+const _: () = assert!(size_of::<Value>() == 24);
 
 /// The type of a value, by Redis's names.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -45,7 +47,7 @@ impl Kind {
 #[derive(Clone, Debug)]
 pub enum Value {
     /// A long string, shared with the sockets that send it.
-    Str(Box<Bytes>),
+    Str(Long),
     List(List),
     Set(Set),
     Zset(Zset),
@@ -55,8 +57,8 @@ pub enum Value {
 
 impl Value {
     /// A long string.
-    pub fn string(text: impl Into<Bytes>) -> Value {
-        Value::Str(Box::new(text.into()))
+    pub fn string(text: impl Into<Long>) -> Value {
+        Value::Str(text.into())
     }
 
     /// Its type.
@@ -74,7 +76,7 @@ impl Value {
     /// Bytes it takes beside its entry. O(1).
     pub fn heap_bytes(&self) -> usize {
         match self {
-            Value::Str(bytes) => bytes.len() + malloc_size(size_of::<Bytes>()),
+            Value::Str(text) => text.heap_bytes(),
             Value::List(list) => list.heap_bytes(),
             Value::Set(set) => set.heap_bytes(),
             Value::Zset(zset) => zset.heap_bytes(),

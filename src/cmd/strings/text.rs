@@ -76,7 +76,7 @@ pub(super) fn stored_as_is(text: &[u8]) -> Payload<'_, Value> {
     if text.len() <= INLINE_MAX {
         Payload::Bytes(text)
     } else {
-        Payload::Boxed(Value::string(Bytes::copy_from_slice(text)))
+        Payload::Boxed(Value::string(text))
     }
 }
 
