@@ -6,6 +6,17 @@
 use libmimalloc_sys as mi;
 use std::alloc::{GlobalAlloc, Layout};
 use std::ffi::c_void;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+/// Blocks of these sizes share pages of mimalloc's with others, and none of these pages goes back to the kernel before all of
+/// its blocks are free. So where memory is short the inside of such a block goes back when it is freed ([`set_short`]).
+const SHARING: std::ops::RangeInclusive<usize> = 16 << 10..=512 << 10;
+/// What the kernel gives and takes.
+const KERNEL_PAGE: usize = 4 << 10;
+/// What mimalloc writes into a free block.
+const LINK: usize = 16;
+
+static IS_SHORT: AtomicBool = AtomicBool::new(false);
 
 /// mimalloc, as Rust's allocator.
 pub struct Allocator;
@@ -41,13 +52,24 @@ unsafe impl GlobalAlloc for Allocator {
     }
 
     #[inline]
-    unsafe fn dealloc(&self, block: *mut u8, _layout: Layout) {
-        // SAFETY: the caller's promise: mimalloc gave the block.
-        unsafe { mi::mi_free(block.cast::<c_void>()) }
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        // SAFETY: the caller's promise: mimalloc gave the block, and it is not used again.
+        unsafe {
+            if SHARING.contains(&layout.size()) && IS_SHORT.load(Relaxed) {
+                give_inside_back(block, layout.size());
+            }
+            mi::mi_free(block.cast::<c_void>())
+        }
     }
 
     #[inline]
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        if SHARING.contains(&layout.size()) && IS_SHORT.load(Relaxed) {
+            // SAFETY: as in `dealloc`; the size is not 0.
+            if let Some(moved) = unsafe { self.move_large(block, layout, size) } {
+                return moved;
+            }
+        }
         let natural = Layout::from_size_align(size, layout.align()).is_ok_and(is_natural);
         // SAFETY: as in `dealloc`; the size is not 0.
         unsafe {
@@ -56,6 +78,52 @@ unsafe impl GlobalAlloc for Allocator {
                 false => mi::mi_realloc_aligned(block.cast(), size, layout.align()).cast(),
             }
         }
+    }
+}
+
+impl Allocator {
+    /// What `realloc` does with a block that cannot stay where it is.
+    ///
+    /// # Safety
+    /// As `realloc`.
+    #[cold]
+    unsafe fn move_large(&self, block: *mut u8, layout: Layout, size: usize) -> Option<*mut u8> {
+        let new = Layout::from_size_align(size, layout.align()).ok()?;
+        // SAFETY: the caller's promise; the two blocks are disjoint.
+        unsafe {
+            let usable = usable_bytes(block);
+            if (usable / 2..=usable).contains(&size) {
+                return None;
+            }
+            let moved = self.alloc(new);
+            if !moved.is_null() {
+                moved.copy_from_nonoverlapping(block, layout.size().min(size));
+                self.dealloc(block, layout);
+            }
+            Some(moved)
+        }
+    }
+}
+
+/// Gives the whole pages inside a block back to the kernel, which gives empty ones when they are touched again.
+///
+/// # Safety
+/// The block is of so many bytes, and what is in it is not read again.
+#[cold]
+unsafe fn give_inside_back(block: *mut u8, size: usize) {
+    let first = (block.addr() + LINK).next_multiple_of(KERNEL_PAGE);
+    let end = (block.addr() + size) / KERNEL_PAGE * KERNEL_PAGE;
+    if first < end {
+        let inside = block.with_addr(first).cast::<c_void>();
+        // SAFETY: the caller's promise: these pages are of the block alone.
+        unsafe { libc::madvise(inside, end - first, libc::MADV_DONTNEED) };
+    }
+}
+
+/// Says whether memory is near its bound, so that what is freed is to go back to the kernel at once.
+pub fn set_short(is_short: bool) {
+    if IS_SHORT.load(Relaxed) != is_short {
+        IS_SHORT.store(is_short, Relaxed);
     }
 }
 

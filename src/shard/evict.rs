@@ -14,6 +14,7 @@ use super::batch::Parsed;
 use super::drive::{Stop, Work};
 use super::ledger::NO_SIGN;
 use super::{Core, Shared};
+use crate::base::heap::set_short;
 use crate::base::prng::xorshift;
 use crate::base::time::Now;
 use crate::cmd::registry::Found;
@@ -62,7 +63,7 @@ pub(super) struct Room {
 /// How an eviction ended.
 enum Evicted {
     Enough,
-    /// Time was up, or a store was away.
+    /// Time was up, a store was away, or a search has not come round yet.
     Running,
     Nothing,
 }
@@ -175,6 +176,7 @@ impl Core {
     fn make_room_now(&mut self, net: &mut dyn World) -> bool {
         let began = net.ticks_ns();
         let evicted = self.evict(net, began);
+        self.compact_for_room();
         let took_ns = net.ticks_ns().saturating_sub(began);
         let threshold_ms = self.config.latency_monitor_threshold as u64;
         self.tallies.note_latency("eviction-cycle", self.now, took_ns, threshold_ms);
@@ -213,15 +215,19 @@ impl Core {
         }
     }
 
+    /// Whether memory is near its bound.
+    pub(super) fn is_short(&self) -> bool {
+        let near = (self.room.limit / 100).saturating_mul(NEAR_PERCENT);
+        self.room.limit != 0 && self.shared.ledger.used() >= near
+    }
+
     /// Tells the others what this shard has. Its store is in hand.
     pub(super) fn tell_room(&mut self) {
+        self.shared.ledger.of(self.id).set_store(self.hand.store(self.id).bytes());
+        let short = self.is_short();
+        set_short(short);
+        let Some(rule) = self.room.rule.as_ref().filter(|_| short) else { return };
         let store = self.hand.store(self.id);
-        self.shared.ledger.of(self.id).set_store(store.bytes());
-        let Some(rule) = &self.room.rule else { return };
-        let near = (self.room.limit / 100).saturating_mul(NEAR_PERCENT);
-        if self.room.limit == 0 || self.shared.ledger.used() < near {
-            return;
-        }
         store.seek_victims(rule, self.now, &mut self.random);
         tell(&self.shared, store, rule, self.now);
     }
@@ -234,10 +240,13 @@ impl Core {
                 return Evicted::Enough;
             }
             if !self.evict_one(&rule) {
-                let ledger = &self.shared.ledger;
-                let away = |s: usize| !self.hand.has(s) && ledger.of(s).keys.load(Relaxed) > 0;
-                let elsewhere = (0..self.shared.route.shards()).any(away);
-                return if elsewhere { Evicted::Running } else { Evicted::Nothing };
+                // A store may be away, or its search for one of few keys with a TTL goes on next time.
+                let may_go = |s: usize| match self.hand.has(s) {
+                    true => self.hand.peek(s).evictable(&rule) > 0,
+                    false => self.shared.ledger.of(s).keys.load(Relaxed) > 0,
+                };
+                let more = (0..self.shared.route.shards()).any(may_go);
+                return if more { Evicted::Running } else { Evicted::Nothing };
             }
             if n % EVICTIONS_PER_LOOK == 0 && net.ticks_ns().saturating_sub(began) >= self.room.slice_ns {
                 break;

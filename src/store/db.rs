@@ -5,9 +5,26 @@ use super::fifo::Fifo;
 use super::{Garbage, LAZY_FREE_FROM, Value};
 use crate::ds::{ClockHand, Owned, Payload, Table, ViewMut};
 
-/// A heap is loose when it holds this much that is not used, and this part of what is.
-const LOOSE_BYTES: usize = 4 << 20;
-const LOOSE_PART: usize = 4;
+/// A heap is loose when it holds this much that is not used, and this part of what is: while nothing presses, and while memory is
+/// near its bound.
+const LOOSE: Slack = Slack { bytes: 4 << 20, percent: 25 };
+const LOOSE_WHEN_SHORT: Slack = Slack { bytes: 4 << 20, percent: 3 };
+
+/// What a heap may hold and not use.
+struct Slack {
+    bytes: usize,
+    percent: usize,
+}
+
+/// Expiry waits longer for a segment to be worth it while fewer of the entries that it looks at are due, percent, and less while
+/// more are: dead entries are then about this part of those with a TTL, and each costs some thirty looks at most.
+const FEW_DUE: usize = 2;
+const MANY_DUE: usize = 5;
+/// By so much at a time, and no longer than this.
+const GRACE_STEP_MS: i64 = 50;
+const GRACE_MAX_MS: i64 = 400;
+/// A slice that looked at fewer says nothing of the rest.
+const JUDGED_FROM: usize = 100;
 
 /// Hears of a key and of fields of its hash.
 pub(super) type NoteFields<'a> = dyn FnMut(&[u8], &[Vec<u8>]) + 'a;
@@ -62,6 +79,8 @@ pub struct Db {
     table: Table<Value>,
     value_bytes: usize,
     expire_cursor: usize,
+    /// For how long a segment's first entry is due before the segment is gone through.
+    grace_ms: i64,
     field_expiry: FieldExpiry,
     /// How far compaction has come.
     compacted: ClockHand,
@@ -77,6 +96,7 @@ impl Db {
             table: Table::new(seed),
             value_bytes: 0,
             expire_cursor: 0,
+            grace_ms: 0,
             field_expiry: FieldExpiry::new(seed),
             compacted: ClockHand::default(),
             fifo: None,
@@ -162,19 +182,18 @@ impl Db {
         self.value_bytes
     }
 
-    /// Removes expired keys, and names each to `gone`.
-    /// Moves entries together if the heap holds much more than they take; how many, `None` if it does not.
-    pub(super) fn compact_slice(&mut self, buckets: usize) -> Option<usize> {
-        let slack = self.table.heap_slack();
-        if slack <= LOOSE_BYTES || slack * LOOSE_PART <= self.table.bytes() {
-            return None;
-        }
-        Some(self.table.compact(&mut self.compacted, buckets))
+    /// Moves entries together if the heap holds much more than they take; how many, `None` if it does not. `short`: memory is
+    /// near its bound.
+    pub(super) fn compact_slice(&mut self, buckets: usize, short: bool) -> Option<usize> {
+        let most = if short { LOOSE_WHEN_SHORT } else { LOOSE };
+        let allowed = most.bytes + self.table.bytes() / 100 * most.percent;
+        (self.table.heap_slack() > allowed).then(|| self.table.compact(&mut self.compacted, buckets))
     }
 
+    /// Removes expired keys, and names each to `gone`.
     pub(super) fn expire_slice(
         &mut self,
-        now_ms: i64,
+        (now_ms, short): (i64, bool),
         budget: usize,
         garbage: &mut Vec<Garbage>,
         gone: &mut dyn FnMut(&[u8]),
@@ -185,8 +204,10 @@ impl Db {
         let mut removed = 0;
         let mut freed = 0;
         let field_expiry = &mut self.field_expiry;
+        let grace_ms = if short { 0 } else { self.grace_ms };
+        let when = (now_ms, grace_ms);
         let looked_at =
-            self.table.expire_slice(&mut self.expire_cursor, now_ms, budget, &mut |key, owned| {
+            self.table.expire_overdue(&mut self.expire_cursor, when, budget, &mut |key, owned| {
                 removed += 1;
                 gone(key);
                 if let Owned::Boxed(value) = owned {
@@ -200,6 +221,13 @@ impl Db {
                 }
             });
         self.value_bytes -= freed;
+        if looked_at >= JUDGED_FROM {
+            self.grace_ms = match removed * 100 / looked_at {
+                0..FEW_DUE => (self.grace_ms + GRACE_STEP_MS).min(GRACE_MAX_MS),
+                FEW_DUE..MANY_DUE => self.grace_ms,
+                _ => self.grace_ms / 2,
+            };
+        }
         Expired { looked_at, removed, fields: 0 }
     }
 

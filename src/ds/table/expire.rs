@@ -30,8 +30,21 @@ impl<V, B: Blocks> Table<V, B> {
         budget: usize,
         f: &mut dyn FnMut(&[u8], Owned<V>),
     ) -> usize {
+        self.expire_overdue(cursor, (now_ms, 0), budget, f)
+    }
+
+    /// The same, entering only what may hold an entry that is due for `grace_ms` already: all that is due there goes then. So a
+    /// segment of hundreds of entries is not read again and again for one of them each time.
+    pub fn expire_overdue(
+        &mut self,
+        cursor: &mut usize,
+        (now_ms, grace_ms): (i64, i64),
+        budget: usize,
+        f: &mut dyn FnMut(&[u8], Owned<V>),
+    ) -> usize {
         let start = (*cursor as u64) << CURSOR_SHIFT;
-        if self.min_expire() > now_ms {
+        let enter_ms = now_ms.saturating_sub(grace_ms);
+        if self.min_expire() > enter_ms {
             return 0;
         }
         let mut at = start;
@@ -40,12 +53,12 @@ impl<V, B: Blocks> Table<V, B> {
         let mut bounds = budget.saturating_mul(BOUNDS_PER_ENTRY);
         while looked < budget && bounds > 0 && self.expires > 0 {
             let (node_min, node_end) = self.dir.node_expiry(at);
-            let next = if node_min > now_ms {
+            let next = if node_min > enter_ms {
                 node_end
             } else {
                 bounds -= 1;
                 let seg = self.dir.lookup(at);
-                let next = if seg.head().min_expire > now_ms {
+                let next = if seg.head().min_expire > enter_ms {
                     seg.end()
                 } else {
                     self.expire_segment(seg, at, now_ms, budget, &mut looked, f)
