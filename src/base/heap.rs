@@ -136,6 +136,22 @@ pub unsafe fn usable_bytes(block: *const u8) -> usize {
     unsafe { mi::mi_usable_size(block.cast()) }
 }
 
+/// The chunks of tables come from the system's allocator. Each becomes a mapping of its own, which goes back to the kernel when it
+/// is freed; by itself the allocator takes larger and larger blocks out of a heap that only shrinks at its end.
+pub fn map_chunks_alone() {
+    // SAFETY: sets a number.
+    unsafe { libc::mallopt(libc::M_MMAP_THRESHOLD, SMALLEST_CHUNK) };
+}
+
+/// Bytes of the smallest chunk: of a stack of segments.
+const SMALLEST_CHUNK: libc::c_int = 256 << 10;
+
+/// Gives what is free in the system's allocator back to the kernel. It holds its locks meanwhile, some milliseconds.
+pub fn trim_system_heap() {
+    // SAFETY: may be called at any time.
+    unsafe { libc::malloc_trim(0) };
+}
+
 /// Gives the calling thread's free memory back to the kernel. Does nothing harmful under another allocator.
 pub fn give_back_free_memory() {
     // SAFETY: the call takes no memory of ours and may be made by any thread at any time.

@@ -12,6 +12,7 @@ pub mod heap;
 pub mod longdouble;
 pub mod lzf;
 pub mod number;
+pub mod numa;
 pub mod pages;
 pub mod prng;
 pub mod time;

@@ -92,6 +92,10 @@ pub struct Report {
     pub slowlog: Vec<SlowEntry>,
     pub latency: LatencyEvents,
     pub dbs: Vec<DbReport>,
+    /// Tables that a snapshot still needs although their databases were emptied, bytes.
+    pub aside_bytes: usize,
+    /// What a snapshot keeps of overwritten entries until it is written, bytes.
+    pub kept_bytes: usize,
     pub tally: crate::store::Tally,
     pub dirty: u64,
     /// Keys that clients watch, and clients that do.
@@ -158,6 +162,8 @@ impl Report {
         self.slowlog.extend_from_slice(&other.slowlog);
         self.latency.add(&other.latency);
         add_each(&mut self.dbs, &other.dbs, DbReport::add);
+        self.aside_bytes += other.aside_bytes;
+        self.kept_bytes += other.kept_bytes;
         self.tally.add(&other.tally);
         self.dirty += other.dirty;
         self.watched_keys += other.watched_keys;

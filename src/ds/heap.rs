@@ -136,17 +136,18 @@ struct Chunk {
     base: NonNull<u8>,
     /// A bit per slab that is not in use; 0 with a dangling base when the chunk was given back.
     free: u32,
-    huge: bool,
+    /// A huge page, of this node.
+    huge: Option<u8>,
 }
 
 impl Chunk {
     /// All its slabs.
     fn all(&self) -> u32 {
-        if self.huge { u32::MAX } else { u16::MAX.into() }
+        if self.huge.is_some() { u32::MAX } else { u16::MAX.into() }
     }
 
     fn bytes(&self) -> usize {
-        if self.huge { pages::BLOCK } else { CHUNK }
+        if self.huge.is_some() { pages::BLOCK } else { CHUNK }
     }
 
     /// Gives its memory back.
@@ -156,10 +157,9 @@ impl Chunk {
     unsafe fn give_back(&self) {
         // SAFETY: the caller's promise; the layout is that of small chunks.
         unsafe {
-            if self.huge {
-                pages::give(self.base);
-            } else {
-                System.dealloc(self.base.as_ptr(), chunk_layout());
+            match self.huge {
+                Some(node) => pages::give(pages::Taken { block: self.base, node }),
+                None => System.dealloc(self.base.as_ptr(), chunk_layout()),
             }
         }
     }
@@ -445,9 +445,10 @@ impl Heap {
 
     fn new_chunk(&mut self) -> u32 {
         let page = if self.live_bytes >= HUGE_FROM { pages::take() } else { None };
-        let huge = page.is_some();
+        let huge = page.map(|page| page.node);
         // SAFETY: the layout has a size.
-        let base = page.or_else(|| NonNull::new(unsafe { System.alloc(chunk_layout()) }));
+        let base =
+            page.map(|page| page.block).or_else(|| NonNull::new(unsafe { System.alloc(chunk_layout()) }));
         let Some(base) = base else { handle_alloc_error(chunk_layout()) };
         assert!(base.addr().get() >> 47 == 0, "Linux gives addresses of 47 bits unless asked for more");
         let mut chunk = Chunk { base, free: 0, huge };

@@ -63,6 +63,7 @@ impl Core {
         self.end_waits(net);
         self.expire_slice(net);
         self.walk_slice(net);
+        self.weigh_after_change(net);
         self.keep_room(net);
         self.compact_slice(net);
         self.bound_clients(net);
@@ -72,7 +73,7 @@ impl Core {
         self.cron.next_round_us = self.now.mono_us + 1_000_000 / u64::from(self.config.hz.max(1));
         self.tallies.sample(self.now);
         if std::mem::take(&mut self.cron.purge) {
-            self.shared.control.purge();
+            self.shared.control.purge(false);
         }
         self.look_at_save_points(net);
         self.look_after_log(net);

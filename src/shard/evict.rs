@@ -30,6 +30,8 @@ use std::sync::atomic::Ordering::Relaxed;
 const OOM: &[u8] = b"OOM command not allowed when used memory > 'maxmemory'.";
 /// Evictions between two looks at the clock.
 const EVICTIONS_PER_LOOK: usize = 8;
+/// Keys looked at for each that goes, whatever `maxmemory-samples` says.
+const SAMPLES_MAX: usize = 64;
 /// Shards chosen for one eviction before any will do.
 const CHOICES: usize = 8;
 /// With evictions, so much more is freed than is needed at once: for the next few commands, and no more of the bound than a 4096th.
@@ -49,6 +51,8 @@ pub(super) struct Room {
     slice_ns: u64,
     /// There is more to evict, between the turns.
     busy: bool,
+    /// The bound was set just now: what this shard's store weighs is to be told.
+    is_new: bool,
     /// Garbage of stores that were borrowed to evict from, and owners to wake, both for when no store is in hand.
     pub garbage: Vec<Garbage>,
     pub to_wake: ShardSet,
@@ -90,7 +94,8 @@ fn rule_of(config: &Config) -> Option<Rule> {
         VolatileRandom | AllkeysRandom => Judge::Random,
         VolatileS3fifo | AllkeysS3fifo => Judge::Fifo,
     };
-    let samples = config.maxmemory_samples as usize;
+    // More would make an eviction a walk through the table.
+    let samples = (config.maxmemory_samples as usize).min(SAMPLES_MAX);
     Some(Rule { judge, volatile: config.maxmemory_policy.is_volatile(), samples })
 }
 
@@ -112,6 +117,7 @@ impl Room {
             rule: rule_of(config),
             slice_ns: slice_ns(config.maxmemory_eviction_tenacity),
             busy: false,
+            is_new: true,
             garbage: Vec::new(),
             to_wake: ShardSet::EMPTY,
             now: Now::default(),
@@ -198,6 +204,17 @@ impl Core {
         self.tallies.rejected(OOM, Some(found.id));
         self.reply_mode(work, mark);
         None
+    }
+
+    /// Tells what the own store weighs when a bound was set: while there was none, nobody kept the account.
+    pub(super) fn weigh_after_change(&mut self, net: &mut dyn World) {
+        if self.room.is_new && (self.room.limit == 0 || self.take(net, self.id)) {
+            self.room.is_new = false;
+            if self.room.limit != 0 {
+                self.tell_room();
+                self.put_back(net);
+            }
+        }
     }
 
     /// Goes on evicting between the turns. No store is in hand.
@@ -385,6 +402,13 @@ fn tell(shared: &Shared, store: &Store, rule: &Rule, now: Now) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_eviction_looks_at_few_keys() {
+        let of = |samples| Config { maxmemory_samples: samples, maxmemory_policy: MaxmemoryPolicy::AllkeysLru, ..Config::default() };
+        assert_eq!(rule_of(&of(7)).map(|rule| rule.samples), Some(7));
+        assert_eq!(rule_of(&of(i32::MAX as u32)).map(|rule| rule.samples), Some(SAMPLES_MAX));
+    }
 
     #[test]
     fn tenacity_is_a_time() {

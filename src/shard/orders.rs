@@ -275,7 +275,7 @@ impl Core {
             Order::ReplId(id) => self.repl_id = id.as_str().into(),
             Order::Log(text) if self.id == SEQUENCER => self.shared.control.note(text.clone(), true),
             Order::Log(_) => {}
-            Order::Purge => self.shared.control.purge(),
+            Order::Purge => self.shared.control.purge(self.id == SEQUENCER),
             Order::Unblock { wait, error } => self.unblock(net, wait, *error),
             // The shard that looks after snapshots carries these out.
             Order::Save(_) | Order::Rewrite | Order::Reload(_) | Order::Shutdown(_) => {}
@@ -364,6 +364,7 @@ impl Core {
         if parts & Sections::STORE != 0 {
             let now_ms = self.now.ms();
             report.dbs = (0..store.databases()).map(|i| db_report(store.db(i), now_ms)).collect();
+            (report.aside_bytes, report.kept_bytes) = (store.aside_weight(), store.kept_weight());
         }
     }
 

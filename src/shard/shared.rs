@@ -25,8 +25,8 @@ pub trait Control: Send + Sync {
     }
     /// Bring the configuration file up to date; the answer comes as [`super::Core::config_written`] with this ticket.
     fn write_config(&self, shard: usize, ticket: u64, config: Arc<Config>);
-    /// Give free memory back to the kernel.
-    fn purge(&self);
+    /// Give free memory back to the kernel: this thread's, and what no thread owns too if `whole`.
+    fn purge(&self, whole: bool);
     /// Stop the process.
     fn shutdown(&self, mode: ShutdownMode);
     /// Write a snapshot; the answer comes to shard 0 as [`super::Core::saved`].

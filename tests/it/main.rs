@@ -34,6 +34,7 @@ mod log_full;
 mod log_home;
 mod log_live;
 mod memory;
+mod memory_tools;
 mod order;
 mod pipelines;
 mod protocol;

@@ -54,7 +54,7 @@ impl Control for Desk {
         self.written.lock().expect("one thread").push_back((shard, ticket));
     }
 
-    fn purge(&self) {}
+    fn purge(&self, _whole: bool) {}
 
     fn shutdown(&self, _mode: ShutdownMode) {}
 

@@ -21,7 +21,7 @@ struct Desk(Arc<Mutex<Vec<LogTurn>>>);
 impl Control for Desk {
     fn free(&self, _: Vec<Garbage>) {}
     fn write_config(&self, _: usize, _: u64, _: Arc<Config>) {}
-    fn purge(&self) {}
+    fn purge(&self, _whole: bool) {}
     fn shutdown(&self, _: ShutdownMode) {}
     fn save(&self, _: SaveRequest) {}
     fn load(&self, _: LoadRequest) {}

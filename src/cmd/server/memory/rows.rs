@@ -149,6 +149,8 @@ fn malloc_stats(cx: &mut Cx<'_>, _args: Args<'_>) -> Done {
         ("in use", figures.used),
         ("in use at most", figures.peak),
         ("client buffers", figures.clients),
+        ("log buffers", figures.log_buffer),
+        ("snapshot buffers", figures.snapshot_buffer),
     ] {
         text.write(format_args!("{name:<18}{bytes:>16}  {}\n", Human(bytes)));
     }
@@ -213,7 +215,7 @@ fn fields(figures: &Figures, total: &Report) -> Vec<(String, Field)> {
         ("clients.slaves", Int(0)),
         ("clients.normal", Int(figures.clients as i64)),
         ("cluster.links", Int(0)),
-        ("aof.buffer", Int(0)),
+        ("aof.buffer", Int(figures.log_buffer as i64)),
         ("lua.caches", Int(0)),
         ("functions.caches", Int(0)),
     ];
