@@ -215,6 +215,7 @@ fn unmap(block: Block) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
     /// Blocks of a node, as they become ready; each test has a node of its own.
     fn some(node: usize, count: usize) -> Vec<Taken> {
@@ -249,23 +250,23 @@ mod tests {
     #[test]
     #[cfg_attr(miri, ignore)]
     fn after_a_shortage_blocks_are_made_again() {
-        let (mut calls, mut made) = (0, Vec::new());
-        std::thread::spawn(move || {
-            serve_by(2, || {
-                calls += 1;
-                if (2..5).contains(&calls) { None } else { make() }
-            })
-        });
-        made.extend(some(2, 1));
-        assert_eq!(made.len(), 1);
+        static IS_SHORT: AtomicBool = AtomicBool::new(false);
+        let reserve = || RESERVES[2].lock().expect("not poisoned");
+        std::thread::spawn(|| serve_by(2, || if IS_SHORT.load(Relaxed) { None } else { make() }));
+        let mut made = some(2, 1);
+        IS_SHORT.store(true, Relaxed);
         let until = Instant::now() + Duration::from_secs(20);
-        while RESERVES[2].lock().expect("not poisoned").maker.is_some() && Instant::now() < until {
-            let _ = take_of(2).map(|taken| made.push(taken));
+        while reserve().maker.is_some() && Instant::now() < until {
+            made.extend(take_of(2));
         }
-        let spent = RESERVES[2].lock().expect("not poisoned").spent.len();
-        // SAFETY: the block is ours.
+        assert!(reserve().maker.is_none() && !made.is_empty());
+        // SAFETY: the blocks are ours.
         made.drain(..).for_each(|taken| unsafe { give(taken) });
-        assert!(RESERVES[2].lock().expect("not poisoned").spent.len() <= spent, "unmapped, not left");
+        while !reserve().spent.is_empty() && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        assert!(reserve().spent.is_empty());
+        IS_SHORT.store(false, Relaxed);
         assert_eq!(some(2, 2).len(), 2);
     }
 }

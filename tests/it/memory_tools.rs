@@ -70,7 +70,7 @@ fn redis_cli_finds_the_biggest_and_the_hottest_keys() {
 /// While there was no bound nobody kept the account of what stores weigh, and here active expiry does not either.
 #[test]
 fn a_bound_that_comes_late_knows_what_is_there() {
-    let server = Server::kring(3, &[]);
+    let server = Server::kring(3, &["--enable-debug-command", "yes"]);
     let mut client = server.connect();
     client.ok("DEBUG SET-ACTIVE-EXPIRE 0");
     client.ok("DEBUG POPULATE 60000 key 100");
@@ -85,7 +85,7 @@ fn a_bound_that_comes_late_knows_what_is_there() {
 
 #[test]
 fn a_purge_gives_memory_back() {
-    let server = Server::kring(2, &[]);
+    let server = Server::kring(2, &["--enable-debug-command", "yes"]);
     let mut client = server.connect();
     let empty = server.resident_bytes();
     client.ok("DEBUG POPULATE 150000 key 300");
