@@ -2,7 +2,7 @@
 
 use super::Session;
 use crate::metrics::{CommandStats, Counters, ErrorCounts, LatencyEvents, Rates};
-use crate::store::Wait;
+use crate::store::{PerKind, Wait};
 use std::sync::Arc;
 
 /// The sections of a report, as bits of `Plan::Gather`.
@@ -66,6 +66,8 @@ pub struct DbReport {
     /// Table and entry blocks; large values.
     pub table_bytes: usize,
     pub value_bytes: usize,
+    /// The same by type.
+    pub values: PerKind,
     /// Of `table_bytes`, what is not entries: the index, eviction's queues.
     pub overhead_bytes: usize,
     /// Held by the table's heap and not used.
@@ -129,6 +131,7 @@ impl DbReport {
         self.field_expires += other.field_expires;
         self.table_bytes += other.table_bytes;
         self.value_bytes += other.value_bytes;
+        self.values.add(&other.values);
         self.slack_bytes += other.slack_bytes;
         self.overhead_bytes += other.overhead_bytes;
     }

@@ -397,6 +397,7 @@ fn db_report(db: &Db, now_ms: i64) -> DbReport {
         field_expires: db.field_expires(),
         table_bytes: db.bytes() - db.value_bytes(),
         value_bytes: db.value_bytes(),
+        values: db.values(),
         slack_bytes: db.table().heap_slack(),
         overhead_bytes: db.overhead(),
     };

@@ -2,7 +2,7 @@
 
 use super::field_expiry::FieldExpiry;
 use super::fifo::Fifo;
-use super::{Garbage, LAZY_FREE_FROM, Value};
+use super::{Garbage, Kind, LAZY_FREE_FROM, PerKind, Value};
 use crate::ds::{ClockHand, Owned, Payload, Table, ViewMut};
 
 /// A heap is loose when it holds this much that is not used, and this part of what is: while nothing presses, and while memory is
@@ -51,13 +51,14 @@ impl Expired {
 #[derive(Clone, Copy, Default)]
 pub(super) struct Weight {
     bytes: usize,
+    kind: Option<Kind>,
     /// As [`Value::min_expire`].
     due: Option<i64>,
 }
 
 impl Weight {
     pub fn of(value: &Value) -> Weight {
-        Weight { bytes: value.heap_bytes(), due: value.min_expire() }
+        Weight { bytes: value.heap_bytes(), kind: Some(value.kind()), due: value.min_expire() }
     }
 
     #[inline]
@@ -77,7 +78,7 @@ impl Weight {
 /// One logical database of one shard.
 pub struct Db {
     table: Table<Value>,
-    value_bytes: usize,
+    values: PerKind,
     expire_cursor: usize,
     /// For how long a segment's first entry is due before the segment is gone through.
     grace_ms: i64,
@@ -94,7 +95,7 @@ impl Db {
     pub(super) fn new(seed: u64) -> Db {
         Db {
             table: Table::new(seed),
-            value_bytes: 0,
+            values: PerKind::default(),
             expire_cursor: 0,
             grace_ms: 0,
             field_expiry: FieldExpiry::new(seed),
@@ -148,9 +149,10 @@ impl Db {
         self.fifo = None;
     }
 
-    /// The table, the count of bytes in values, and which hashes have fields that expire.
-    pub(super) fn parts_mut(&mut self) -> (&mut Table<Value>, &mut usize, &mut FieldExpiry) {
-        (&mut self.table, &mut self.value_bytes, &mut self.field_expiry)
+    /// The table, the count of bytes in values of a type, and which hashes have fields that expire.
+    #[inline]
+    pub(super) fn parts_mut(&mut self, kind: Kind) -> (&mut Table<Value>, &mut usize, &mut FieldExpiry) {
+        (&mut self.table, self.values.of_mut(kind), &mut self.field_expiry)
     }
 
     pub(super) fn into_table(self) -> Table<Value> {
@@ -160,7 +162,12 @@ impl Db {
     /// The content of a key was replaced, or left.
     #[inline]
     pub(super) fn account(&mut self, key: &[u8], left: Weight, came: Weight) {
-        self.value_bytes = self.value_bytes - left.bytes + came.bytes;
+        if let Some(kind) = left.kind {
+            *self.values.of_mut(kind) -= left.bytes;
+        }
+        if let Some(kind) = came.kind {
+            *self.values.of_mut(kind) += came.bytes;
+        }
         if left.due != came.due {
             self.field_expiry.refile(key, came.due);
         }
@@ -169,7 +176,7 @@ impl Db {
     /// Bytes that the database takes, as allocated.
     pub fn bytes(&self) -> usize {
         let fifo = self.fifo.as_ref().map_or(0, |fifo| fifo.bytes());
-        self.table.bytes() + self.field_expiry.bytes() + self.value_bytes + fifo
+        self.table.bytes() + self.field_expiry.bytes() + self.values.sum() + fifo
     }
 
     /// Bytes that are neither entries nor values: the table's index, the queues of an `s3fifo` policy.
@@ -179,7 +186,12 @@ impl Db {
 
     /// Bytes of large values.
     pub fn value_bytes(&self) -> usize {
-        self.value_bytes
+        self.values.sum()
+    }
+
+    /// The same by type. Short strings lie in their entries and are none of these.
+    pub fn values(&self) -> PerKind {
+        self.values
     }
 
     /// Moves entries together if the heap holds much more than they take; how many, `None` if it does not. `short`: memory is
@@ -202,7 +214,7 @@ impl Db {
             return Expired::default();
         }
         let mut removed = 0;
-        let mut freed = 0;
+        let values = &mut self.values;
         let field_expiry = &mut self.field_expiry;
         let grace_ms = if short { 0 } else { self.grace_ms };
         let when = (now_ms, grace_ms);
@@ -211,7 +223,7 @@ impl Db {
                 removed += 1;
                 gone(key);
                 if let Owned::Boxed(value) = owned {
-                    freed += value.heap_bytes();
+                    *values.of_mut(value.kind()) -= value.heap_bytes();
                     if value.min_expire().is_some() {
                         field_expiry.refile(key, None);
                     }
@@ -220,7 +232,6 @@ impl Db {
                     }
                 }
             });
-        self.value_bytes -= freed;
         if looked_at >= JUDGED_FROM {
             self.grace_ms = match removed * 100 / looked_at {
                 0..FEW_DUE => (self.grace_ms + GRACE_STEP_MS).min(GRACE_MAX_MS),
@@ -277,11 +288,12 @@ impl Db {
         let (empty, after, due) = (hash.is_empty(), hash.heap_bytes(), hash.min_expire());
         total.looked_at += looked_at;
         total.fields += fields;
-        self.value_bytes = self.value_bytes - before + after;
+        let weight = self.values.of_mut(Kind::Hash);
+        *weight = *weight - before + after;
         if !empty {
             return self.field_expiry.refile(key, due);
         }
-        self.value_bytes -= after;
+        *self.values.of_mut(Kind::Hash) -= after;
         if let Some(value) = entry.delete().filter(|value| value.heap_bytes() >= LAZY_FREE_FROM) {
             garbage.push(Garbage::Value(value));
         }

@@ -37,7 +37,7 @@ pub use hand::{Hand, Route, SHARDS_MAX, ShardSet};
 pub use keys::{Keys, Policy, Taken};
 pub use long::Long;
 pub use store::{Garbage, LAZY_FREE_FROM, Store, Tally};
-pub use value::{Collection, EMBSTR_MAX, Kind, RAW, Value, encoding, int_of, kind, string_of};
+pub use value::{Collection, EMBSTR_MAX, Kind, PerKind, RAW, Value, encoding, int_of, kind, string_of};
 pub use victims::{Judge, Rule};
 pub use wait::{Saved, Wait, Waiter, Wake};
 pub use watch::Watcher;

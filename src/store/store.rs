@@ -330,7 +330,7 @@ mod tests {
             hash.set(&n.to_be_bytes(), b"v", Expiry::Keep, &Shape { entries: 9, value: 9, seed: 1 });
             hash.set_expire(&n.to_be_bytes(), Some(1));
         }
-        let (table, weight, filed) = store.db_mut(9).parts_mut();
+        let (table, weight, filed) = store.db_mut(9).parts_mut(super::super::Kind::Hash);
         *weight += hash.heap_bytes();
         filed.refile(b"h", hash.min_expire());
         table.upsert(table.hash(b"h"), b"h", Payload::Boxed(Value::Hash(hash)), None);

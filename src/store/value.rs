@@ -30,6 +30,10 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// All of them, in the order of their numbers.
+    pub const ALL: [Kind; 6] =
+        [Kind::String, Kind::List, Kind::Set, Kind::Zset, Kind::Hash, Kind::Stream];
+
     /// As TYPE gives it.
     pub fn name(self) -> &'static str {
         match self {
@@ -40,6 +44,35 @@ impl Kind {
             Kind::Hash => "hash",
             Kind::Stream => "stream",
         }
+    }
+}
+
+/// Bytes of the values of a database, by type.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub struct PerKind([usize; Kind::ALL.len()]);
+
+impl PerKind {
+    /// All together.
+    #[inline]
+    pub fn sum(&self) -> usize {
+        self.0.iter().sum()
+    }
+
+    /// Those of a type.
+    #[inline]
+    pub fn of(&self, kind: Kind) -> usize {
+        self.0[kind as usize]
+    }
+
+    /// The same, to change it.
+    #[inline]
+    pub fn of_mut(&mut self, kind: Kind) -> &mut usize {
+        &mut self.0[kind as usize]
+    }
+
+    /// Adds another database's.
+    pub fn add(&mut self, other: &PerKind) {
+        self.0.iter_mut().zip(&other.0).for_each(|(mine, theirs)| *mine += theirs);
     }
 }
 
@@ -108,6 +141,8 @@ impl Value {
 
 /// A type of value that [`Keys::look`](super::Keys::look) and [`Keys::edit`](super::Keys::edit) find under a key.
 pub trait Collection: Sized {
+    /// Its type.
+    const KIND: Kind;
     /// The collection that a value is, if it is of this type.
     fn of(value: &Value) -> Option<&Self>;
     /// The same, to change it.
@@ -128,6 +163,8 @@ pub trait Collection: Sized {
 macro_rules! collections {
     ($($kind:ident $({$($more:item)*})?),*) => {$(
         impl Collection for $kind {
+            const KIND: Kind = Kind::$kind;
+
             #[inline]
             fn of(value: &Value) -> Option<&Self> {
                 if let Value::$kind(found) = value { Some(found) } else { None }
