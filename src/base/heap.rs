@@ -127,6 +127,11 @@ pub fn set_short(is_short: bool) {
     }
 }
 
+/// Whether memory is near its bound.
+pub fn is_short() -> bool {
+    IS_SHORT.load(Relaxed)
+}
+
 /// The bytes of a block, which are more than were asked for.
 ///
 /// # Safety

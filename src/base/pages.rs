@@ -19,6 +19,7 @@
 //! SAFETY contract: [`take`] gives a block that nobody else has, of [`BLOCK`] bytes, aligned to its size, of undefined content,
 //! until it is given to [`give`].
 
+use super::heap::is_short;
 use super::numa::{NODES_MAX, here};
 use std::ptr::{self, NonNull};
 use std::sync::{Mutex, MutexGuard};
@@ -31,6 +32,8 @@ pub const BLOCK: usize = 2 << 20;
 const READY_PART: usize = 8;
 const READY_MIN: usize = 4;
 const READY_MAX: usize = 16;
+/// While memory is near its bound: it does not grow then.
+const READY_WHEN_SHORT: usize = 2;
 /// For so long after the last one was taken.
 const QUIET: Duration = Duration::from_secs(5);
 /// When the kernel had none to give, it is asked again after this time.
@@ -78,6 +81,7 @@ impl Reserve {
         match (self.wanted, self.busy) {
             (false, _) => 0,
             (true, false) => 1,
+            (true, true) if is_short() => READY_WHEN_SHORT,
             (true, true) => (self.in_use / READY_PART).clamp(READY_MIN, READY_MAX),
         }
     }

@@ -649,7 +649,8 @@ mod tests {
         let mut rng = 5;
         let size = |n: u64| if n.is_multiple_of(3) { 56 } else { 40 + (n as usize * 37) % 3_000 };
         let count = if cfg!(miri) { 300 } else { 40_000 };
-        let mut live: Vec<(NonNull<u8>, usize)> = (0..count).map(|n| (heap.alloc(size(n)), size(n))).collect();
+        let mut live: Vec<(NonNull<u8>, usize)> =
+            (0..count).map(|n| (heap.alloc(size(n)), size(n))).collect();
         for (block, size) in live.split_off(count as usize / 100).into_iter() {
             if next(&mut rng) % 4 == 0 {
                 live.push((block, size));
@@ -678,7 +679,10 @@ mod tests {
             assert!(rounds < 50, "it ends");
         }
         let slack = heap.reserved_bytes() - heap.live_bytes();
-        assert!(cfg!(miri) || slack <= heap.live_bytes() / 50 + CLASSES * SLAB / 2 + CHUNK, "{slack} of {before}");
+        assert!(
+            cfg!(miri) || slack <= heap.live_bytes() / 50 + CLASSES * SLAB / 2 + CHUNK,
+            "{slack} of {before}"
+        );
         assert!(moves < 4 * live.len(), "{moves} moves of {}", live.len());
         for (block, size) in live {
             // SAFETY: the block is live.

@@ -151,9 +151,18 @@ mod tests {
 
     #[test]
     fn sizes_are_rounded_as_the_allocator_rounds_them() {
-        for (size, block) in
-            [(1, 8), (8, 8), (9, 16), (24, 32), (64, 64), (65, 80), (128, 128), (129, 160), (1000, 1024), (1025, 1280)]
-        {
+        for (size, block) in [
+            (1, 8),
+            (8, 8),
+            (9, 16),
+            (24, 32),
+            (64, 64),
+            (65, 80),
+            (128, 128),
+            (129, 160),
+            (1000, 1024),
+            (1025, 1280),
+        ] {
             assert_eq!(malloc_size(size), block, "{size}");
         }
         for size in (1..10_000).chain((10_000..2 << 20).step_by(97)) {

@@ -11,11 +11,9 @@ const LOOK_US: u64 = 100_000;
 /// A slice is followed by so many times its own time without one: while nothing presses, while memory is near its bound, and
 /// where a slice found nothing to move.
 const PAUSES: u64 = 6;
-const PAUSES_WHEN_SHORT: u64 = 3;
+const PAUSES_WHEN_SHORT: u64 = 2;
 const PAUSES_WHEN_IDLE: u64 = 20;
 const RETRY_US: u64 = 1_000;
-/// Buckets that a command goes through which had to evict: as much is moved as is written then, whatever the timer does.
-const BUCKETS_PER_EVICTION: usize = 2;
 
 impl Core {
     /// One slice, when it is due and the store is at home.
@@ -40,12 +38,5 @@ impl Core {
             Some(_) => took_us * PAUSES,
         };
         self.cron.next_compact_us = self.now.mono_us + took_us + pause_us;
-    }
-
-    /// A little of the same in a store in hand, for a command that had to evict.
-    pub(super) fn compact_for_room(&mut self) {
-        let Some(shard) = self.hand.first() else { return };
-        let moved = self.hand.store(shard).compact_slice(BUCKETS_PER_EVICTION, true);
-        self.tallies.counters.compacted += moved.unwrap_or(0) as u64;
     }
 }

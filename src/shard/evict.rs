@@ -32,6 +32,9 @@ const OOM: &[u8] = b"OOM command not allowed when used memory > 'maxmemory'.";
 const EVICTIONS_PER_LOOK: usize = 8;
 /// Keys looked at for each that goes, whatever `maxmemory-samples` says.
 const SAMPLES_MAX: usize = 64;
+/// Buckets that an eviction goes through to move entries together, where the heap is loose. What evictions free lies scattered: to
+/// win a slab of it where a tenth is free, ten times as much has to move. So compaction keeps pace with them, whatever its timer does.
+const BUCKETS_PER_EVICTION: usize = 2;
 /// Shards chosen for one eviction before any will do.
 const CHOICES: usize = 8;
 /// With evictions, so much more is freed than is needed at once: for the next few commands, and no more of the bound than a 4096th.
@@ -182,7 +185,6 @@ impl Core {
     fn make_room_now(&mut self, net: &mut dyn World) -> bool {
         let began = net.ticks_ns();
         let evicted = self.evict(net, began);
-        self.compact_for_room();
         let took_ns = net.ticks_ns().saturating_sub(began);
         let threshold_ms = self.config.latency_monitor_threshold as u64;
         self.tallies.note_latency("eviction-cycle", self.now, took_ns, threshold_ms);
@@ -354,8 +356,7 @@ impl Core {
         if self.hand.has(shard) {
             let store = self.hand.store(shard);
             let found = match sought {
-                true if store.evict_one(rule, self.now, &mut self.random) => Attempt::Gone,
-                true => Attempt::Nothing,
+                true => evict_here(store, rule, self.now, &mut self.random),
                 false => evict_borrowed(store, rule, promised, self.now, &mut self.random),
             };
             let account = self.shared.ledger.of(shard);
@@ -381,7 +382,16 @@ fn evict_borrowed(store: &mut Store, rule: &Rule, promised: u64, now: Now, rando
             Some(_) => {}
         }
     }
-    if store.evict_one(rule, now, random) { Attempt::Gone } else { Attempt::Nothing }
+    evict_here(store, rule, now, random)
+}
+
+/// Removes the first to go, and moves some others together.
+fn evict_here(store: &mut Store, rule: &Rule, now: Now, random: &mut u64) -> Attempt {
+    if !store.evict_one(rule, now, random) {
+        return Attempt::Nothing;
+    }
+    store.compact_touched(BUCKETS_PER_EVICTION);
+    Attempt::Gone
 }
 
 /// Whether memory is within its bound, as far as it can be known with one store in hand.
@@ -405,7 +415,11 @@ mod tests {
 
     #[test]
     fn an_eviction_looks_at_few_keys() {
-        let of = |samples| Config { maxmemory_samples: samples, maxmemory_policy: MaxmemoryPolicy::AllkeysLru, ..Config::default() };
+        let of = |samples| Config {
+            maxmemory_samples: samples,
+            maxmemory_policy: MaxmemoryPolicy::AllkeysLru,
+            ..Config::default()
+        };
         assert_eq!(rule_of(&of(7)).map(|rule| rule.samples), Some(7));
         assert_eq!(rule_of(&of(i32::MAX as u32)).map(|rule| rule.samples), Some(SAMPLES_MAX));
     }

@@ -3,7 +3,7 @@
 use super::field_expiry::FieldExpiry;
 use super::fifo::Fifo;
 use super::{Garbage, Kind, LAZY_FREE_FROM, PerKind, Value};
-use crate::ds::{ClockHand, Owned, Payload, Table, ViewMut};
+use crate::ds::{ClockHand, Payload, Table, ViewMut};
 
 /// A heap is loose when it holds this much that is not used, and this part of what is: while nothing presses, and while memory is
 /// near its bound.
@@ -219,10 +219,10 @@ impl Db {
         let grace_ms = if short { 0 } else { self.grace_ms };
         let when = (now_ms, grace_ms);
         let looked_at =
-            self.table.expire_overdue(&mut self.expire_cursor, when, budget, &mut |key, owned| {
+            self.table.expire_overdue(&mut self.expire_cursor, when, budget, &mut |key, value| {
                 removed += 1;
                 gone(key);
-                if let Owned::Boxed(value) = owned {
+                if let Some(value) = value {
                     *values.of_mut(value.kind()) -= value.heap_bytes();
                     if value.min_expire().is_some() {
                         field_expiry.refile(key, None);

@@ -236,6 +236,11 @@ impl Store {
         self.dbs.iter_mut().find_map(|db| db.compact_slice(buckets, short))
     }
 
+    /// The same in the database that was changed last, while memory is short.
+    pub fn compact_touched(&mut self, buckets: usize) -> Option<usize> {
+        self.dbs[self.touched].compact_slice(buckets, true)
+    }
+
     /// Removes expired keys and fields of hashes, at most about `budget` entries looked at; how many were. A quarter of the budget
     /// is for fields, what keys leave of the rest too; the database that began is not the next to begin. Keys that are due may wait a
     /// little for others, unless memory is `short`. Removals are counted.

@@ -90,7 +90,10 @@ fn a_purge_gives_memory_back() {
     let empty = server.resident_bytes();
     client.ok("DEBUG POPULATE 150000 key 300");
     for n in 0..3_000 {
-        client.run(&format!("SADD set:{n} {}", (0..40).map(|m| format!("member-{n}-{m} ")).collect::<String>()));
+        client.run(&format!(
+            "SADD set:{n} {}",
+            (0..40).map(|m| format!("member-{n}-{m} ")).collect::<String>()
+        ));
     }
     let full = server.resident_bytes() - empty;
     assert!(full > 60 << 20, "{full}");

@@ -2,7 +2,7 @@
 //! beside it, shared with the sockets that send them. An expiry is the entry's TTL.
 
 use super::super::malloc::{Malloc, malloc_size};
-use super::super::{INLINE_MAX, Owned, Payload, Ref, Table, View};
+use super::super::{INLINE_MAX, Payload, Ref, Table, View};
 use super::{Expiry, Field, Found};
 use crate::ds::listpack::Element;
 use bytes::Bytes;
@@ -111,7 +111,7 @@ impl Fields {
         let looked = table.expire_slice(cursor, now_ms, budget, &mut |field, value| {
             removed += 1;
             f(field);
-            if let Owned::Boxed(long) = value {
+            if let Some(long) = value {
                 *long_bytes -= weight(&long);
             }
         });

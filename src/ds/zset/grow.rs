@@ -1,7 +1,7 @@
 //! Items on their way into a tree.
 
-use super::item::Item;
 use super::super::malloc::shrink;
+use super::item::Item;
 use super::tree::{FULL, Inner, Node, Tree, weight};
 use std::cmp::Ordering;
 

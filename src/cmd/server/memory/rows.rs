@@ -7,8 +7,8 @@ use crate::cmd::row::{flag, key};
 use crate::cmd::server::text::{Human, Text};
 use crate::cmd::{Command, Cx, Done, KeySpec, Order, Outcome, Plan, Report, Sections};
 use crate::ds::View;
-use crate::store::{Kind, PerKind};
 use crate::resp::{Args, Error, Out};
+use crate::store::{Kind, PerKind};
 
 const FIGURES: Plan = Plan::Gather(Sections::STORE | Sections::CLIENT_TOTALS);
 const REPORT_TIPS: &[&str] =
