@@ -196,11 +196,11 @@ fn lists() {
             scale.check("a list", list.heap_bytes());
             while list.len() as u64 > elements / 10 {
                 list.pop(End::Front, |_| ());
-                if list.len() % 3 == 0 {
+                if list.len().is_multiple_of(3) {
                     list.remove(list.len() / 2, 1);
                 }
                 list.shrink(limits);
-                if list.len() % 401 == 0 {
+                if list.len().is_multiple_of(401) {
                     scale.check("a shrinking list", list.heap_bytes());
                 }
             }

@@ -652,7 +652,7 @@ mod tests {
         let mut live: Vec<(NonNull<u8>, usize)> =
             (0..count).map(|n| (heap.alloc(size(n)), size(n))).collect();
         for (block, size) in live.split_off(count as usize / 100).into_iter() {
-            if next(&mut rng) % 4 == 0 {
+            if next(&mut rng).is_multiple_of(4) {
                 live.push((block, size));
             } else {
                 // SAFETY: the block is live.

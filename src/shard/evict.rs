@@ -34,7 +34,7 @@ const EVICTIONS_PER_LOOK: usize = 8;
 const SAMPLES_MAX: usize = 64;
 /// Buckets that an eviction goes through to move entries together, where the heap is loose. What evictions free lies scattered: to
 /// win a slab of it where a tenth is free, ten times as much has to move. So compaction keeps pace with them, whatever its timer does.
-const BUCKETS_PER_EVICTION: usize = 3;
+const BUCKETS_PER_EVICTION: usize = 6;
 /// Shards chosen for one eviction before any will do.
 const CHOICES: usize = 8;
 /// With evictions, so much more is freed than is needed at once: for the next few commands, and no more of the bound than a 4096th.

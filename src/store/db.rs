@@ -8,7 +8,7 @@ use crate::ds::{ClockHand, Payload, Table, ViewMut};
 /// A heap is loose when it holds this much that is not used, and this part of what is: while nothing presses, and while memory is
 /// near its bound.
 const LOOSE: Slack = Slack { bytes: 4 << 20, percent: 25 };
-const LOOSE_WHEN_SHORT: Slack = Slack { bytes: 4 << 20, percent: 3 };
+const LOOSE_WHEN_SHORT: Slack = Slack { bytes: 4 << 20, percent: 2 };
 
 /// What a heap may hold and not use.
 struct Slack {

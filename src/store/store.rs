@@ -246,7 +246,7 @@ impl Store {
     /// little for others, unless memory is `short`. Removals are counted.
     pub fn expire_slice(&mut self, now_ms: i64, budget: usize, short: bool) -> Expired {
         let mut total = Expired::default();
-        let mut changed = self.is_observed().then(Vec::new);
+        let mut changed = self.is_observed().then(Changed::new);
         let count = self.dbs.len();
         let order = (self.expire_first..count).chain(0..self.expire_first);
         let mut busy = None;
@@ -265,7 +265,6 @@ impl Store {
         }
         self.expire_first = busy.map_or(self.expire_first, |first| (first + 1) % count);
         for (db, key) in changed.into_iter().flatten() {
-            let key: Box<[u8]> = key;
             self.note_change(db, &key);
         }
         self.tally.expired += total.removed as u64;
@@ -280,7 +279,7 @@ impl Store {
         pass: Pass,
         (now_ms, budget): (i64, usize),
         short: bool,
-        changed: &mut Option<Vec<(usize, Box<[u8]>)>>,
+        changed: &mut Option<Changed>,
     ) -> Expired {
         let Store { dbs, garbage, log, .. } = self;
         let mut note = |key: &[u8]| {
@@ -301,6 +300,9 @@ impl Store {
         }
     }
 }
+
+/// Databases and keys that observers are to hear of.
+type Changed = Vec<(usize, Box<[u8]>)>;
 
 /// What a slice of expiry goes through.
 #[derive(Clone, Copy, PartialEq, Eq)]
