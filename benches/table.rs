@@ -8,7 +8,7 @@ use kring::ds::{Payload, Table, View};
 use std::hint::black_box;
 
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: kring::base::heap::Allocator = kring::base::heap::Allocator;
 
 /// Resident bytes of the process.
 fn resident() -> usize {

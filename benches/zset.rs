@@ -8,7 +8,7 @@ use kring::ds::zset::{Limits, Zset};
 use std::hint::black_box;
 
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: kring::base::heap::Allocator = kring::base::heap::Allocator;
 
 /// What Redis 7.0 does, too.
 const LIMITS: Limits = Limits { entries: 128, value: 64 };

@@ -23,6 +23,7 @@ import sys
 import tempfile
 import time
 
+import capacity
 import durable
 import families
 import large
@@ -524,8 +525,14 @@ def growth(lab, paper):
     large.growth(lab, paper, lab.args.only, median, CPU)
 
 
+def resident(lab, paper):
+    """Resident bytes per key of four kinds at 1, 5 and 10 M keys, just after growth (--only NAME for some)."""
+    paper.say("\n### Resident bytes per key, 1 shard, as the keyspace grows\n")
+    capacity.resident_bytes(lab, paper)
+
+
 def durability(scenario):
-    """A scenario of durable.py."""
+    """A scenario of durable.py or capacity.py."""
     def run(lab, paper):
         paper.say(f"\n### {scenario.__doc__}\n")
         scenario(lab, paper, value, median)
@@ -537,7 +544,8 @@ SCENARIOS = {"p1": p1, "p32": p32, "open": open_loop, "shards": shards, "latency
              "idle": idle, "constant": constant, "exec-beside": exec_beside, "queue": queue, "multi": multi, "types": types,
              "collections": collections, "growth": growth,
              "always": durability(durable.always), "everysec": durability(durable.everysec),
-             "snapshot": durability(durable.snapshot), "load": durability(durable.load)}
+             "snapshot": durability(durable.snapshot), "load": durability(durable.load),
+             "full": durability(capacity.full), "bytes": resident}
 
 
 def parse():
@@ -548,7 +556,7 @@ def parse():
         formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
     add("scenario", nargs="+", choices=[*SCENARIOS, "all"], metavar="SCENARIO")
-    add("--only", action="append", default=[], help="types, multi, collections, growth: only rows with this in their name")
+    add("--only", action="append", default=[], help="types, multi, bytes, collections, growth: only rows with this in their name")
     add("--rounds", type=int, default=6, help="runs per server (6)")
     add("--starts", type=int, default=3, help="how many fresh processes these are spread over (3)")
     add("--seconds", type=float, default=4, help="measured time of a run (4)")
@@ -556,7 +564,7 @@ def parse():
     add("--clients", type=int, default=50, help="connections (50)")
     add("--keys", type=int, default=1_000_000, help="keys (1 M)")
     add("--data-size", type=int, default=64, help="bytes of a value (64)")
-    add("--memory-keys", type=int, default=10_000_000, help="keys of the scenario memory (10 M)")
+    add("--memory-keys", type=int, default=10_000_000, help="keys of the scenarios memory and bytes at most (10 M)")
     add("--members", type=int, default=10_000_000, help="elements of the largest of collections and growth (10 M)")
     add("--idle-connections", type=int, default=10_000, help="connections of the scenario idle (10,000)")
     add("--consumers", type=int, default=1_000, help="who waits in the scenario queue (1,000)")

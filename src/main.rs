@@ -7,7 +7,7 @@ use kring::storage::aof::Form;
 use std::process::ExitCode;
 
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: kring::base::heap::Allocator = kring::base::heap::Allocator;
 
 fn main() -> ExitCode {
     die_of_panics();

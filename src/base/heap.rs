@@ -1,7 +1,164 @@
-//! The process's allocator, seen from outside: mimalloc, chosen in `main.rs`.
+//! The process's allocator: mimalloc, which `main.rs` names, and what is asked of it beside memory.
+//!
+//! Why not the `mimalloc` crate: it asks for an alignment even where all blocks have it, which sends a request of more than
+//! 1024 bytes down a path that adds 7 to its size. One that is exactly a size class then takes the next, a quarter more.
+
+use libmimalloc_sys as mi;
+use std::alloc::{GlobalAlloc, Layout};
+use std::ffi::c_void;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+/// Blocks of these sizes share pages of mimalloc's with others, and none of these pages goes back to the kernel before all of
+/// its blocks are free. So where memory is short the inside of such a block goes back when it is freed ([`set_short`]).
+const SHARING: std::ops::RangeInclusive<usize> = 16 << 10..=512 << 10;
+/// What the kernel gives and takes.
+const KERNEL_PAGE: usize = 4 << 10;
+/// What mimalloc writes into a free block.
+const LINK: usize = 16;
+
+static IS_SHORT: AtomicBool = AtomicBool::new(false);
+
+/// mimalloc, as Rust's allocator.
+pub struct Allocator;
+
+/// Every block is aligned to 16 bytes when it has as many, else to 8.
+fn is_natural(layout: Layout) -> bool {
+    layout.align() <= 8 || layout.align() == 16 && layout.size() > 8
+}
+
+// SAFETY: mimalloc keeps the contract: blocks are of the size asked for at least, its own until they are freed, and aligned
+// as was asked or, where nothing was asked, as `is_natural` says (`tests/weights.rs` looks).
+unsafe impl GlobalAlloc for Allocator {
+    #[inline]
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: any size and any power of two will do.
+        unsafe {
+            match is_natural(layout) {
+                true => mi::mi_malloc(layout.size()).cast(),
+                false => mi::mi_malloc_aligned(layout.size(), layout.align()).cast(),
+            }
+        }
+    }
+
+    #[inline]
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: as in `alloc`.
+        unsafe {
+            match is_natural(layout) {
+                true => mi::mi_zalloc(layout.size()).cast(),
+                false => mi::mi_zalloc_aligned(layout.size(), layout.align()).cast(),
+            }
+        }
+    }
+
+    #[inline]
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        // SAFETY: the caller's promise: mimalloc gave the block, and it is not used again.
+        unsafe {
+            if SHARING.contains(&layout.size()) && IS_SHORT.load(Relaxed) {
+                give_inside_back(block, layout.size());
+            }
+            mi::mi_free(block.cast::<c_void>())
+        }
+    }
+
+    #[inline]
+    unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        if SHARING.contains(&layout.size()) && IS_SHORT.load(Relaxed) {
+            // SAFETY: as in `dealloc`; the size is not 0.
+            if let Some(moved) = unsafe { self.move_large(block, layout, size) } {
+                return moved;
+            }
+        }
+        let natural = Layout::from_size_align(size, layout.align()).is_ok_and(is_natural);
+        // SAFETY: as in `dealloc`; the size is not 0.
+        unsafe {
+            match natural {
+                true => mi::mi_realloc(block.cast(), size).cast(),
+                false => mi::mi_realloc_aligned(block.cast(), size, layout.align()).cast(),
+            }
+        }
+    }
+}
+
+impl Allocator {
+    /// What `realloc` does with a block that cannot stay where it is.
+    ///
+    /// # Safety
+    /// As `realloc`.
+    #[cold]
+    unsafe fn move_large(&self, block: *mut u8, layout: Layout, size: usize) -> Option<*mut u8> {
+        let new = Layout::from_size_align(size, layout.align()).ok()?;
+        // SAFETY: the caller's promise; the two blocks are disjoint.
+        unsafe {
+            let usable = usable_bytes(block);
+            if (usable / 2..=usable).contains(&size) {
+                return None;
+            }
+            let moved = self.alloc(new);
+            if !moved.is_null() {
+                moved.copy_from_nonoverlapping(block, layout.size().min(size));
+                self.dealloc(block, layout);
+            }
+            Some(moved)
+        }
+    }
+}
+
+/// Gives the whole pages inside a block back to the kernel, which gives empty ones when they are touched again.
+///
+/// # Safety
+/// The block is of so many bytes, and what is in it is not read again.
+#[cold]
+unsafe fn give_inside_back(block: *mut u8, size: usize) {
+    let first = (block.addr() + LINK).next_multiple_of(KERNEL_PAGE);
+    let end = (block.addr() + size) / KERNEL_PAGE * KERNEL_PAGE;
+    if first < end {
+        let inside = block.with_addr(first).cast::<c_void>();
+        // SAFETY: the caller's promise: these pages are of the block alone.
+        unsafe { libc::madvise(inside, end - first, libc::MADV_DONTNEED) };
+    }
+}
+
+/// Says whether memory is near its bound, so that what is freed is to go back to the kernel at once.
+pub fn set_short(is_short: bool) {
+    if IS_SHORT.load(Relaxed) != is_short {
+        IS_SHORT.store(is_short, Relaxed);
+    }
+}
+
+/// Whether memory is near its bound.
+pub fn is_short() -> bool {
+    IS_SHORT.load(Relaxed)
+}
+
+/// The bytes of a block, which are more than were asked for.
+///
+/// # Safety
+/// [`Allocator`] gave the block, and it is live.
+pub unsafe fn usable_bytes(block: *const u8) -> usize {
+    // SAFETY: the caller's promise.
+    unsafe { mi::mi_usable_size(block.cast()) }
+}
+
+/// The chunks of tables come from the system's allocator. Each becomes a mapping of its own, which goes back to the kernel when it
+/// is freed; by itself the allocator takes larger and larger blocks out of a heap that only shrinks at its end.
+pub fn map_chunks_alone() {
+    // SAFETY: sets a number.
+    unsafe { libc::mallopt(libc::M_MMAP_THRESHOLD, SMALLEST_CHUNK) };
+}
+
+/// Bytes of the smallest chunk: of a stack of segments.
+const SMALLEST_CHUNK: libc::c_int = 256 << 10;
+
+/// Gives what is free in the system's allocator back to the kernel. It holds its locks meanwhile, some milliseconds.
+pub fn trim_system_heap() {
+    // SAFETY: may be called at any time.
+    unsafe { libc::malloc_trim(0) };
+}
 
 /// Gives the calling thread's free memory back to the kernel. Does nothing harmful under another allocator.
 pub fn give_back_free_memory() {
     // SAFETY: the call takes no memory of ours and may be made by any thread at any time.
-    unsafe { libmimalloc_sys::mi_collect(true) };
+    unsafe { mi::mi_collect(true) };
 }

@@ -11,6 +11,7 @@ pub mod glob;
 pub mod heap;
 pub mod longdouble;
 pub mod lzf;
+pub mod numa;
 pub mod number;
 pub mod pages;
 pub mod prng;

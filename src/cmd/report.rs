@@ -2,7 +2,7 @@
 
 use super::Session;
 use crate::metrics::{CommandStats, Counters, ErrorCounts, LatencyEvents, Rates};
-use crate::store::Wait;
+use crate::store::{PerKind, Wait};
 use std::sync::Arc;
 
 /// The sections of a report, as bits of `Plan::Gather`.
@@ -66,6 +66,8 @@ pub struct DbReport {
     /// Table and entry blocks; large values.
     pub table_bytes: usize,
     pub value_bytes: usize,
+    /// The same by type.
+    pub values: PerKind,
     /// Of `table_bytes`, what is not entries: the index, eviction's queues.
     pub overhead_bytes: usize,
     /// Held by the table's heap and not used.
@@ -92,6 +94,10 @@ pub struct Report {
     pub slowlog: Vec<SlowEntry>,
     pub latency: LatencyEvents,
     pub dbs: Vec<DbReport>,
+    /// Tables that a snapshot still needs although their databases were emptied, bytes.
+    pub aside_bytes: usize,
+    /// What a snapshot keeps of overwritten entries until it is written, bytes.
+    pub kept_bytes: usize,
     pub tally: crate::store::Tally,
     pub dirty: u64,
     /// Keys that clients watch, and clients that do.
@@ -130,6 +136,7 @@ impl DbReport {
         self.field_expires += other.field_expires;
         self.table_bytes += other.table_bytes;
         self.value_bytes += other.value_bytes;
+        self.values.add(&other.values);
         self.slack_bytes += other.slack_bytes;
         self.overhead_bytes += other.overhead_bytes;
     }
@@ -163,6 +170,8 @@ impl Report {
         self.slowlog.extend_from_slice(&other.slowlog);
         self.latency.add(&other.latency);
         add_each(&mut self.dbs, &other.dbs, DbReport::add);
+        self.aside_bytes += other.aside_bytes;
+        self.kept_bytes += other.kept_bytes;
         self.tally.add(&other.tally);
         self.dirty += other.dirty;
         self.stale_percent += other.stale_percent;

@@ -5,7 +5,7 @@ use super::registry::Missing;
 use super::{Cx, Env, FAMILIES, Outcome, Plan, Registry, Report, ServerInfo, Session, effects};
 use crate::base::time::Now;
 use crate::config::Config;
-use crate::ds::Ref;
+use crate::ds::{Ref, View};
 use crate::resp::{Args, Limits, Out, Parser, Proto, Step};
 use crate::store::{Hand, Keys, Policy, Route, Store, Value};
 
@@ -119,6 +119,14 @@ impl World {
     /// The string that a key holds, shared with it when it is long.
     pub fn hold(&mut self, key: &str) -> bytes::Bytes {
         self.peek(key, |entry| super::strings::Text::of(entry.view()).expect("a string").hold())
+    }
+
+    /// Bytes that a large value takes beside its entry, by its own account.
+    pub fn weight(&mut self, key: &str) -> usize {
+        self.peek(key, |entry| match entry.view() {
+            View::Boxed(value) => value.heap_bytes(),
+            View::Int(_) | View::Bytes(_) => 0,
+        })
     }
 
     fn peek<R>(&mut self, key: &str, f: impl FnOnce(Ref<'_, Value>) -> R) -> R {

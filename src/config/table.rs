@@ -103,7 +103,7 @@ knobs! {
         "output-high-water" => output_high_water: u64 = MB, Memory(4096, I64), Live, Works;
         /// Bytes of requests not yet run at which kring stops reading from a client.
         "input-backlog" => input_backlog: u64 = 64 * MB, Memory(65536, INPUT_MAX), Live, Works;
-        /// Commands of a pipeline whose table buckets are prefetched together; 0 prefetches none.
+        /// Commands of a pipeline whose table buckets are prefetched together; 1 prefetches none ahead.
         "prefetch-depth" => prefetch_depth: usize = 32, Int(1, 64), Live, Works;
     }
     "Network" {

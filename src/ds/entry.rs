@@ -24,8 +24,9 @@ use super::table::prefetch;
 use std::marker::PhantomData;
 use std::ptr::NonNull;
 
-/// Longest value kept inside an entry, bytes.
-pub const INLINE_MAX: usize = 1024;
+/// Longest value kept inside an entry, bytes: with a key of ordinary length it fits the largest block of a slab. What lies
+/// there can be moved together when memory is short, and no socket wants to share so little.
+pub const INLINE_MAX: usize = 16_000;
 /// Largest value of the access bits.
 pub const ACCESS_MAX: u32 = (1 << 24) - 1;
 /// Longest key, bytes (Redis's bound too).

@@ -9,6 +9,8 @@
 //! Cost: a lookup is a binary search; adding and removing move what lies behind. Blocks from outside come in through
 //! [`Intset::from_bytes`], which checks them.
 
+use super::malloc::fitted;
+
 const HEADER: usize = 8;
 /// The most members, Redis's bound too.
 pub const LEN_MAX: usize = 1 << 30;
@@ -54,7 +56,7 @@ impl Intset {
         if !matches!(width, 2 | 4 | 8) || len > LEN_MAX || size != bytes.len() {
             return None;
         }
-        let set = Intset(bytes.into_boxed_slice());
+        let set = Intset(fitted(bytes));
         set.iter().is_sorted_by(|a, b| a < b).then_some(set)
     }
 
@@ -201,7 +203,7 @@ impl Intset {
 
     /// Takes the changed bytes back and writes the count.
     fn settle(&mut self, bytes: Vec<u8>, len: usize) {
-        self.0 = bytes.into_boxed_slice();
+        self.0 = fitted(bytes);
         self.0[4..HEADER].copy_from_slice(&(len as u32).to_le_bytes());
     }
 }

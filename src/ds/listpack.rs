@@ -18,6 +18,7 @@
 //! first, last and next. Blocks from outside come in through [`Listpack::from_bytes`], which checks every byte, so all else
 //! trusts the block.
 
+use super::malloc::fitted;
 use crate::base::number::parse_i64;
 
 pub(super) const HEADER: usize = 6;
@@ -275,7 +276,7 @@ impl Listpack {
             at = end;
             found += 1;
         }
-        (count == UNCOUNTED || usize::from(count) == found).then(|| Listpack(bytes.into_boxed_slice()))
+        (count == UNCOUNTED || usize::from(count) == found).then(|| Listpack(fitted(bytes)))
     }
 
     /// The listpack that a block is which was one before, lent.
@@ -458,7 +459,7 @@ impl Listpack {
         }
         bytes.copy_within(from.., to);
         bytes.truncate(to + bytes.len() - from);
-        self.0 = bytes.into_boxed_slice();
+        self.0 = fitted(bytes);
         self.settle(count);
     }
 
@@ -470,7 +471,7 @@ impl Listpack {
         let mut bytes = std::mem::take(&mut self.0).into_vec();
         bytes.truncate(at);
         bytes.push(END);
-        self.0 = bytes.into_boxed_slice();
+        self.0 = fitted(bytes);
         self.settle(count);
         rest
     }
@@ -487,7 +488,7 @@ impl Listpack {
         bytes.reserve_exact(entries.len() + 1);
         bytes.extend_from_slice(entries);
         bytes.push(END);
-        self.0 = bytes.into_boxed_slice();
+        self.0 = fitted(bytes);
         self.settle(count);
     }
 
@@ -525,7 +526,7 @@ impl Listpack {
             element.encode(&mut bytes[to..]);
             to += element.size();
         }
-        self.0 = bytes.into_boxed_slice();
+        self.0 = fitted(bytes);
         self.settle(count);
     }
 

@@ -4,9 +4,8 @@ use super::control::{self, Line, Message, PendingGarbage};
 use super::log::Log;
 use super::sockets::Listeners;
 use super::{cores, dataset};
-use crate::base::heap::give_back_free_memory;
-use crate::base::pages;
-use crate::base::{cpu, prng};
+use crate::base::heap::{give_back_free_memory, map_chunks_alone};
+use crate::base::{cpu, numa, pages, prng};
 use crate::cmd::ServerInfo;
 use crate::cmd::version::{KRING_VERSION, REDIS_VERSION};
 use crate::config::{Config, Loaded};
@@ -104,6 +103,7 @@ pub fn serve(loaded: Loaded) -> Result<(), BootError> {
     if let Some(lacks) = cpu::missing() {
         return Err(BootError::Processor(lacks));
     }
+    map_chunks_alone();
     let cores = cores::assign(&config)?;
     let shards = cores.len();
     let granted = probe::check(config.maxclients as usize, shards).map_err(BootError::Ring)?;
@@ -220,7 +220,16 @@ fn start(
             give_back_free_memory();
         }
     })?;
-    spawn("kring-pages", pages::serve)?;
+    let nodes = numa::nodes();
+    if nodes.is_empty() {
+        spawn("kring-pages", || pages::serve(0))?;
+    }
+    for node in nodes {
+        spawn("kring-pages", move || {
+            numa::stay_on(&node.cpus);
+            pages::serve(node.number)
+        })?;
+    }
     let mut bells = Vec::new();
     let mut notices = Vec::new();
     let mut lines = Vec::new();
@@ -431,7 +440,8 @@ fn look_at_memory(shared: &Shared) {
             sys_us.store(us(usage.system_time()), Ordering::Relaxed);
         }
     }
-    board.used_peak.fetch_max(shared.ledger.used(), Ordering::Relaxed);
+    let used = shared.ledger.used() + shared.saves.log.buffered();
+    board.used_peak.fetch_max(used, Ordering::Relaxed);
     let pages = std::fs::read_to_string("/proc/self/statm").ok();
     let pages = pages.and_then(|t| t.split(' ').nth(1)?.parse::<u64>().ok()).unwrap_or(0);
     let rss = pages * 4_096;

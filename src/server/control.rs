@@ -109,8 +109,11 @@ impl Control for Line {
         let _ = self.main.send(Message::Listen { from, ticket, pairs });
     }
 
-    fn purge(&self) {
+    fn purge(&self, whole: bool) {
         crate::base::heap::give_back_free_memory();
+        if whole {
+            crate::base::heap::trim_system_heap();
+        }
     }
 
     fn shutdown(&self, _mode: ShutdownMode) {

@@ -8,8 +8,11 @@ use crate::ring::net::World;
 const SLICE_BUCKETS: usize = 128;
 /// How often the heaps are looked at, in microseconds.
 const LOOK_US: u64 = 100_000;
-/// A slice is followed by so many times its own time without one.
+/// A slice is followed by so many times its own time without one: while nothing presses, while memory is near its bound, and
+/// where a slice found nothing to move.
 const PAUSES: u64 = 6;
+const PAUSES_WHEN_SHORT: u64 = 2;
+const PAUSES_WHEN_IDLE: u64 = 20;
 const RETRY_US: u64 = 1_000;
 
 impl Core {
@@ -23,11 +26,17 @@ impl Core {
             return;
         }
         let began = net.ticks_ns();
-        let moved = self.hand.store(self.id).compact_slice(SLICE_BUCKETS);
+        let short = self.is_short();
+        let moved = self.hand.store(self.id).compact_slice(SLICE_BUCKETS, short);
         self.put_back(net);
         let took_us = net.ticks_ns().saturating_sub(began) / 1_000 + 1;
         self.tallies.counters.compacted += moved.unwrap_or(0) as u64;
-        let pause_us = if moved.is_some() { took_us * PAUSES } else { LOOK_US };
+        let pause_us = match moved {
+            None => LOOK_US,
+            Some(0) => took_us * PAUSES_WHEN_IDLE,
+            Some(_) if short => took_us * PAUSES_WHEN_SHORT,
+            Some(_) => took_us * PAUSES,
+        };
         self.cron.next_compact_us = self.now.mono_us + took_us + pause_us;
     }
 }

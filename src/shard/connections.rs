@@ -58,6 +58,15 @@ pub(super) struct Input {
     pub spans: Vec<Span>,
     /// Nothing can run before the buffer is this long.
     pub want: usize,
+    /// Bytes of the job that is under way with some of its requests.
+    pub mailed: usize,
+}
+
+impl Input {
+    /// Bytes that it takes, the job's included.
+    fn memory(&self) -> usize {
+        size_of::<Input>() + self.buf.capacity() + self.spans.capacity() * size_of::<Span>() + self.mailed
+    }
 }
 
 /// Bytes that have run are cut off once there are so many of them.
@@ -228,7 +237,7 @@ impl Conn {
     pub fn memory(&self) -> usize {
         let session = self.session.as_ref().or(self.shown.as_ref());
         let transaction = session.and_then(|s| s.transaction.as_ref()).map_or(0, |t| t.memory);
-        let input = self.input.as_ref().map_or(0, |i| size_of::<Input>() + i.buf.capacity());
+        let input = self.input.as_ref().map_or(0, |input| input.memory());
         let output = self.out.capacity().max(self.out.len()) + self.chunk_bytes + self.sending;
         size_of::<Conn>() + size_of::<Session>() + input + output + transaction
     }
@@ -255,6 +264,15 @@ mod tests {
     fn an_idle_connection_is_small() {
         assert!(size_of::<Conn>() <= 328, "{}", size_of::<Conn>());
         assert!(size_of::<Session>() <= 320, "{}", size_of::<Session>());
+    }
+
+    #[test]
+    fn what_the_parser_noted_and_what_was_mailed_counts() {
+        let mut conn = Conn::new(ConnId(0), Box::new(Session::new(0, 0)));
+        let empty = conn.memory();
+        let spans = Vec::with_capacity(1_000);
+        conn.input = Some(Box::new(Input { spans, mailed: 5_000, ..Input::default() }));
+        assert_eq!(conn.memory(), empty + size_of::<Input>() + 1_000 * size_of::<Span>() + 5_000);
     }
 
     #[test]

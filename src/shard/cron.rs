@@ -75,6 +75,7 @@ impl Core {
             self.expire_slice(net);
         }
         self.walk_slice(net);
+        self.weigh_after_change(net);
         self.keep_room(net);
         if goes {
             self.compact_slice(net);
@@ -89,7 +90,7 @@ impl Core {
         }
         self.tallies.sample(self.now);
         if std::mem::take(&mut self.cron.purge) {
-            self.shared.control.purge();
+            self.shared.control.purge(false);
         }
         self.look_at_save_points(net);
         self.look_after_log(net);

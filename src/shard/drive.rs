@@ -270,6 +270,7 @@ impl Core {
         }
         let at = input.at + len;
         input.restart(at);
+        input.mailed = size_of::<Job>() + batch.capacity() + spare.capacity();
         // Kept also when it is empty: what the job cannot run comes back to its place.
         conn.input = Some(input);
         conn.shown = Some(session.clone());

@@ -14,6 +14,7 @@ use super::batch::Parsed;
 use super::drive::{Stop, Work};
 use super::ledger::NO_SIGN;
 use super::{Core, Shared};
+use crate::base::heap::set_short;
 use crate::base::prng::xorshift;
 use crate::base::time::Now;
 use crate::cmd::registry::Found;
@@ -29,6 +30,11 @@ use std::sync::atomic::Ordering::Relaxed;
 const OOM: &[u8] = b"OOM command not allowed when used memory > 'maxmemory'.";
 /// Evictions between two looks at the clock.
 const EVICTIONS_PER_LOOK: usize = 8;
+/// Keys looked at for each that goes, whatever `maxmemory-samples` says.
+const SAMPLES_MAX: usize = 64;
+/// Buckets that an eviction goes through to move entries together, where the heap is loose. What evictions free lies scattered: to
+/// win a slab of it where a tenth is free, ten times as much has to move. So compaction keeps pace with them, whatever its timer does.
+const BUCKETS_PER_EVICTION: usize = 6;
 /// Shards chosen for one eviction before any will do.
 const CHOICES: usize = 8;
 /// With evictions, so much more is freed than is needed at once: for the next few commands, and no more of the bound than a 4096th.
@@ -48,6 +54,8 @@ pub(super) struct Room {
     slice_ns: u64,
     /// There is more to evict, between the turns.
     busy: bool,
+    /// The bound was set just now: what this shard's store weighs is to be told.
+    is_new: bool,
     /// Garbage of stores that were borrowed to evict from, and owners to wake, both for when no store is in hand.
     pub garbage: Vec<Garbage>,
     pub to_wake: ShardSet,
@@ -62,7 +70,7 @@ pub(super) struct Room {
 /// How an eviction ended.
 enum Evicted {
     Enough,
-    /// Time was up, or a store was away.
+    /// Time was up, a store was away, or a search has not come round yet.
     Running,
     Nothing,
 }
@@ -89,7 +97,8 @@ fn rule_of(config: &Config) -> Option<Rule> {
         VolatileRandom | AllkeysRandom => Judge::Random,
         VolatileS3fifo | AllkeysS3fifo => Judge::Fifo,
     };
-    let samples = config.maxmemory_samples as usize;
+    // More would make an eviction a walk through the table.
+    let samples = (config.maxmemory_samples as usize).min(SAMPLES_MAX);
     Some(Rule { judge, volatile: config.maxmemory_policy.is_volatile(), samples })
 }
 
@@ -111,6 +120,7 @@ impl Room {
             rule: rule_of(config),
             slice_ns: slice_ns(config.maxmemory_eviction_tenacity),
             busy: false,
+            is_new: true,
             garbage: Vec::new(),
             to_wake: ShardSet::EMPTY,
             now: Now::default(),
@@ -198,6 +208,15 @@ impl Core {
         None
     }
 
+    /// Tells what the own store weighs when a bound was set: while there was none, nobody kept the account.
+    pub(super) fn weigh_after_change(&mut self, net: &mut dyn World) {
+        if self.room.is_new && self.take(net, self.id) {
+            self.room.is_new = false;
+            self.tell_room();
+            self.put_back(net);
+        }
+    }
+
     /// Goes on evicting between the turns. No store is in hand.
     pub(super) fn keep_room(&mut self, net: &mut dyn World) {
         if self.room.limit == 0 || self.pause.is_some() || self.gate.is_loading() {
@@ -213,15 +232,19 @@ impl Core {
         }
     }
 
+    /// Whether memory is near its bound.
+    pub(super) fn is_short(&self) -> bool {
+        let near = (self.room.limit / 100).saturating_mul(NEAR_PERCENT);
+        self.room.limit != 0 && self.shared.ledger.used() >= near
+    }
+
     /// Tells the others what this shard has. Its store is in hand.
     pub(super) fn tell_room(&mut self) {
+        self.shared.ledger.of(self.id).set_store(self.hand.store(self.id).bytes());
+        let short = self.is_short();
+        set_short(short);
+        let Some(rule) = self.room.rule.as_ref().filter(|_| short) else { return };
         let store = self.hand.store(self.id);
-        self.shared.ledger.of(self.id).set_store(store.bytes());
-        let Some(rule) = &self.room.rule else { return };
-        let near = (self.room.limit / 100).saturating_mul(NEAR_PERCENT);
-        if self.room.limit == 0 || self.shared.ledger.used() < near {
-            return;
-        }
         store.seek_victims(rule, self.now, &mut self.random);
         tell(&self.shared, store, rule, self.now);
     }
@@ -234,10 +257,13 @@ impl Core {
                 return Evicted::Enough;
             }
             if !self.evict_one(&rule) {
-                let ledger = &self.shared.ledger;
-                let away = |s: usize| !self.hand.has(s) && ledger.of(s).keys.load(Relaxed) > 0;
-                let elsewhere = (0..self.shared.route.shards()).any(away);
-                return if elsewhere { Evicted::Running } else { Evicted::Nothing };
+                // A store may be away, or its search for one of few keys with a TTL goes on next time.
+                let may_go = |s: usize| match self.hand.has(s) {
+                    true => self.hand.peek(s).evictable(&rule) > 0,
+                    false => self.shared.ledger.of(s).keys.load(Relaxed) > 0,
+                };
+                let more = (0..self.shared.route.shards()).any(may_go);
+                return if more { Evicted::Running } else { Evicted::Nothing };
             }
             if n % EVICTIONS_PER_LOOK == 0 && net.ticks_ns().saturating_sub(began) >= self.room.slice_ns {
                 break;
@@ -328,8 +354,7 @@ impl Core {
         if self.hand.has(shard) {
             let store = self.hand.store(shard);
             let found = match sought {
-                true if store.evict_one(rule, self.now, &mut self.random) => Attempt::Gone,
-                true => Attempt::Nothing,
+                true => evict_here(store, rule, self.now, &mut self.random),
                 false => evict_borrowed(store, rule, promised, self.now, &mut self.random),
             };
             let account = self.shared.ledger.of(shard);
@@ -355,7 +380,16 @@ fn evict_borrowed(store: &mut Store, rule: &Rule, promised: u64, now: Now, rando
             Some(_) => {}
         }
     }
-    if store.evict_one(rule, now, random) { Attempt::Gone } else { Attempt::Nothing }
+    evict_here(store, rule, now, random)
+}
+
+/// Removes the first to go, and moves some others together.
+fn evict_here(store: &mut Store, rule: &Rule, now: Now, random: &mut u64) -> Attempt {
+    if !store.evict_one(rule, now, random) {
+        return Attempt::Nothing;
+    }
+    store.compact_touched(BUCKETS_PER_EVICTION);
+    Attempt::Gone
 }
 
 /// Whether memory is within its bound, as far as it can be known with one store in hand.
@@ -376,6 +410,17 @@ fn tell(shared: &Shared, store: &Store, rule: &Rule, now: Now) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_eviction_looks_at_few_keys() {
+        let of = |samples| Config {
+            maxmemory_samples: samples,
+            maxmemory_policy: MaxmemoryPolicy::AllkeysLru,
+            ..Config::default()
+        };
+        assert_eq!(rule_of(&of(7)).map(|rule| rule.samples), Some(7));
+        assert_eq!(rule_of(&of(i32::MAX as u32)).map(|rule| rule.samples), Some(SAMPLES_MAX));
+    }
 
     #[test]
     fn tenacity_is_a_time() {

@@ -176,6 +176,7 @@ impl Core {
         conn.waits = Waits::Nothing;
         conn.closing |= job.close;
         conn.out.append(&mut job.out);
+        conn.input.iter_mut().for_each(|input| input.mailed = 0);
         if !job.input.is_empty() {
             Core::input_of(conn).push_front(&job.input);
         }

@@ -317,7 +317,7 @@ impl Core {
             Order::ReplId(id) => self.repl_id = id.as_str().into(),
             Order::Log(text) if self.id == SEQUENCER => self.shared.control.note(text.clone(), true),
             Order::Log(_) => {}
-            Order::Purge => self.shared.control.purge(),
+            Order::Purge => self.shared.control.purge(self.id == SEQUENCER),
             Order::Unblock { wait, error } => self.unblock(net, wait, *error),
             // The shard that looks after snapshots carries these out.
             Order::Save(_) | Order::Rewrite | Order::Reload(_) | Order::ReloadLog | Order::Shutdown(_) => {}
@@ -408,6 +408,7 @@ impl Core {
         if parts & Sections::STORE != 0 {
             let now_ms = self.now.ms();
             report.dbs = (0..store.databases()).map(|i| db_report(store.db(i), now_ms)).collect();
+            (report.aside_bytes, report.kept_bytes) = (store.aside_weight(), store.kept_weight());
         }
     }
 
@@ -440,6 +441,7 @@ fn db_report(db: &Db, now_ms: i64) -> DbReport {
         field_expires: db.field_expires(),
         table_bytes: db.bytes() - db.value_bytes(),
         value_bytes: db.value_bytes(),
+        values: db.values(),
         slack_bytes: db.table().heap_slack(),
         overhead_bytes: db.overhead(),
     };

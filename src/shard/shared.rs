@@ -35,8 +35,8 @@ pub trait Control: Send + Sync {
     fn listen(&self, _from: usize, _ticket: u64, _pairs: Vec<(String, String)>) {
         unreachable!("a control plane without sockets is asked for none")
     }
-    /// Give free memory back to the kernel.
-    fn purge(&self);
+    /// Give free memory back to the kernel: this thread's, and what no thread owns too if `whole`.
+    fn purge(&self, whole: bool);
     /// Stop the process.
     fn shutdown(&self, mode: ShutdownMode);
     /// Write a snapshot; the answer comes to shard 0 as [`super::Core::saved`].

@@ -43,6 +43,11 @@ impl Store {
         self.aside.as_ref().map(|aside| aside.id)
     }
 
+    /// Bytes of tables that were set aside for the cut.
+    pub fn aside_weight(&self) -> usize {
+        self.aside.as_ref().map_or(0, Aside::bytes)
+    }
+
     /// Bytes that were kept and not taken away.
     pub fn kept_weight(&self) -> usize {
         let Some(aside) = &self.aside else { return 0 };

@@ -2,12 +2,29 @@
 
 use super::field_expiry::FieldExpiry;
 use super::fifo::Fifo;
-use super::{Garbage, LAZY_FREE_FROM, Value};
-use crate::ds::{ClockHand, Owned, Payload, Table, ViewMut};
+use super::{Garbage, Kind, LAZY_FREE_FROM, PerKind, Value};
+use crate::ds::{ClockHand, Payload, Table, ViewMut};
 
-/// A heap is loose when it holds this much that is not used, and this part of what is.
-const LOOSE_BYTES: usize = 4 << 20;
-const LOOSE_PART: usize = 4;
+/// A heap is loose when it holds this much that is not used, and this part of what is: while nothing presses, and while memory is
+/// near its bound.
+const LOOSE: Slack = Slack { bytes: 4 << 20, percent: 25 };
+const LOOSE_WHEN_SHORT: Slack = Slack { bytes: 4 << 20, percent: 2 };
+
+/// What a heap may hold and not use.
+struct Slack {
+    bytes: usize,
+    percent: usize,
+}
+
+/// Expiry waits longer for a segment to be worth it while fewer of the entries that it looks at are due, percent, and less while
+/// more are: dead entries are then about this part of those with a TTL, and each costs some thirty looks at most.
+const FEW_DUE: usize = 2;
+const MANY_DUE: usize = 5;
+/// By so much at a time, and no longer than this.
+const GRACE_STEP_MS: i64 = 50;
+const GRACE_MAX_MS: i64 = 400;
+/// A slice that looked at fewer says nothing of the rest.
+const JUDGED_FROM: usize = 100;
 
 /// Hears of a key and of fields of its hash.
 pub(super) type NoteFields<'a> = dyn FnMut(&[u8], &[Vec<u8>]) + 'a;
@@ -34,13 +51,14 @@ impl Expired {
 #[derive(Clone, Copy, Default)]
 pub(super) struct Weight {
     bytes: usize,
+    kind: Option<Kind>,
     /// As [`Value::min_expire`].
     due: Option<i64>,
 }
 
 impl Weight {
     pub fn of(value: &Value) -> Weight {
-        Weight { bytes: value.heap_bytes(), due: value.min_expire() }
+        Weight { bytes: value.heap_bytes(), kind: Some(value.kind()), due: value.min_expire() }
     }
 
     #[inline]
@@ -60,8 +78,10 @@ impl Weight {
 /// One logical database of one shard.
 pub struct Db {
     table: Table<Value>,
-    value_bytes: usize,
+    values: PerKind,
     expire_cursor: usize,
+    /// For how long a segment's first entry is due before the segment is gone through.
+    grace_ms: i64,
     field_expiry: FieldExpiry,
     /// How far compaction has come.
     compacted: ClockHand,
@@ -75,8 +95,9 @@ impl Db {
     pub(super) fn new(seed: u64) -> Db {
         Db {
             table: Table::new(seed),
-            value_bytes: 0,
+            values: PerKind::default(),
             expire_cursor: 0,
+            grace_ms: 0,
             field_expiry: FieldExpiry::new(seed),
             compacted: ClockHand::default(),
             fifo: None,
@@ -128,9 +149,10 @@ impl Db {
         self.fifo = None;
     }
 
-    /// The table, the count of bytes in values, and which hashes have fields that expire.
-    pub(super) fn parts_mut(&mut self) -> (&mut Table<Value>, &mut usize, &mut FieldExpiry) {
-        (&mut self.table, &mut self.value_bytes, &mut self.field_expiry)
+    /// The table, the count of bytes in values of a type, and which hashes have fields that expire.
+    #[inline]
+    pub(super) fn parts_mut(&mut self, kind: Kind) -> (&mut Table<Value>, &mut usize, &mut FieldExpiry) {
+        (&mut self.table, self.values.of_mut(kind), &mut self.field_expiry)
     }
 
     pub(super) fn into_table(self) -> Table<Value> {
@@ -140,7 +162,12 @@ impl Db {
     /// The content of a key was replaced, or left.
     #[inline]
     pub(super) fn account(&mut self, key: &[u8], left: Weight, came: Weight) {
-        self.value_bytes = self.value_bytes - left.bytes + came.bytes;
+        if let Some(kind) = left.kind {
+            *self.values.of_mut(kind) -= left.bytes;
+        }
+        if let Some(kind) = came.kind {
+            *self.values.of_mut(kind) += came.bytes;
+        }
         if left.due != came.due {
             self.field_expiry.refile(key, came.due);
         }
@@ -149,7 +176,7 @@ impl Db {
     /// Bytes that the database takes, as allocated.
     pub fn bytes(&self) -> usize {
         let fifo = self.fifo.as_ref().map_or(0, |fifo| fifo.bytes());
-        self.table.bytes() + self.field_expiry.bytes() + self.value_bytes + fifo
+        self.table.bytes() + self.field_expiry.bytes() + self.values.sum() + fifo
     }
 
     /// Bytes that are neither entries nor values: the table's index, the queues of an `s3fifo` policy.
@@ -159,22 +186,26 @@ impl Db {
 
     /// Bytes of large values.
     pub fn value_bytes(&self) -> usize {
-        self.value_bytes
+        self.values.sum()
+    }
+
+    /// The same by type. Short strings lie in their entries and are none of these.
+    pub fn values(&self) -> PerKind {
+        self.values
+    }
+
+    /// Moves entries together if the heap holds much more than they take; how many, `None` if it does not. `short`: memory is
+    /// near its bound.
+    pub(super) fn compact_slice(&mut self, buckets: usize, short: bool) -> Option<usize> {
+        let most = if short { LOOSE_WHEN_SHORT } else { LOOSE };
+        let allowed = most.bytes + self.table.bytes() / 100 * most.percent;
+        (self.table.heap_slack() > allowed).then(|| self.table.compact(&mut self.compacted, buckets))
     }
 
     /// Removes expired keys, and names each to `gone`.
-    /// Moves entries together if the heap holds much more than they take; how many, `None` if it does not.
-    pub(super) fn compact_slice(&mut self, buckets: usize) -> Option<usize> {
-        let slack = self.table.heap_slack();
-        if slack <= LOOSE_BYTES || slack * LOOSE_PART <= self.table.bytes() {
-            return None;
-        }
-        Some(self.table.compact(&mut self.compacted, buckets))
-    }
-
     pub(super) fn expire_slice(
         &mut self,
-        now_ms: i64,
+        (now_ms, short): (i64, bool),
         budget: usize,
         garbage: &mut Vec<Garbage>,
         gone: &mut dyn FnMut(&[u8]),
@@ -183,14 +214,16 @@ impl Db {
             return Expired::default();
         }
         let mut removed = 0;
-        let mut freed = 0;
+        let values = &mut self.values;
         let field_expiry = &mut self.field_expiry;
+        let grace_ms = if short { 0 } else { self.grace_ms };
+        let when = (now_ms, grace_ms);
         let looked_at =
-            self.table.expire_slice(&mut self.expire_cursor, now_ms, budget, &mut |key, owned| {
+            self.table.expire_overdue(&mut self.expire_cursor, when, budget, &mut |key, value| {
                 removed += 1;
                 gone(key);
-                if let Owned::Boxed(value) = owned {
-                    freed += value.heap_bytes();
+                if let Some(value) = value {
+                    *values.of_mut(value.kind()) -= value.heap_bytes();
                     if value.min_expire().is_some() {
                         field_expiry.refile(key, None);
                     }
@@ -199,7 +232,13 @@ impl Db {
                     }
                 }
             });
-        self.value_bytes -= freed;
+        if looked_at >= JUDGED_FROM {
+            self.grace_ms = match removed * 100 / looked_at {
+                0..FEW_DUE => (self.grace_ms + GRACE_STEP_MS).min(GRACE_MAX_MS),
+                FEW_DUE..MANY_DUE => self.grace_ms,
+                _ => self.grace_ms / 2,
+            };
+        }
         Expired { looked_at, removed, fields: 0 }
     }
 
@@ -249,11 +288,12 @@ impl Db {
         let (empty, after, due) = (hash.is_empty(), hash.heap_bytes(), hash.min_expire());
         total.looked_at += looked_at;
         total.fields += fields;
-        self.value_bytes = self.value_bytes - before + after;
+        let weight = self.values.of_mut(Kind::Hash);
+        *weight = *weight - before + after;
         if !empty {
             return self.field_expiry.refile(key, due);
         }
-        self.value_bytes -= after;
+        *self.values.of_mut(Kind::Hash) -= after;
         if let Some(value) = entry.delete().filter(|value| value.heap_bytes() >= LAZY_FREE_FROM) {
             garbage.push(Garbage::Value(value));
         }

@@ -112,7 +112,7 @@ impl Keys<'_> {
         (shard, hash): (usize, u64),
         key: &[u8],
     ) -> Result<Option<Edit<'_, T>>, WrongType> {
-        let (table, weight, filed) = self.hand.store(shard).db_mut(self.db).parts_mut();
+        let (table, weight, filed) = self.hand.store(shard).db_mut(self.db).parts_mut(T::KIND);
         let Some(entry) = table.get_mut(hash, key) else { return Ok(None) };
         let (before, due_before) = match entry.view() {
             View::Boxed(value) => {

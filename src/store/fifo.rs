@@ -43,9 +43,9 @@ const SMALL_MAX: usize = 1 << 20;
 const YOUNG_STEPS: u32 = STEPS_PER_ROUND / 2;
 /// Keys of small looked at for one victim.
 const SMALL_TRIES: usize = 256;
-/// Buckets that the hand passes in one go, and goes for one victim.
+/// Buckets that the hand passes in one go, and goes for one victim until the search is left for the next time.
 const BUCKETS: usize = 16;
-const SWEEPS: usize = 1_024;
+const SWEEPS: usize = 256;
 /// Rounds after which all uses are worn off.
 const ROUNDS: u32 = USES_MAX + 3;
 
@@ -225,7 +225,7 @@ impl Fifo {
         }
     }
 
-    /// Writes the key of the next victim; false when none was found.
+    /// Writes the key of the next victim; false when none was found so far.
     pub fn victim(
         &mut self,
         table: &mut Table<Value>,
@@ -267,7 +267,7 @@ impl Fifo {
         let first_round = self.hand.rounds();
         for _ in 0..SWEEPS {
             let (round, steps, small) = (self.hand.rounds(), self.hand.steps(), &self.small);
-            let victim = table.sweep(&mut self.hand, BUCKETS, &mut |entry| {
+            let victim = table.sweep(&mut self.hand, BUCKETS, volatile, &mut |entry| {
                 let access = entry.access();
                 let in_main = access & MAIN != 0;
                 let young = in_main && (steps.wrapping_sub(access) & STAMP) < YOUNG_STEPS;
@@ -493,6 +493,23 @@ mod tests {
         }
         assert!(!store.evict_fifo(true, now), "none is left");
         assert_eq!((store.db(0).len(), store.db(0).expires()), (3_500, 0));
+    }
+
+    /// Whole segments without a TTL are passed over: else the hand would read them all for one key, or give up.
+    #[test]
+    fn few_keys_with_a_ttl_are_found_among_very_many() {
+        let mut store = Store::new(0, 1, 7);
+        let now = Now { wall_us: 1_000_000, mono_us: 0 };
+        for n in 0..400_000u64 {
+            let table = store.db_mut(0).table_mut();
+            let expire = (n % 40_000 == 7).then_some(9_000_000);
+            table.upsert(table.hash(&n.to_be_bytes()), &n.to_be_bytes(), Payload::Int(0), expire);
+        }
+        for left in (0..10).rev() {
+            assert!(store.evict_fifo(true, now), "found at once");
+            assert_eq!(store.db(0).expires(), left);
+        }
+        assert!(!store.evict_fifo(true, now) && store.db(0).len() == 399_990);
     }
 
     #[test]

@@ -406,7 +406,7 @@ impl Store {
     pub(super) fn remove(&mut self, db: usize, hash: u64, key: &[u8]) {
         let db = self.db_mut(db);
         let Some(entry) = db.table_mut().get_mut(hash, key) else { return };
-        if let Owned::Boxed(value) = entry.remove() {
+        if let Some(value) = entry.delete() {
             db.account(key, Weight::of(&value), Weight::default());
             self.discard_value(value);
         }

@@ -22,6 +22,7 @@ mod hand;
 mod keys;
 mod lines;
 pub mod log;
+mod long;
 #[expect(clippy::module_inception, reason = "it holds Store")]
 mod store;
 mod value;
@@ -34,8 +35,9 @@ pub use db::{Db, Expired};
 pub use edit::{Edit, WrongType};
 pub use hand::{Hand, Route, SHARDS_MAX, ShardSet};
 pub use keys::{Keys, Policy, Taken};
+pub use long::Long;
 pub use store::{Garbage, LAZY_FREE_FROM, Store, Tally};
-pub use value::{Collection, EMBSTR_MAX, Kind, RAW, Value, encoding, int_of, kind, string_of};
+pub use value::{Collection, EMBSTR_MAX, Kind, PerKind, RAW, Value, encoding, int_of, kind, string_of};
 pub use victims::{Judge, Rule};
 pub use wait::{Saved, Wait, Waiter, Wake};
 pub use watch::Watcher;

@@ -81,6 +81,8 @@ pub struct Store {
     /// The database that was changed last; the others weigh what `settled` says of them.
     touched: usize,
     settled: usize,
+    /// The database that the next slice of expiry begins with.
+    expire_first: usize,
 }
 
 impl Store {
@@ -102,6 +104,7 @@ impl Store {
             pool: Pool::default(),
             touched: 0,
             settled: 0,
+            expire_first: 0,
         }
     }
 
@@ -227,39 +230,41 @@ impl Store {
         self.settled = all - self.dbs[self.touched].bytes();
     }
 
-    /// Moves entries of loose heaps together, going on by so many buckets; how many, `None` if no heap is loose.
-    pub fn compact_slice(&mut self, buckets: usize) -> Option<usize> {
-        self.dbs.iter_mut().find_map(|db| db.compact_slice(buckets))
+    /// Moves entries of loose heaps together, going on by so many buckets; how many, `None` if no heap is loose. A heap is loose
+    /// sooner while memory is `short`.
+    pub fn compact_slice(&mut self, buckets: usize, short: bool) -> Option<usize> {
+        self.dbs.iter_mut().find_map(|db| db.compact_slice(buckets, short))
     }
 
-    /// Removes expired keys and fields of hashes, at most about `budget` entries looked at; how many were. Removals are
-    /// counted.
-    pub fn expire_slice(&mut self, now_ms: i64, budget: usize) -> Expired {
+    /// The same in the database that was changed last, while memory is short.
+    pub fn compact_touched(&mut self, buckets: usize) -> Option<usize> {
+        self.dbs[self.touched].compact_slice(buckets, true)
+    }
+
+    /// Removes expired keys and fields of hashes, at most about `budget` entries looked at; how many were. A quarter of the budget
+    /// is for fields, what keys leave of the rest too; the database that began is not the next to begin. Keys that are due may wait a
+    /// little for others, unless memory is `short`. Removals are counted.
+    pub fn expire_slice(&mut self, now_ms: i64, budget: usize, short: bool) -> Expired {
         let mut total = Expired::default();
-        let mut changed = self.is_observed().then(Vec::new);
-        let Store { dbs, garbage, log, .. } = self;
-        for (i, db) in dbs.iter_mut().enumerate() {
-            if total.looked_at >= budget {
-                break;
-            }
-            let mut note = |key: &[u8]| {
-                if let Some(changed) = &mut changed {
-                    changed.push((i, Box::from(key)));
+        let mut changed = self.is_observed().then(Changed::new);
+        let count = self.dbs.len();
+        let order = (self.expire_first..count).chain(0..self.expire_first);
+        let mut busy = None;
+        for (pass, most) in [(Pass::Fields, budget / 4), (Pass::Keys, budget), (Pass::Fields, budget)] {
+            for i in order.clone() {
+                if total.looked_at >= most {
+                    break;
                 }
-            };
-            total.add(db.expire_slice(now_ms, budget - total.looked_at, garbage, &mut |key| {
-                log.gone(i, key);
-                note(key);
-            }));
-            let left = budget.saturating_sub(total.looked_at);
-            let is_on = log.is_on();
-            total.add(db.expire_fields((now_ms, left), garbage, is_on, &mut |key, fields| {
-                log.fields_gone(i, key, fields);
-                note(key);
-            }));
+                let left = most - total.looked_at;
+                let done = self.expire_in(i, pass, (now_ms, left), short, &mut changed);
+                if done.looked_at > 0 && pass == Pass::Keys {
+                    busy.get_or_insert(i);
+                }
+                total.add(done);
+            }
         }
+        self.expire_first = busy.map_or(self.expire_first, |first| (first + 1) % count);
         for (db, key) in changed.into_iter().flatten() {
-            let key: Box<[u8]> = key;
             self.note_change(db, &key);
         }
         self.tally.expired += total.removed as u64;
@@ -267,11 +272,135 @@ impl Store {
         self.settle();
         total
     }
+
+    fn expire_in(
+        &mut self,
+        index: usize,
+        pass: Pass,
+        (now_ms, budget): (i64, usize),
+        short: bool,
+        changed: &mut Option<Changed>,
+    ) -> Expired {
+        let Store { dbs, garbage, log, .. } = self;
+        let mut note = |key: &[u8]| {
+            if let Some(changed) = changed {
+                changed.push((index, Box::from(key)));
+            }
+        };
+        let is_on = log.is_on();
+        match pass {
+            Pass::Keys => dbs[index].expire_slice((now_ms, short), budget, garbage, &mut |key| {
+                log.gone(index, key);
+                note(key);
+            }),
+            Pass::Fields => dbs[index].expire_fields((now_ms, budget), garbage, is_on, &mut |key, fields| {
+                log.fields_gone(index, key, fields);
+                note(key);
+            }),
+        }
+    }
+}
+
+/// Databases and keys that observers are to hear of.
+type Changed = Vec<(usize, Box<[u8]>)>;
+
+/// What a slice of expiry goes through.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Pass {
+    Keys,
+    Fields,
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    use crate::ds::Payload;
+    use crate::ds::hash::{Expiry, Hash, Shape};
+
+    fn put(store: &mut Store, db: usize, n: u64, at: i64) {
+        let table = store.db_mut(db).table_mut();
+        let key = n.to_be_bytes();
+        table.upsert(table.hash(&key), &key, Payload::Int(0), Some(at));
+    }
+
+    /// Much that is due in one database, or in keys, keeps neither other databases nor fields waiting.
+    #[test]
+    fn every_database_and_every_kind_gets_its_share_of_a_slice() {
+        let mut store = Store::new(0, 16, 7);
+        for n in 0..5_000 {
+            put(&mut store, 0, n, 1);
+            put(&mut store, 3, n, 1);
+        }
+        let mut hash = Hash::new();
+        for n in 0..200u32 {
+            hash.set(&n.to_be_bytes(), b"v", Expiry::Keep, &Shape { entries: 9, value: 9, seed: 1 });
+            hash.set_expire(&n.to_be_bytes(), Some(1));
+        }
+        let (table, weight, filed) = store.db_mut(9).parts_mut(super::super::Kind::Hash);
+        *weight += hash.heap_bytes();
+        filed.refile(b"h", hash.min_expire());
+        table.upsert(table.hash(b"h"), b"h", Payload::Boxed(Value::Hash(hash)), None);
+        for _ in 0..4 {
+            store.expire_slice(10, 1_000, false);
+        }
+        let left = [0, 3].map(|db| store.db(db).len());
+        assert!(left.iter().all(|left| (2_500..4_500).contains(left)), "{left:?}");
+        assert_eq!((store.db(9).len(), store.tally.expired_fields), (0, 200));
+        // Where only fields are due they get the whole slice.
+        assert_eq!(store.tally.expired as usize, 10_000 - left[0] - left[1]);
+    }
+
+    /// A steady stream of writes with a TTL, in slices of an ideal clock: how much is dead, and what it costs to find it.
+    fn stream(per_ms: u64, ttl_ms: i64, run_ms: i64) -> (f64, f64) {
+        let mut store = Store::new(0, 1, 7);
+        let (mut n, mut looked, mut removed, mut dead) = (0u64, 0, 0, 0.0f64);
+        for now in 1..run_ms {
+            for _ in 0..per_ms {
+                n += 1;
+                put(&mut store, 0, n.wrapping_mul(0x9e37_79b9_7f4a_7c15), now + ttl_ms);
+            }
+            if now % 100 != 0 {
+                continue;
+            }
+            let live = per_ms as usize * ttl_ms as usize;
+            if now > ttl_ms * 3 / 2 {
+                dead = dead.max((store.db(0).len() as f64 - live as f64) / live as f64);
+            }
+            loop {
+                let done = store.expire_slice(now, 2_048, false);
+                (looked, removed) = (looked + done.looked_at, removed + done.removed);
+                if done.looked_at < 2_048 || done.removed == 0 {
+                    break;
+                }
+            }
+        }
+        (dead, looked as f64 / removed as f64)
+    }
+
+    #[test]
+    fn a_steady_stream_leaves_few_dead_keys_and_each_costs_few_looks() {
+        let (dead, looks) = stream(4, 8_000, 20_000);
+        assert!(dead < 0.05 && looks < 45.0, "{dead:.3} dead, {looks:.1} looks a key");
+    }
+
+    /// As many keys as a shard may have that expire within the same second: with what one slice looks at, and a slice every 100 ms
+    /// where nothing is left to do, all are gone within the next two.
+    #[test]
+    fn what_expires_within_a_second_is_gone_soon_after() {
+        let mut store = Store::new(0, 1, 7);
+        (0..50_000).for_each(|n| put(&mut store, 0, n, 10_000 + n as i64 % 1_000));
+        // It has learned to wait before.
+        (50_000..60_000).for_each(|n| put(&mut store, 0, n, n as i64 % 10_000));
+        let mut slices = 0;
+        for now in (0..12_000).step_by(100) {
+            while store.expire_slice(now, 2_048, false).looked_at >= 2_048 {
+                slices += 1;
+            }
+        }
+        assert_eq!(store.db(0).len(), 0);
+        assert!(slices < 3_000, "{slices}");
+    }
 
     #[test]
     fn a_store_can_cross_threads() {

@@ -1,20 +1,22 @@
 //! Values that are more than a few bytes, and the names Redis gives to what they are.
 
+use super::Long;
 use crate::base::number::parse_i64;
 use crate::ds::hash::Hash;
 use crate::ds::list::List;
-use crate::ds::malloc::malloc_size;
 use crate::ds::set::Set;
 use crate::ds::stream::Stream;
 use crate::ds::zset::Zset;
 use crate::ds::{INLINE_MAX, Owned, Ref, View};
-use bytes::Bytes;
 
 /// The mark of a string entry that Redis would hold as `raw`, however short: it was modified in place.
 pub const RAW: u8 = 1;
 
 /// The longest string that Redis calls `embstr`.
 pub const EMBSTR_MAX: usize = 44;
+
+// Every entry that holds a value holds it whole.
+const _: () = assert!(size_of::<Value>() == 24);
 
 /// The type of a value, by Redis's names.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -28,6 +30,9 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// All of them, in the order of their numbers.
+    pub const ALL: [Kind; 6] = [Kind::String, Kind::List, Kind::Set, Kind::Zset, Kind::Hash, Kind::Stream];
+
     /// As TYPE gives it.
     pub fn name(self) -> &'static str {
         match self {
@@ -41,11 +46,40 @@ impl Kind {
     }
 }
 
+/// Bytes of the values of a database, by type.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub struct PerKind([usize; Kind::ALL.len()]);
+
+impl PerKind {
+    /// All together.
+    #[inline]
+    pub fn sum(&self) -> usize {
+        self.0.iter().sum()
+    }
+
+    /// Those of a type.
+    #[inline]
+    pub fn of(&self, kind: Kind) -> usize {
+        self.0[kind as usize]
+    }
+
+    /// The same, to change it.
+    #[inline]
+    pub fn of_mut(&mut self, kind: Kind) -> &mut usize {
+        &mut self.0[kind as usize]
+    }
+
+    /// Adds another database's.
+    pub fn add(&mut self, other: &PerKind) {
+        self.0.iter_mut().zip(&other.0).for_each(|(mine, theirs)| *mine += theirs);
+    }
+}
+
 /// A value that does not fit into its entry. It lies in the entry itself, so it is kept small: two or three words.
 #[derive(Clone, Debug)]
 pub enum Value {
     /// A long string, shared with the sockets that send it.
-    Str(Box<Bytes>),
+    Str(Long),
     List(List),
     Set(Set),
     Zset(Zset),
@@ -55,8 +89,8 @@ pub enum Value {
 
 impl Value {
     /// A long string.
-    pub fn string(text: impl Into<Bytes>) -> Value {
-        Value::Str(Box::new(text.into()))
+    pub fn string(text: impl Into<Long>) -> Value {
+        Value::Str(text.into())
     }
 
     /// Its type.
@@ -74,7 +108,7 @@ impl Value {
     /// Bytes it takes beside its entry. O(1).
     pub fn heap_bytes(&self) -> usize {
         match self {
-            Value::Str(bytes) => bytes.len() + malloc_size(size_of::<Bytes>()),
+            Value::Str(text) => text.heap_bytes(),
             Value::List(list) => list.heap_bytes(),
             Value::Set(set) => set.heap_bytes(),
             Value::Zset(zset) => zset.heap_bytes(),
@@ -106,6 +140,8 @@ impl Value {
 
 /// A type of value that [`Keys::look`](super::Keys::look) and [`Keys::edit`](super::Keys::edit) find under a key.
 pub trait Collection: Sized {
+    /// Its type.
+    const KIND: Kind;
     /// The collection that a value is, if it is of this type.
     fn of(value: &Value) -> Option<&Self>;
     /// The same, to change it.
@@ -126,6 +162,8 @@ pub trait Collection: Sized {
 macro_rules! collections {
     ($($kind:ident $({$($more:item)*})?),*) => {$(
         impl Collection for $kind {
+            const KIND: Kind = Kind::$kind;
+
             #[inline]
             fn of(value: &Value) -> Option<&Self> {
                 if let Value::$kind(found) = value { Some(found) } else { None }

@@ -289,7 +289,7 @@ mod tests {
         let over = watch(&mut store, b"k");
         let watcher = Arc::new(Watcher::default());
         store.watch(0, b"k", &watcher, NOW - 1);
-        store.expire_slice(NOW, 100);
+        store.expire_slice(NOW, 100, false);
         assert!(watcher.is_dirty() && !over.is_dirty());
     }
 }

@@ -12,7 +12,7 @@ pub struct Nobody;
 impl Control for Nobody {
     fn free(&self, _garbage: Vec<Garbage>) {}
     fn write_config(&self, _shard: usize, _ticket: u64, _config: Arc<Config>) {}
-    fn purge(&self) {}
+    fn purge(&self, _whole: bool) {}
     fn shutdown(&self, _mode: ShutdownMode) {}
     fn save(&self, _request: SaveRequest) {}
     fn load(&self, _request: LoadRequest) {}

@@ -41,6 +41,7 @@ mod log_home;
 mod log_live;
 mod log_promises;
 mod memory;
+mod memory_tools;
 mod order;
 mod pipelines;
 mod protocol;

@@ -60,7 +60,7 @@ impl Control for Desk {
         self.written.lock().expect("one thread").push_back((shard, ticket));
     }
 
-    fn purge(&self) {}
+    fn purge(&self, _whole: bool) {}
 
     fn shutdown(&self, _mode: ShutdownMode) {
         self.down.store(true, Ordering::Relaxed);

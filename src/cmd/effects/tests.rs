@@ -222,7 +222,7 @@ fn meanwhile(world: &mut World, random: &mut u64) {
     if chance(random, 60) {
         let now_ms = world.now.ms();
         world.hand.iter_mut().for_each(|store| {
-            store.expire_slice(now_ms, 10);
+            store.expire_slice(now_ms, 10, false);
         });
     }
     if chance(random, 60) {

@@ -32,7 +32,7 @@ fn weights(world: &World) -> usize {
 /// Active expiry of all shards.
 fn expire(world: &mut World, budget: usize) {
     for shard in 0..world.server.shards {
-        world.hand.store(shard).expire_slice(world.now.ms(), budget);
+        world.hand.store(shard).expire_slice(world.now.ms(), budget, false);
     }
 }
 

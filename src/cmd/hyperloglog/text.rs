@@ -5,7 +5,6 @@ use crate::ds::hyperloglog::{Damaged, is_one};
 use crate::ds::{INLINE_MAX, Mut, Payload, View, ViewMut};
 use crate::resp::Error;
 use crate::store::{Keys, RAW, Value};
-use bytes::BytesMut;
 
 impl From<Damaged> for Error {
     fn from(_: Damaged) -> Error {
@@ -32,9 +31,7 @@ pub fn in_place(mut entry: Mut<'_, Value>, change: impl FnOnce(&mut [u8])) {
     match entry.view_mut() {
         ViewMut::Bytes(bytes) => change(bytes),
         ViewMut::Boxed(Value::Str(shared)) => {
-            let mut text = BytesMut::from(std::mem::take(&mut **shared));
-            change(&mut text);
-            **shared = text.freeze();
+            shared.change(change);
         }
         ViewMut::Int(_) | ViewMut::Boxed(_) => {}
     }
@@ -46,6 +43,6 @@ pub fn put_back(keys: &mut Keys<'_>, name: &[u8], text: Vec<u8>) {
     if text.len() <= INLINE_MAX {
         keys.set_value(name, Payload::Bytes(&text), RAW);
     } else {
-        keys.set_value(name, Payload::Boxed(Value::string(text.into_boxed_slice())), RAW);
+        keys.set_value(name, Payload::Boxed(Value::string(text)), RAW);
     }
 }

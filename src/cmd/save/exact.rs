@@ -122,7 +122,7 @@ fn the_file_is_the_dataset_of_its_instant() {
                 let now_ms = world.now.ms();
                 let store = world.hand.store(xorshift(&mut rng) as usize % shards);
                 if xorshift(&mut rng).is_multiple_of(4) {
-                    store.expire_slice(now_ms, 20);
+                    store.expire_slice(now_ms, 20, false);
                 }
                 if store.cut().is_none() {
                     continue;

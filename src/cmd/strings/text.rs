@@ -73,11 +73,7 @@ pub(super) fn stored(text: &[u8]) -> Payload<'_, Value> {
 
 /// The form of a string that stays text whatever it reads.
 pub(super) fn stored_as_is(text: &[u8]) -> Payload<'_, Value> {
-    if text.len() <= INLINE_MAX {
-        Payload::Bytes(text)
-    } else {
-        Payload::Boxed(Value::string(Bytes::copy_from_slice(text)))
-    }
+    if text.len() <= INLINE_MAX { Payload::Bytes(text) } else { Payload::Boxed(Value::string(text)) }
 }
 
 /// Sets a key, without a TTL, to a string that Redis would hold as `raw`.

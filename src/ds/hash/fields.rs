@@ -3,7 +3,7 @@
 
 use super::super::malloc::{Malloc, malloc_size};
 use super::super::table::Stats;
-use super::super::{INLINE_MAX, Owned, Payload, Ref, Table, View};
+use super::super::{INLINE_MAX, Payload, Ref, Table, View};
 use super::{Expiry, Field, Found};
 use crate::ds::listpack::Element;
 use bytes::Bytes;
@@ -117,7 +117,7 @@ impl Fields {
         let looked = table.expire_slice(cursor, now_ms, budget, &mut |field, value| {
             removed += 1;
             f(field);
-            if let Owned::Boxed(long) = value {
+            if let Some(long) = value {
                 *long_bytes -= weight(&long);
             }
         });

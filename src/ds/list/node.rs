@@ -3,7 +3,7 @@
 use super::limits::Limits;
 use crate::base::lzf;
 use crate::ds::listpack::{Element, Listpack};
-use crate::ds::malloc::malloc_size;
+use crate::ds::malloc::{fitted, malloc_size};
 use std::borrow::Cow;
 
 /// Smaller nodes are not worth an attempt at compression, in bytes.
@@ -128,7 +128,7 @@ impl Node {
         let Ok(len) = u32::try_from(bytes.len()) else { return };
         let mut block = len.to_le_bytes().to_vec();
         if lzf::compress(bytes, &mut block, bytes.len() - SQUEEZE_SAVES) {
-            *self = Node::Squeezed { block: block.into_boxed_slice(), count, plain };
+            *self = Node::Squeezed { block: fitted(block), count, plain };
         }
     }
 
@@ -137,7 +137,7 @@ impl Node {
         if let Node::Squeezed { block, count, plain } = self {
             let (bytes, count) = (expanded(block), *count);
             *self = match plain {
-                true => Node::Plain(bytes.into_boxed_slice()),
+                true => Node::Plain(fitted(bytes)),
                 false => Node::Pack { pack: listpack(bytes), count },
             };
         }

@@ -7,7 +7,7 @@ use super::End;
 use super::limits::Limits;
 use super::node::{Content, Node};
 use crate::ds::listpack::{Element, Listpack};
-use crate::ds::malloc::malloc_size;
+use crate::ds::malloc::{malloc_size, room_bytes};
 use std::collections::VecDeque;
 use std::ops::ControlFlow;
 
@@ -27,7 +27,7 @@ struct Chunk {
 impl Chunk {
     /// Bytes that the nodes themselves take.
     fn heap_bytes(&self) -> usize {
-        if self.nodes.capacity() == 0 { 0 } else { malloc_size(self.nodes.capacity() * size_of::<Node>()) }
+        room_bytes::<Node>(self.nodes.capacity())
     }
 }
 
@@ -77,7 +77,7 @@ impl Quicklist {
 
     /// Bytes that it takes, as allocated. O(1).
     pub fn heap_bytes(&self) -> usize {
-        let chunks = malloc_size(self.chunks.capacity() * size_of::<Chunk>());
+        let chunks = room_bytes::<Chunk>(self.chunks.capacity());
         malloc_size(size_of::<Quicklist>()) + chunks + self.bytes
     }
 

@@ -5,7 +5,7 @@ use super::node::{Node, Saved};
 use super::quicklist::{Quicklist, walk_pack};
 use super::{End, Limits};
 use crate::ds::listpack::{Element, Listpack};
-use crate::ds::malloc::malloc_size;
+use crate::ds::malloc::{fitted, malloc_size};
 use std::ops::ControlFlow;
 
 /// See the module's text.
@@ -301,7 +301,7 @@ impl Builder {
 
     /// Adds a large element in a node of its own.
     pub fn push_plain(&mut self, text: Vec<u8>) {
-        self.list.push_node(Node::Plain(text.into_boxed_slice()));
+        self.list.push_node(Node::Plain(fitted(text)));
     }
 
     /// The list, in the encoding that is its due.

@@ -6,7 +6,7 @@
 
 use super::index::Iter;
 use super::{Index, StreamId};
-use crate::ds::malloc::malloc_size;
+use crate::ds::malloc::{malloc_size, room_bytes};
 use std::ops::{Deref, DerefMut};
 
 /// An entry that was delivered and not acknowledged.
@@ -87,8 +87,9 @@ impl Group {
     }
 
     fn heap_bytes(&self) -> usize {
-        let lists = self.slots.capacity() * size_of::<Option<Box<Consumer>>>()
-            + (self.order.capacity() + self.vacant.capacity()) * size_of::<u32>();
+        let lists = room_bytes::<Option<Box<Consumer>>>(self.slots.capacity())
+            + room_bytes::<u32>(self.order.capacity())
+            + room_bytes::<u32>(self.vacant.capacity());
         malloc_size(size_of::<Group>())
             + malloc_size(self.name.len())
             + self.pending.bytes()
@@ -256,7 +257,7 @@ impl Groups {
 
     /// Bytes that they take, as allocated.
     pub fn heap_bytes(&self) -> usize {
-        self.bytes + self.list.capacity() * size_of::<Box<Group>>()
+        self.bytes + room_bytes::<Box<Group>>(self.list.capacity())
     }
 
     /// All of them, by name.

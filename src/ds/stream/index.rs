@@ -13,7 +13,7 @@
 //! neighbour when both fit. Cost: O(log n) for all but `len` and `bytes`, which are O(1).
 
 use super::StreamId;
-use crate::ds::malloc::malloc_size;
+use crate::ds::malloc::room_bytes;
 
 /// The most that a node of the tree holds.
 const FULL: usize = 32;
@@ -45,16 +45,12 @@ enum Inserted<V> {
     Split(StreamId, Tree<V>),
 }
 
-fn block<T>(capacity: usize) -> usize {
-    if capacity == 0 { 0 } else { malloc_size(capacity * size_of::<T>()) }
-}
-
 /// Makes room for one more.
 fn widen<T>(items: &mut Vec<T>, bytes: &mut usize) {
     let old = items.capacity();
     if items.len() == old {
         items.reserve_exact((old * 2).clamp(FIRST, FULL) - items.len());
-        *bytes += block::<T>(items.capacity()) - block::<T>(old);
+        *bytes += room_bytes::<T>(items.capacity()) - room_bytes::<T>(old);
     }
 }
 
@@ -65,7 +61,7 @@ fn narrow<T>(items: &mut Vec<T>, bytes: &mut usize) {
         let mut fewer = Vec::with_capacity((items.len() * 2).max(FIRST));
         fewer.append(items);
         *items = fewer;
-        *bytes -= block::<T>(old) - block::<T>(items.capacity());
+        *bytes -= room_bytes::<T>(old) - room_bytes::<T>(items.capacity());
     }
 }
 
@@ -85,7 +81,7 @@ fn place<T>(items: &mut Vec<T>, at: usize, item: T, bytes: &mut usize) -> Option
     }
     let middle = FULL / 2;
     right.reserve_exact(FULL);
-    *bytes += block::<T>(right.capacity());
+    *bytes += room_bytes::<T>(right.capacity());
     right.extend(items.drain(middle..));
     if at <= middle {
         items.insert(at, item)
@@ -106,10 +102,10 @@ impl<V> Tree<V> {
     /// Bytes of the blocks below, this node's included.
     fn bytes(&self) -> usize {
         match self {
-            Tree::Leaf(items) => block::<(StreamId, V)>(items.capacity()),
+            Tree::Leaf(items) => room_bytes::<(StreamId, V)>(items.capacity()),
             Tree::Inner(children) => {
                 let below: usize = children.iter().map(|(_, child)| child.bytes()).sum();
-                below + block::<(StreamId, Tree<V>)>(children.capacity())
+                below + room_bytes::<(StreamId, Tree<V>)>(children.capacity())
             }
         }
     }
@@ -204,8 +200,8 @@ impl<V> Tree<V> {
     /// Bytes of this node's own block.
     fn own_bytes(&self) -> usize {
         match self {
-            Tree::Leaf(items) => block::<(StreamId, V)>(items.capacity()),
-            Tree::Inner(children) => block::<(StreamId, Tree<V>)>(children.capacity()),
+            Tree::Leaf(items) => room_bytes::<(StreamId, V)>(items.capacity()),
+            Tree::Inner(children) => room_bytes::<(StreamId, Tree<V>)>(children.capacity()),
         }
     }
 

@@ -162,7 +162,7 @@ impl<V, B: Blocks> Table<V, B> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::{Owned, Payload, View};
+    use super::super::super::{Payload, View};
     use super::*;
     use crate::base::prng::{seeded, xorshift};
     use std::collections::BTreeMap;
@@ -246,7 +246,7 @@ mod tests {
                     (0..writes).for_each(|_| change(&mut table, &mut model, &mut rng, keys, growing));
                     if xorshift(&mut rng).is_multiple_of(8) {
                         let now = (xorshift(&mut rng) % 1_000) as i64;
-                        table.expire_slice(&mut 0, now, 50, &mut |key, _: Owned<u64>| {
+                        table.expire_slice(&mut 0, now, 50, &mut |key, _| {
                             model.remove(&u64::from_be_bytes(key.try_into().expect("8 bytes")));
                         });
                     }

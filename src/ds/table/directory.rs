@@ -15,6 +15,7 @@
 //! SAFETY contract: nodes are owned by the directory; segments are not.
 
 use super::segment::{NEVER, Seg};
+use crate::ds::malloc::room_bytes;
 
 /// Most bits of a node. Few under test, so that nodes split and merge often.
 const NODE_BITS: u32 = if cfg!(test) { 3 } else { 9 };
@@ -261,10 +262,10 @@ impl Directory {
 
     /// Counts the bytes anew, after a step that made or dropped a node.
     fn weigh(&mut self) {
-        let nodes = self.nodes.iter().flatten().map(|n| n.segs.capacity() * size_of::<Seg>()).sum::<usize>();
+        let nodes = self.nodes.iter().flatten().map(|n| room_bytes::<Seg>(n.segs.capacity())).sum::<usize>();
         self.bytes = nodes
-            + self.nodes.capacity() * size_of::<Option<Node>>()
-            + self.root.capacity() * size_of::<NodeRef>()
-            + self.vacant.capacity() * size_of::<u32>();
+            + room_bytes::<Option<Node>>(self.nodes.capacity())
+            + room_bytes::<NodeRef>(self.root.capacity())
+            + room_bytes::<u32>(self.vacant.capacity());
     }
 }

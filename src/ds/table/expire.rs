@@ -4,7 +4,6 @@
 //! slice goes round in hash order and enters only what may hold a due entry, so a table where nothing is due costs a look at
 //! some bounds. A segment's bound is found anew by each pass through it; a pass may be cut anywhere and go on in a later slice.
 
-use super::super::entry::Owned;
 use super::segment::{NEVER, Seg};
 use super::{Position, Table};
 use crate::ds::heap::Blocks;
@@ -20,7 +19,7 @@ impl<V, B: Blocks> Table<V, B> {
         self.dir.min_expire()
     }
 
-    /// Removes entries that expire at or before `now_ms` and gives them to `f`; goes once around the table at most, beginning
+    /// Removes entries that expire at or before `now_ms` and gives `f` their keys and boxed values; goes once around the table at most, beginning
     /// at `cursor` (any number is valid) and leaving it where the next slice goes on. `budget` bounds the entries with a TTL
     /// that are looked at (by a bucket more at most), and the bounds looked at too. Returns how many entries were.
     pub fn expire_slice(
@@ -28,10 +27,23 @@ impl<V, B: Blocks> Table<V, B> {
         cursor: &mut usize,
         now_ms: i64,
         budget: usize,
-        f: &mut dyn FnMut(&[u8], Owned<V>),
+        f: &mut dyn FnMut(&[u8], Option<V>),
+    ) -> usize {
+        self.expire_overdue(cursor, (now_ms, 0), budget, f)
+    }
+
+    /// The same, entering only what may hold an entry that is due for `grace_ms` already: all that is due there goes then. So a
+    /// segment of hundreds of entries is not read again and again for one of them each time.
+    pub fn expire_overdue(
+        &mut self,
+        cursor: &mut usize,
+        (now_ms, grace_ms): (i64, i64),
+        budget: usize,
+        f: &mut dyn FnMut(&[u8], Option<V>),
     ) -> usize {
         let start = (*cursor as u64) << CURSOR_SHIFT;
-        if self.min_expire() > now_ms {
+        let enter_ms = now_ms.saturating_sub(grace_ms);
+        if self.min_expire() > enter_ms {
             return 0;
         }
         let mut at = start;
@@ -40,12 +52,12 @@ impl<V, B: Blocks> Table<V, B> {
         let mut bounds = budget.saturating_mul(BOUNDS_PER_ENTRY);
         while looked < budget && bounds > 0 && self.expires > 0 {
             let (node_min, node_end) = self.dir.node_expiry(at);
-            let next = if node_min > now_ms {
+            let next = if node_min > enter_ms {
                 node_end
             } else {
                 bounds -= 1;
                 let seg = self.dir.lookup(at);
-                let next = if seg.head().min_expire > now_ms {
+                let next = if seg.head().min_expire > enter_ms {
                     seg.end()
                 } else {
                     self.expire_segment(seg, at, now_ms, budget, &mut looked, f)
@@ -73,7 +85,7 @@ impl<V, B: Blocks> Table<V, B> {
         now_ms: i64,
         budget: usize,
         looked: &mut usize,
-        f: &mut dyn FnMut(&[u8], Owned<V>),
+        f: &mut dyn FnMut(&[u8], Option<V>),
     ) -> Option<u64> {
         let first = seg.home(from);
         if first == 0 {
@@ -103,13 +115,13 @@ impl<V, B: Blocks> Table<V, B> {
         next
     }
 
-    fn expire_entry(&mut self, at: Position, f: &mut dyn FnMut(&[u8], Owned<V>)) {
+    fn expire_entry(&mut self, at: Position, f: &mut dyn FnMut(&[u8], Option<V>)) {
         if self.cut.is_some() {
             self.keep_bucket(at.seg, at.bucket);
         }
         let entry = self.unlink(at);
         // SAFETY: the entry is in no place any more, so its value is read here for the last time.
-        f(entry.key(), unsafe { entry.take() });
+        f(entry.key(), unsafe { entry.take_boxed() });
         // SAFETY: as above, and the value was taken.
         unsafe { entry.free(&mut self.heap) };
     }

@@ -28,6 +28,13 @@ impl ClockHand {
         self.rounds
     }
 
+    /// Goes on to this hash, or begins the next round.
+    fn go_on(&mut self, next: Option<u64>) {
+        self.place = 0;
+        self.rounds = self.rounds.wrapping_add(u32::from(next.is_none()));
+        self.hash = next.unwrap_or(0);
+    }
+
     /// How far into the round it is, in parts of 2^16.
     pub fn turn(self) -> u64 {
         self.hash >> 48
@@ -62,24 +69,32 @@ impl<V, B: Blocks> Table<V, B> {
         at
     }
 
-    /// Moves a hand on by up to `buckets` buckets, until `judge` says yes to an entry. It may change their access bits.
+    /// Moves a hand on by up to `buckets` buckets, until `judge` says yes to an entry. It may change their access bits. When only
+    /// entries with a TTL are asked for (`expiring`), what holds none counts as one bucket, whatever it is.
     pub fn sweep(
         &mut self,
         hand: &mut ClockHand,
         buckets: usize,
+        expiring: bool,
         judge: &mut dyn FnMut(&Ref<'_, V>) -> bool,
     ) -> Option<Mut<'_, V, B>> {
         for _ in 0..buckets {
             if self.len == 0 {
                 return None;
             }
+            if expiring && let Some(next) = self.without_ttl(hand.hash) {
+                hand.go_on(next);
+                continue;
+            }
             let seg = self.dir.lookup(hand.hash);
             let b = seg.home(hand.hash);
             let bucket = seg.bucket(b);
+            let may_go = |place: &usize| !expiring || bucket.slot(*place).has_ttl();
             if hand.place == 0 {
-                bucket.occupied().for_each(|place| prefetch(bucket.slot(place).entry().as_ptr()));
+                let fetched = bucket.occupied().filter(may_go);
+                fetched.for_each(|place| prefetch(bucket.slot(place).entry().as_ptr()));
             }
-            for place in bucket.occupied().filter(|place| *place >= hand.place) {
+            for place in bucket.occupied().filter(|place| *place >= hand.place && may_go(place)) {
                 let entry = bucket.slot(place).entry();
                 // SAFETY: the entry is this table's, which is borrowed.
                 if judge(&unsafe { Ref::new(entry) }) {
@@ -87,12 +102,25 @@ impl<V, B: Blocks> Table<V, B> {
                     return Some(Mut::new(self, Position { seg, bucket: b, place }, entry));
                 }
             }
-            hand.place = 0;
-            let next = seg.bucket_start(b + 1);
-            hand.rounds = hand.rounds.wrapping_add(u32::from(next.is_none()));
-            hand.hash = next.unwrap_or(0);
+            hand.go_on(seg.bucket_start(b + 1));
         }
         None
+    }
+
+    /// Where the segment of a hash ends, or all of its node of the directory, if there is no entry with a TTL in it.
+    fn without_ttl(&mut self, hash: u64) -> Option<Option<u64>> {
+        let (node_min, node_end) = self.dir.node_expiry(hash);
+        if node_min == NEVER {
+            return Some(node_end);
+        }
+        let seg = self.dir.lookup(hash);
+        if seg.head().min_expire != NEVER {
+            return None;
+        }
+        if seg.end() == node_end {
+            self.dir.tighten(hash);
+        }
+        Some(seg.end())
     }
 
     /// Moves a hand on by `buckets` buckets and moves the entries there that lie in sparse slabs together; how many were moved.
@@ -198,7 +226,7 @@ mod tests {
         (0..5_000).for_each(|n| put(&mut table, n, None));
         let (mut hand, mut met, mut gone) = (ClockHand::default(), vec![0; 5_000], 0);
         while hand.rounds() < 3 {
-            let victim = table.sweep(&mut hand, 1, &mut |entry| {
+            let victim = table.sweep(&mut hand, 1, false, &mut |entry| {
                 met[number(entry.key()) as usize] += 1;
                 number(entry.key()).is_multiple_of(5)
             });

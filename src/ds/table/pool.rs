@@ -30,6 +30,9 @@ const STACKS: usize = (FULL_BUCKETS - STACKED_MIN) / SIZE_STEP + 1;
 /// Up to so many segments each has a block of its own. Few under test, so that both kinds meet.
 const LONE_MAX: usize = if cfg!(test) { 3 } else { 16 };
 
+/// What the system's allocator takes beside a block of its own: 8 bytes, rounded to 16.
+const BLOCK_HEAD: usize = 16;
+
 #[derive(Default)]
 struct Stack {
     chunks: Vec<NonNull<u8>>,
@@ -61,9 +64,9 @@ impl Pool {
 
     /// A block for a segment, uninitialised but for its head's `lone`. Aborts when memory is exhausted.
     pub fn alloc(&mut self, buckets: usize) -> *mut Head {
-        self.bytes += segment::bytes(buckets);
         self.len += 1;
         let stack = stack_of(buckets).filter(|_| self.len > LONE_MAX);
+        self.bytes += cost(buckets, stack.is_none());
         let head = match stack {
             None => alloc_chunk(lone_layout(buckets)).as_ptr().cast(),
             Some(stack) => self.alloc_stacked(stack, buckets),
@@ -94,10 +97,10 @@ impl Pool {
     /// # Safety
     /// `head` came from [`Pool::alloc`] of this pool with the same bucket count and is initialised; no handle of it is used again.
     pub unsafe fn free(&mut self, head: *mut Head, buckets: usize) -> Option<*mut Head> {
-        self.bytes -= segment::bytes(buckets);
         self.len -= 1;
         // SAFETY: the caller's promise: the segment is live.
         let stack = stack_of(buckets).filter(|_| unsafe { !(*head).lone });
+        self.bytes -= cost(buckets, stack.is_none());
         let Some(stack) = stack else {
             // SAFETY: the caller's promise: it came from the allocator with this layout.
             unsafe { System.dealloc(head.cast(), lone_layout(buckets)) };
@@ -155,6 +158,11 @@ fn stack_of(buckets: usize) -> Option<usize> {
     Some((buckets - STACKED_MIN) / SIZE_STEP)
 }
 
+/// The bytes that a segment takes, with what the system's allocator writes in front of a block of its own.
+fn cost(buckets: usize, lone: bool) -> usize {
+    segment::bytes(buckets) + if lone { BLOCK_HEAD } else { 0 }
+}
+
 fn per_chunk(buckets: usize) -> usize {
     CHUNK / segment::bytes(buckets)
 }
@@ -184,7 +192,7 @@ mod tests {
         assert!(pool.stacks.is_empty());
         live.extend((0..10).map(|_| pool.alloc(size)));
         assert_eq!((pool.stacked, pool.len), (10, LONE_MAX + 10));
-        assert_eq!(pool.bytes(), (LONE_MAX + 10) * segment::bytes(size));
+        assert_eq!(pool.bytes(), (LONE_MAX + 10) * segment::bytes(size) + LONE_MAX * BLOCK_HEAD);
         // SAFETY: the blocks are live, and freed from the last one on none moves.
         let moved = live.drain(..).rev().filter_map(|head| unsafe { pool.free(head, size) }).count();
         assert_eq!((moved, pool.len, pool.stacked, pool.bytes()), (0, 0, 0, 0));

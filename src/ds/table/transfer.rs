@@ -4,7 +4,7 @@
 //! numbers beside saves a probe per slot, which would wait for the byte that the slot before it just wrote.
 
 use super::bucket::{PLACES, Slot, fingerprint};
-use super::segment::{MAX_BUCKETS, Seg};
+use super::segment::{MAX_BUCKETS, NEVER, Seg};
 
 /// How far ahead buckets, and entries that must be hashed again, are fetched.
 const BUCKETS_AHEAD: usize = 4;
@@ -16,18 +16,25 @@ pub struct Filler {
     /// Slots in each bucket.
     filled: [u8; MAX_BUCKETS],
     len: u32,
+    /// Whether one of them is of an entry with a TTL.
+    expires: bool,
 }
 
 impl Filler {
     /// `seg` must be empty.
     pub fn new(seg: Seg) -> Self {
         debug_assert_eq!(seg.head().len, 0);
-        Filler { seg, filled: [0; MAX_BUCKETS], len: 0 }
+        Filler { seg, filled: [0; MAX_BUCKETS], len: 0, expires: false }
     }
 
     /// The segment, with what was put into it.
     pub fn finish(self) -> Seg {
-        self.seg.head_mut().len = self.len;
+        let head = self.seg.head_mut();
+        head.len = self.len;
+        if !self.expires {
+            // Both halves of a segment get its bounds.
+            (head.min_expire, head.pass_min) = (NEVER, NEVER);
+        }
         self.seg
     }
 
@@ -44,6 +51,7 @@ impl Filler {
             }
             self.filled[b] += 1;
             self.len += 1;
+            self.expires |= slot.has_ttl();
             seg.bucket(b).set(place, fp, slot.with_tag(seg.tag(hash)));
             for passed in 0..i {
                 seg.bucket(seg.probe(home, passed)).pass();

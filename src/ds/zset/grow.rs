@@ -1,5 +1,6 @@
 //! Items on their way into a tree.
 
+use super::super::malloc::shrink;
 use super::item::Item;
 use super::tree::{FULL, Inner, Node, Tree, weight};
 use std::cmp::Ordering;
@@ -32,7 +33,7 @@ fn part(items: &mut Vec<Item>, at: usize) -> Vec<Item> {
     let mut right = Vec::with_capacity(room(items.len() - at));
     right.extend_from_slice(&items[at..]);
     items.truncate(at);
-    items.shrink_to(room(at));
+    shrink(items, room(at));
     right
 }
 

@@ -1,5 +1,6 @@
 //! Items on their way out of a tree.
 
+use super::super::malloc::shrink;
 use super::grow::room;
 use super::item::Item;
 use super::tree::{FULL, Inner, Node, Tree, weight};
@@ -50,7 +51,8 @@ impl Tree {
 fn trim(items: &mut Vec<Item>, bytes: &mut usize) {
     if items.capacity() - items.len() > SLACK_MAX {
         *bytes -= weight(items);
-        items.shrink_to(room(items.len()));
+        let room = room(items.len());
+        shrink(items, room);
         *bytes += weight(items);
     }
 }
@@ -137,7 +139,7 @@ fn join(inner: &mut Inner, at: usize, bytes: &mut usize) {
             let wanted = room(left.len() + right.len());
             left.reserve_exact(wanted.saturating_sub(left.len()));
             left.extend_from_slice(&right);
-            left.shrink_to(wanted);
+            shrink(left, wanted);
         }
         (Node::Inner(left), Node::Inner(mut right)) => {
             left.firsts.append(&mut right.firsts);

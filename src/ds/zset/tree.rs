@@ -23,7 +23,7 @@
 //! The code is safe; items are followed by [`Item::member`] only, whose contract the owner of the tree keeps. Insertion is in
 //! `grow`, removal in `shrink`.
 
-use super::super::malloc::malloc_size;
+use super::super::malloc::{malloc_size, room_bytes};
 use super::item::Item;
 use std::cmp::Ordering;
 
@@ -85,7 +85,7 @@ impl Inner {
 
 /// Bytes of a row, as allocated.
 pub(super) fn weight<T>(row: &Vec<T>) -> usize {
-    if row.capacity() == 0 { 0 } else { malloc_size(row.capacity() * size_of::<T>()) }
+    room_bytes::<T>(row.capacity())
 }
 
 impl Node {

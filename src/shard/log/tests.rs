@@ -34,7 +34,7 @@ struct Desk(Arc<Mutex<Asked>>);
 impl Control for Desk {
     fn free(&self, _: Vec<Garbage>) {}
     fn write_config(&self, _: usize, _: u64, _: Arc<Config>) {}
-    fn purge(&self) {}
+    fn purge(&self, _whole: bool) {}
     fn shutdown(&self, _: ShutdownMode) {
         self.0.lock().expect("no test panics here").stops += 1;
     }

@@ -103,13 +103,14 @@ pub fn memory(text: &mut Text, view: &View<'_>) {
     }
     text.ratio("mem_fragmentation_ratio", figures.fragmentation());
     text.field("mem_fragmentation_bytes", figures.fragmentation_bytes());
-    text.field("mem_not_counted_for_evict", 0);
+    text.field("mem_not_counted_for_evict", figures.not_evictable());
     text.field("mem_replication_backlog", 0);
     text.field("mem_total_replication_buffers", 0);
     text.field("mem_clients_slaves", 0);
     text.field("mem_clients_normal", figures.clients);
     text.field("mem_cluster_links", 0);
-    text.field("mem_aof_buffer", view.env.saves.log.buffered());
+    text.field("mem_aof_buffer", figures.log_buffer);
+    text.field("mem_snapshot_buffer", figures.snapshot_buffer);
     text.field("mem_allocator", ALLOCATOR);
     text.field("mem_overhead_db_hashtable_rehashing", 0);
     text.field("active_defrag_running", 0);

@@ -143,6 +143,26 @@ mod tests {
         assert_eq!(field(&reply, "db0"), None);
     }
 
+    /// What no eviction makes smaller is used memory too, and shown apart.
+    #[test]
+    fn what_a_snapshot_keeps_is_used_but_not_counted_for_eviction() {
+        let mut world = World::new(2);
+        for report in &mut world.reports {
+            report.kept_bytes = 300;
+            report.aside_bytes = 20;
+            report.client_bytes = 5;
+        }
+        let reply = world.run("INFO memory");
+        for (name, value) in [
+            ("used_memory", "650"),
+            ("mem_not_counted_for_evict", "600"),
+            ("mem_snapshot_buffer", "600"),
+            ("mem_aof_buffer", "0"),
+        ] {
+            assert_eq!(field(&reply, name), Some(value), "{name}");
+        }
+    }
+
     /// Field names in Redis 7.0's order, as the real server gives them; 7.4 adds some in between.
     #[test]
     fn no_field_of_redis_is_missing() {

@@ -78,6 +78,8 @@ mod tests {
         active: 105 << 20,
         dataset: 99 << 20,
         clients: 1 << 20,
+        log_buffer: 0,
+        snapshot_buffer: 0,
         keys: 1,
         connected: 50,
     };

@@ -2,10 +2,12 @@
 //!
 //! ```text
 //!  used      = dataset (entries and values, as allocated) + index of the tables + clients (connections and buffers)
+//!              + buffers of the append-only log + what a snapshot under way keeps
 //!  active    = used + what the heaps of entries hold and do not use
 //!  allocator = resident, less what the process had before its first client: code, stacks, rings
 //! ```
-//! The dataset is counted exactly by the stores. `maxmemory` bounds what is used. Garbage (removed, not freed yet) does not count:
+//! The dataset is counted exactly by the stores. `maxmemory` bounds what is used, less the buffers of log and snapshot: no eviction
+//! makes them smaller. Garbage (removed, not freed yet) does not count:
 //! after FLUSHALL nothing is used, as in Redis, whoever frees it and when.
 
 use crate::cmd::server::text::ratio;
@@ -28,6 +30,10 @@ pub struct Figures {
     pub dataset: u64,
     /// Requests and replies under way.
     pub clients: u64,
+    /// What the append-only log has not written.
+    pub log_buffer: u64,
+    /// What a snapshot keeps until it is written.
+    pub snapshot_buffer: u64,
     pub keys: u64,
     pub connected: u64,
 }
@@ -39,7 +45,8 @@ impl Figures {
         let index: usize = total.dbs.iter().map(|db| db.overhead_bytes).sum();
         let dataset = stores - index as u64;
         let clients = total.client_bytes as u64;
-        let used = stores + clients;
+        let (log_buffer, snapshot_buffer) = (env.saves.log.buffered(), total.kept_bytes as u64);
+        let used = stores + total.aside_bytes as u64 + clients + log_buffer + snapshot_buffer;
         let slack: usize = total.dbs.iter().map(|db| db.slack_bytes).sum();
         Figures {
             used,
@@ -49,9 +56,16 @@ impl Figures {
             active: used + slack as u64,
             dataset,
             clients,
+            log_buffer,
+            snapshot_buffer,
             keys: total.dbs.iter().map(|db| db.keys as u64).sum(),
             connected: total.connected as u64,
         }
+    }
+
+    /// Bytes that `maxmemory` does not bound.
+    pub fn not_evictable(&self) -> u64 {
+        self.log_buffer + self.snapshot_buffer
     }
 
     /// Bytes that are not keys and values.

@@ -8,6 +8,7 @@ use crate::cmd::server::text::{Human, Text};
 use crate::cmd::{Command, Cx, Done, KeySpec, Order, Outcome, Plan, Report, Sections};
 use crate::ds::View;
 use crate::resp::{Args, Error, Out};
+use crate::store::{Kind, PerKind};
 
 const FIGURES: Plan = Plan::Gather(Sections::STORE | Sections::CLIENT_TOTALS);
 const REPORT_TIPS: &[&str] =
@@ -149,6 +150,8 @@ fn malloc_stats(cx: &mut Cx<'_>, _args: Args<'_>) -> Done {
         ("in use", figures.used),
         ("in use at most", figures.peak),
         ("client buffers", figures.clients),
+        ("log buffers", figures.log_buffer),
+        ("snapshot buffers", figures.snapshot_buffer),
     ] {
         text.write(format_args!("{name:<18}{bytes:>16}  {}\n", Human(bytes)));
     }
@@ -171,6 +174,8 @@ enum Field {
     Double(f64),
     /// A database: bytes of its index, and of what it keeps about TTLs.
     Db(i64),
+    /// Bytes of values by type.
+    Types(PerKind),
 }
 
 fn stats(cx: &mut Cx<'_>, _args: Args<'_>) -> Done {
@@ -183,6 +188,7 @@ fn stats(cx: &mut Cx<'_>, _args: Args<'_>) -> Done {
             Field::Int(n) => cx.out.int(n),
             Field::Double(n) => cx.out.double_text(&n.to_string()),
             Field::Db(bytes) => reply_db(cx.out, bytes),
+            Field::Types(values) => reply_types(cx.out, values),
         }
     }
     Ok(Outcome::Done)
@@ -197,8 +203,18 @@ fn reply_db(out: &mut Out, overhead_bytes: i64) {
     out.int(0);
 }
 
+fn reply_types(out: &mut Out, values: PerKind) {
+    out.map(Kind::ALL.len());
+    for kind in Kind::ALL {
+        out.bulk(kind.name().as_bytes());
+        out.int(values.of(kind) as i64);
+    }
+}
+
 fn fields(figures: &Figures, total: &Report) -> Vec<(String, Field)> {
-    use Field::{Db, Double, Int};
+    use Field::{Db, Double, Int, Types};
+    let mut values = PerKind::default();
+    total.dbs.iter().for_each(|db| values.add(&db.values));
     let per_key = figures.used.checked_div(figures.keys).unwrap_or(0);
     let allocator = Figures::between(figures.active, figures.used);
     let resident = Figures::between(figures.resident(), figures.active);
@@ -213,7 +229,7 @@ fn fields(figures: &Figures, total: &Report) -> Vec<(String, Field)> {
         ("clients.slaves", Int(0)),
         ("clients.normal", Int(figures.clients as i64)),
         ("cluster.links", Int(0)),
-        ("aof.buffer", Int(0)),
+        ("aof.buffer", Int(figures.log_buffer as i64)),
         ("lua.caches", Int(0)),
         ("functions.caches", Int(0)),
     ];
@@ -225,6 +241,8 @@ fn fields(figures: &Figures, total: &Report) -> Vec<(String, Field)> {
         ("keys.count", Int(figures.keys as i64)),
         ("keys.bytes-per-key", Int(per_key as i64)),
         ("dataset.bytes", Int(figures.dataset as i64)),
+        // What values take beside their entries; short strings lie in them.
+        ("dataset.values", Types(values)),
         ("dataset.percentage", Double(figures.dataset_percent())),
         ("peak.percentage", Double(figures.peak_percent())),
         ("allocator.allocated", Int(figures.used as i64)),
@@ -275,6 +293,32 @@ mod tests {
         assert!(matches!(world.outcome, Some(Outcome::Everywhere(Order::Purge))));
     }
 
+    /// Whatever happens to values, what is counted for each type is what is there.
+    #[test]
+    fn bytes_are_counted_by_type() {
+        let mut world = World::new(1);
+        world.run_args(&[b"SET", b"s", &[b'x'; 20_000]]);
+        for n in 0..300 {
+            world.run(&format!("RPUSH l {n:060}"));
+            world.run(&format!("SADD set {n:060}"));
+            world.run(&format!("ZADD z {n} {n:060}"));
+            world.run(&format!("HSET h {n:060} {n}"));
+            world.run(&format!("XADD x * {n} {n}"));
+        }
+        let names = ["s", "l", "set", "z", "h", "x"];
+        for (kind, name) in Kind::ALL.into_iter().zip(names) {
+            let counted = world.hand.peek(0).db(0).values().of(kind);
+            assert!(counted == world.weight(name) && counted > 3_000, "{name}: {counted}");
+        }
+        world.run("RENAME z s");
+        world.run("SET l x");
+        world.run("DEL h x set");
+        let values = world.hand.peek(0).db(0).values();
+        assert_eq!((values.sum(), values.of(Kind::Zset)), (world.weight("s"), world.weight("s")));
+        world.run("FLUSHALL");
+        assert_eq!(world.hand.peek(0).db(0).values(), PerKind::default());
+    }
+
     #[test]
     fn stats_is_a_map_of_redis_names() {
         let mut world = World::new(2);
@@ -299,7 +343,7 @@ mod tests {
             assert!(reply.contains(part), "{part}: {reply}");
         }
         world.proto(Proto::Resp3);
-        assert!(world.run("MEMORY STATS").starts_with("%32\r\n"));
+        assert!(world.run("MEMORY STATS").starts_with("%33\r\n"));
         let doctor = world.run("MEMORY DOCTOR");
         assert!(doctor.starts_with('=') && doctor.contains("\r\ntxt:Only 1000B are in use"), "{doctor}");
         assert!(world.run("MEMORY MALLOC-STATS").contains("\n    0   0               5             400"));

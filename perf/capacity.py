@@ -1,0 +1,103 @@
+"""How much fits, and what it costs to keep fitting: the scenarios full and bytes of perf/compare."""
+
+import socket
+
+MIB = 1 << 20
+# name, value of key n, more words of its SET
+CASES = [
+    ("16 B key, 32 B value", lambda n: b"%032d" % n, b""),
+    ("16 B key, 256 B value", lambda n: b"%0256d" % n, b""),
+    ("16 B key, 32 B value, TTL", lambda n: b"%032d" % n, b"$2\r\nEX\r\n$6\r\n100000\r\n"),
+    ("16 B key, integer", lambda n: b"%d" % (10_000_000 + n), b""),
+]
+COUNTS = [1_000_000, 5_000_000, 10_000_000]
+BATCH = 2_000
+BYTES_MOST, BYTES_RATIO = 76, 0.7
+FULL_CPU, FULL_TAIL = 0.8, 2
+FRESH_KEYS = 10**11  # so many that hardly a SET meets a key that is there
+EVICTING = 0.95  # of the SETs at least
+HELD = 0.02  # by how much the keys held may change meanwhile
+
+
+def fill(port, first, last, value, more):
+    """Sets keys first..last in pipelines."""
+    head = b"*5\r\n" if more else b"*3\r\n"
+    with socket.create_connection(("127.0.0.1", port), 60) as sock:
+        for start in range(first, last, BATCH):
+            part = []
+            for n in range(start, min(start + BATCH, last)):
+                text = value(n)
+                part.append(b"%s$3\r\nSET\r\n$16\r\nkey:%012d\r\n$%d\r\n%s\r\n%s" % (head, n, len(text), text, more))
+            sock.sendall(b"".join(part))
+            left = len(part) * len(b"+OK\r\n")
+            while left:
+                got = sock.recv(min(left, 1 << 16))
+                if not got or got[:1] == b"-":
+                    raise ValueError(f"the server said {got[:80]!r}")
+                left -= len(got)
+
+
+def resident_bytes(lab, paper):
+    """Resident bytes per key at several sizes, just after growth, against redis-server (--only NAME for some)."""
+    paper.head(["", "keys", "kring bytes", "redis bytes", "ratio", "at most"])
+    for number, (name, value, more) in enumerate(CASES):
+        if lab.args.only and not any(word.lower() in name.lower() for word in lab.args.only):
+            continue
+        found = {}
+        for kind in ("kring", "redis"):
+            server = lab.start(kind, lab.args.server_cpu)
+            before, held = server.rss_kib(), 0
+            for count in (count for count in COUNTS if count <= lab.args.memory_keys):
+                fill(server.port, held, count, value, more)
+                held = count
+                found.setdefault(count, {})[kind] = (server.rss_kib() - before) * 1024 / count
+            lab.stop(server)
+        for count, each in found.items():
+            ratio = each["kring"] / each["redis"]
+            missed = ratio > BYTES_RATIO or number == 0 and each["kring"] > BYTES_MOST
+            paper.missed += missed
+            most = f"{BYTES_RATIO:g}" + (f", {BYTES_MOST} bytes" if number == 0 else "")
+            paper.row([name, str(count), f"{each['kring']:.1f}", f"{each['redis']:.1f}", f"{ratio:.2f}",
+                       most + (" MISSED" if missed else "")])
+    paper.say()
+
+
+def number(server, section, field):
+    words = server.ask("INFO", section)
+    return int(next(line.split(":", 1)[1] for line in words.splitlines() if line.startswith(field + ":")))
+
+
+def full(lab, paper, value, median):
+    """SETs of new keys with memory full, so that each evicts, against redis-server with as many keys (allkeys-lru)."""
+    sets, results, evicted = ("--ratio", "1:0"), {}, {}
+    times = -(-lab.args.rounds // lab.args.starts)
+    for round_number in range(lab.args.starts):
+        for kind in ("kring", "redis") if round_number % 2 == 0 else ("redis", "kring"):
+            server = lab.start(kind, lab.args.server_cpu)
+            lab.load(server)
+            for _ in range(times):
+                results.setdefault(f"{kind}, room", []).append(lab.timed(server, *sets))
+            server.ask("CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
+            server.ask("CONFIG", "SET", "maxmemory", str(number(server, "memory", "used_memory")))
+            fresh = (*sets, "--keys", FRESH_KEYS)
+            lab.timed(server, *fresh)  # what was set in a row goes first; from now on it is mixed
+            keys, before = int(server.ask("DBSIZE")), number(server, "stats", "evicted_keys")
+            for _ in range(times):
+                results.setdefault(f"{kind}, full", []).append(lab.timed(server, *fresh))
+            gone, now = number(server, "stats", "evicted_keys") - before, int(server.ask("DBSIZE"))
+            rates = [value(result, "ops_per_s") for result in results[f"{kind}, full"][-times:]]
+            sent = sum(rates) * (lab.args.seconds + lab.args.warmup)
+            evicted.setdefault(kind, []).append((gone / max(1, sent), now / keys))
+            lab.stop(server)
+    order = ("kring, room", "kring, full", "redis, room", "redis, full")
+    paper.table("SET, no pipeline, 1 shard, 64-byte values", {name: results[name] for name in order}, "redis, full")
+    for kind, pairs in evicted.items():
+        share, held = min(p[0] for p in pairs), [p[1] for p in pairs]
+        paper.say(f"- {kind}: {share:.2f} keys evicted per SET, {min(held):.3f} to {max(held):.3f} of the keys held")
+        if share < EVICTING or any(abs(1 - part) > HELD for part in held):
+            paper.say(f"- {kind} did not evict with every SET, or held another number of keys: the rows say little")
+            paper.missed += 1
+    cpu = [median(results[f"{kind}, full"], "server/cpu_us_per_op") for kind in ("kring", "redis")]
+    paper.require("CPU per SET at full memory against redis", cpu[0] / cpu[1], FULL_CPU)
+    tail = [median(results[f"kring, {name}"], "latency_us/p99.9") for name in ("full", "room")]
+    paper.require("p99.9 of evicting SETs against others", tail[0] / max(tail[1], 1e-9), FULL_TAIL)
