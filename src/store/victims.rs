@@ -15,7 +15,7 @@
 //! Cost: an eviction reads `maxmemory-samples` entries that lie together, and the victim once more.
 
 use super::access::{self, Lfu};
-use super::{Store, Value};
+use super::{Garbage, Store, Value};
 use crate::base::prng::xorshift;
 use crate::base::time::Now;
 use crate::ds::{Ref, Table};
@@ -258,7 +258,14 @@ impl Store {
 
     /// Removes a key to make room.
     pub(super) fn drop_key(&mut self, db: usize, hash: u64, key: &[u8]) {
+        let waiting = self.garbage.len();
         self.remove(db, hash, key);
+        // A string is one block, freed at once: room is wanted now, and not when the thread that frees garbage has its turn.
+        if self.garbage.len() > waiting
+            && let Some(garbage) = self.garbage.pop_if(|g| matches!(g, Garbage::Value(Value::Str(_))))
+        {
+            drop(garbage);
+        }
         self.tally.evicted += 1;
         self.log.gone(db, key);
         if self.is_observed() {
@@ -298,6 +305,7 @@ impl Store {
 
 #[cfg(test)]
 mod tests {
+    use super::super::db::Weight;
     use super::*;
     use crate::ds::Payload;
 
@@ -362,6 +370,17 @@ mod tests {
             assert!(!store.evict_one(&rule(judge, true), NOW, &mut random), "{judge:?}");
         }
         assert_eq!(store.evictable(&rule(Judge::Lru, false)), 3_000);
+    }
+
+    #[test]
+    fn a_long_string_that_goes_makes_room_at_once() {
+        let mut store = Store::new(0, 1, 7);
+        let table = store.db_mut(0).table_mut();
+        table.upsert(table.hash(b"k"), b"k", Payload::Boxed(Value::string(vec![1; 100_000])), None);
+        let (left, came) = (Weight::default(), Weight::of(&Value::string(vec![1; 100_000])));
+        store.db_mut(0).account(b"k", left, came);
+        evict(&mut store, rule(Judge::Lru, false), 1);
+        assert!(!store.has_garbage() && store.bytes() == 0);
     }
 
     #[test]
