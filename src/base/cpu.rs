@@ -23,13 +23,13 @@ pub fn wait_for_turn() -> bool {
     unsafe { libc::sched_setscheduler(0, libc::SCHED_BATCH, &param) == 0 }
 }
 
-/// How much the calling thread gives way, as in nice(1): with 19 it gets some percent of a core that others want.
-const GIVES_WAY: i32 = 19;
-
-/// Has the calling thread give way to others that want its core. Where that is refused it does not.
+/// Has the calling thread give way to others that want its core: it runs where and while nobody else would, and whoever wakes takes
+/// its core at once. A low priority alone (nice) is not enough: the scheduler lets a thread that runs finish its slice of some
+/// milliseconds. Where this is refused nothing changes.
 pub fn give_way() {
-    // SAFETY: takes no memory; 0 is the calling thread.
-    unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, GIVES_WAY) };
+    let none = libc::sched_param { sched_priority: 0 };
+    // SAFETY: reads the parameters; 0 is the calling thread.
+    unsafe { libc::sched_setscheduler(0, libc::SCHED_IDLE, &none) };
 }
 
 #[cfg(test)]

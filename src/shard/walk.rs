@@ -8,7 +8,7 @@
 use super::Core;
 use crate::persist::rdb::Line;
 use crate::ring::net::World;
-use crate::store::Kept;
+use crate::store::{Kept, Store};
 
 /// How long a slice takes while clients are at work, and while they are not, in nanoseconds: who comes meanwhile waits so long.
 const SLICE_NS: u64 = 25_000;
@@ -83,10 +83,11 @@ impl Core {
         let mut pieces = Vec::new();
         let overwritten = store.kept_weight() as u64;
         let mut through = false;
-        while !through && store.kept_weight() < PIECE && net.ticks_ns().saturating_sub(began) < slice_ns {
+        let full = |store: &Store| store.kept_weight() >= PIECE || store.is_clearing();
+        while !through && !full(store) && net.ticks_ns().saturating_sub(began) < slice_ns {
             through = store.cut_slice(BUCKETS);
         }
-        if through || store.kept_weight() >= PIECE || store.is_clearing() {
+        if through || full(store) {
             store.take_kept(&mut |db, kept| pieces.push((db, kept)));
         }
         if through {

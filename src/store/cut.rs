@@ -55,9 +55,10 @@ impl Store {
         aside + self.dbs.iter().map(|db| db.table().kept_weight()).sum::<usize>()
     }
 
-    /// Whether what was kept has to be taken away now for the walk to go on: emptied tables are freed then.
+    /// Whether the walk is through with an emptied table and goes on once what was kept of it is taken away.
     pub fn is_clearing(&self) -> bool {
-        self.aside.as_ref().is_some_and(|aside| !aside.tables.is_empty())
+        let last = self.aside.as_ref().and_then(|aside| aside.tables.last());
+        last.is_some_and(|(_, table)| table.is_walked() && table.kept_weight() > 0)
     }
 
     /// Walks on for so many buckets, database by database; whether all of them are through.

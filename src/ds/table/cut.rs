@@ -83,6 +83,11 @@ impl<V, B: Blocks> Table<V, B> {
         self.cut.is_some()
     }
 
+    /// Whether the walk is through.
+    pub fn is_walked(&self) -> bool {
+        self.len == 0 || self.cut.as_ref().is_none_or(|cut| cut.next.is_none())
+    }
+
     /// Walks on for so many buckets; whether it is through.
     pub fn cut_slice(&mut self, buckets: usize) -> bool {
         for _ in 0..buckets {
