@@ -2,10 +2,10 @@
 //! checksum. Each is refused, or makes a value that every command of its type can use, and that is dumped and restored as it is.
 //!
 //! ```text
-//! KRING_FUZZ=1000000 cargo test --release --test fuzz --lib damage
+//! KRING_FUZZ=1000000 cargo test --release --test fuzz
 //! ```
-//! makes so many runs here, and in each test of `src/persist` that damages what has no place in a payload of 7.0: older forms, whole
-//! files. A payload that fails is printed.
+//! makes so many runs; `--lib damage` instead as many in each test of `src/persist` that damages what has no place in a payload of
+//! today: older forms, whole files. A payload that fails is printed.
 
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used)] // a failed test panics
