@@ -362,6 +362,7 @@ fn wait_for_end(
         let message = inbox.recv_timeout(LOOK);
         log.keep_level(&process.shared.log_level);
         match message {
+            Ok(Message::GoesOn) => interrupted = false,
             Ok(Message::Signal(signal)) => {
                 log.warning(&format!("Received {signal}, scheduling shutdown"));
                 let interrupt = signal == Signal::SIGINT;

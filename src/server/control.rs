@@ -24,6 +24,8 @@ pub(super) enum Message {
     Shutdown,
     /// CONFIG SET of where to listen, for a connection of shard `from`.
     Listen { from: usize, ticket: u64, pairs: Vec<(String, String)> },
+    /// A shutdown was given up.
+    GoesOn,
     /// A signal that ends the process.
     Signal(nix::sys::signal::Signal),
     /// The dataset is loaded, or cannot be.
@@ -114,6 +116,10 @@ impl Control for Line {
         if whole {
             crate::base::heap::trim_system_heap();
         }
+    }
+
+    fn goes_on(&self) {
+        let _ = self.main.send(Message::GoesOn);
     }
 
     fn shutdown(&self, _mode: ShutdownMode) {

@@ -213,6 +213,16 @@ impl Core {
             self.warn("Append Only File loaded by DEBUG LOADAOF");
             return self.resume(Ok("OK"));
         }
+        if let Err(why) = &result
+            && self.shared.saves.log.state() != LogState::Off
+        {
+            // What is in memory is empty, or a part. A base of that would replace the log, which has all there was.
+            let line = format!(
+                "DEBUG RELOAD: {why}. The append-only log has the dataset as it was: exiting, start again to load it"
+            );
+            self.warn(line);
+            return self.shared.control.shutdown(ShutdownMode::default());
+        }
         let (line, reply) = match result {
             Ok(()) => ("DB reloaded by DEBUG RELOAD".into(), Ok("OK")),
             Err(why) => (why, Err(CANNOT_LOAD.into())),
@@ -222,7 +232,7 @@ impl Core {
         self.base_reloaded(net);
     }
 
-    /// What was reloaded, whole or in part, becomes the base of the log, if there is one.
+    /// What was reloaded becomes the base of the log, if there is one.
     fn base_reloaded(&mut self, net: &mut dyn World) {
         if self.rewriter.is_busy() {
             return;
@@ -257,6 +267,9 @@ impl Core {
     /// The shards go on.
     pub(super) fn resume(&mut self, result: Result<&'static str, String>) {
         let Some(halt) = self.saver.halt.take() else { return };
+        if let Cause::Shutdown(_) = halt.cause {
+            self.shared.control.goes_on();
+        }
         for shard in 0..self.shared.route.shards() {
             self.post(shard, Letter::Halt { on: false });
         }

@@ -37,6 +37,8 @@ pub trait Control: Send + Sync {
     }
     /// Give free memory back to the kernel: this thread's, and what no thread owns too if `whole`.
     fn purge(&self, whole: bool);
+    /// A shutdown was given up: the next signal is a first one again.
+    fn goes_on(&self) {}
     /// Stop the process.
     fn shutdown(&self, mode: ShutdownMode);
     /// Write a snapshot; the answer comes to shard 0 as [`super::Core::saved`].

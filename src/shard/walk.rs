@@ -27,6 +27,10 @@ const WINDOW: usize = 2 << 20;
 const WRITER_US: u64 = 500;
 const STORE_US: u64 = 100;
 
+/// A writer that has been behind for so long may lack the core that this shard has without a pause: it is given some of it.
+const STARVES_US: u64 = 50_000;
+const CEDED_US: u64 = 100;
+
 /// A walk under way.
 pub(super) struct Walk {
     /// Which cut it goes through.
@@ -36,6 +40,8 @@ pub(super) struct Walk {
     next_us: u64,
     /// When its last slice ended.
     slice_us: u64,
+    /// Since when it has been waiting for the writer.
+    behind_us: Option<u64>,
     /// Commands that had run at the last turn, and when one ran last.
     commands: u64,
     command_us: u64,
@@ -43,7 +49,15 @@ pub(super) struct Walk {
 
 impl Walk {
     pub fn new(cut: u64, line: Line, now_us: u64) -> Walk {
-        Walk { cut, line, next_us: now_us, slice_us: now_us, commands: 0, command_us: now_us }
+        Walk {
+            cut,
+            line,
+            next_us: now_us,
+            slice_us: now_us,
+            behind_us: None,
+            commands: 0,
+            command_us: now_us,
+        }
     }
 
     /// When the shard has to turn again for it.
@@ -58,9 +72,14 @@ impl Core {
         let (now_us, commands) = (self.now.mono_us, self.tallies.counters.commands);
         let Some(walk) = self.walk.as_mut().filter(|walk| walk.next_us <= now_us) else { return };
         if walk.line.weight(self.id) > WINDOW {
+            let since = *walk.behind_us.get_or_insert(now_us);
             walk.next_us = now_us + WRITER_US;
+            if now_us.saturating_sub(since) > STARVES_US {
+                net.sleep_us(CEDED_US);
+            }
             return;
         }
+        walk.behind_us = None;
         if walk.commands != commands {
             (walk.commands, walk.command_us) = (commands, now_us);
             if now_us < walk.slice_us + PAUSE_US {

@@ -49,7 +49,7 @@ impl Plane {
     pub fn start() -> std::io::Result<Plane> {
         Ok(Plane {
             requests: thread("kring-storage", serve)?,
-            snapshots: thread("kring-snapshot", serve_snapshots)?,
+            snapshots: thread("kring-snapshot", serve)?,
             log: thread("kring-log", serve_log)?,
         })
     }
@@ -146,17 +146,15 @@ impl Request {
     }
 }
 
-/// Snapshots may take long and nobody waits for them, but for clients who want the same core.
-fn serve_snapshots(inbox: Receiver<Request>) {
-    crate::base::cpu::give_way();
-    serve(inbox);
-}
-
 fn serve(inbox: Receiver<Request>) {
     for request in inbox {
         match request {
             Request::Rewrite { path, edit, answer } => answer(rewrite::rewrite_file(path, edit)),
-            Request::Save(save) => save::save(*save),
+            Request::Save(save) => {
+                // It may take long and nobody waits for it, but for clients who want the same core. (A load comes first, at full speed.)
+                crate::base::cpu::give_way();
+                save::save(*save);
+            }
             Request::Load(load) => load::load(*load),
         }
     }
