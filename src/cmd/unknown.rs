@@ -58,19 +58,10 @@ pub(crate) fn unknown_or_arity(parent: &str, args: Args<'_>) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::resp::{Limits, Parser};
+    use crate::resp::testing::with_args;
 
     fn text(words: &[&[u8]], f: fn(Args<'_>) -> Vec<u8>) -> String {
-        let mut request = format!("*{}\r\n", words.len()).into_bytes();
-        for word in words {
-            request.extend_from_slice(format!("${}\r\n", word.len()).as_bytes());
-            request.extend_from_slice(word);
-            request.extend_from_slice(b"\r\n");
-        }
-        let (mut spans, mut inline) = (Vec::new(), Vec::new());
-        let limits = Limits { bulk_max: i64::MAX, authenticated: true };
-        Parser::default().step(&request, &limits, &mut spans, &mut inline);
-        String::from_utf8(f(Args::new(&request, &spans))).unwrap()
+        String::from_utf8(with_args(words, f)).unwrap()
     }
 
     /// The expected texts are those of redis-server 7.0.15.

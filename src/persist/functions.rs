@@ -163,22 +163,9 @@ fn told(name: &[u8], what: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::resp::{Limits, Parser};
+    use crate::resp::testing::with_args;
 
     const SOURCE: &[u8] = b"#!lua name=mylib\nredis.register_function('f', function() return 1 end)";
-
-    fn with_args<R>(words: &[&[u8]], f: impl FnOnce(Args<'_>) -> R) -> R {
-        let mut request = format!("*{}\r\n", words.len()).into_bytes();
-        for word in words {
-            request.extend_from_slice(format!("${}\r\n", word.len()).as_bytes());
-            request.extend_from_slice(word);
-            request.extend_from_slice(b"\r\n");
-        }
-        let (mut spans, mut inline) = (Vec::new(), Vec::new());
-        let limits = Limits { bulk_max: i64::MAX, authenticated: true };
-        Parser::default().step(&request, &limits, &mut spans, &mut inline);
-        f(Args::new(&request, &spans))
-    }
 
     fn payload(sources: &[&[u8]]) -> Vec<u8> {
         let mut body = Vec::new();

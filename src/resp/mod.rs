@@ -4,6 +4,8 @@
 
 mod error;
 mod parse;
+#[cfg(test)]
+pub(crate) mod testing;
 mod write;
 
 pub use error::Error;
