@@ -73,6 +73,10 @@
 //!
 //! # Modules, in reading order
 
+// Stand-ins of `tests/doubles` serve tests in here too, and name the crate as those outside do.
+#[cfg(test)]
+extern crate self as kring;
+
 /// Layer 0. What every layer stands on: the cell of a store, numbers, CRC16, glob patterns, time.
 pub mod base;
 /// Layer 0. Every knob, one row each: redis.conf, flags, CONFIG.

@@ -48,6 +48,7 @@ mod saves;
 mod shared;
 mod tallies;
 #[cfg(test)]
+#[path = "../../tests/doubles/nobody.rs"]
 mod testing;
 mod transact;
 mod walk;
