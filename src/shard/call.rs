@@ -8,11 +8,13 @@ use super::ahead::{BUCKETS_AHEAD, ENTRIES_AHEAD, fetch_bucket, fetch_entry};
 use super::batch::{Batch, Parsed, Place};
 use super::drive::{Stop, Work};
 use super::evict::fits;
+use super::shared::Shared;
+use super::tallies::Tallies;
 use crate::cmd::cx::MemoryNow;
 use crate::cmd::registry::Found;
 use crate::cmd::row::flag;
 use crate::cmd::session::ReplyMode;
-use crate::cmd::{Cx, Env, Outcome, Plan, effects};
+use crate::cmd::{Cx, Env, Outcome, Plan, Session, effects};
 use crate::resp::{Args, Mark};
 use crate::ring::net::World;
 use crate::store::Keys;
@@ -24,7 +26,7 @@ const SHARED_WATCH_NS: u64 = 1_000_000;
 
 /// How often each kind of command came in a run.
 #[derive(Default)]
-struct Kinds {
+pub(super) struct Kinds {
     kinds: [(u32, u32); KINDS_MAX],
     len: usize,
 }
@@ -32,7 +34,7 @@ struct Kinds {
 impl Kinds {
     /// Counts one; false when there is no place for another kind.
     #[inline]
-    fn count(&mut self, id: u32) -> bool {
+    pub fn count(&mut self, id: u32) -> bool {
         for kind in &mut self.kinds[..self.len] {
             if kind.0 == id {
                 kind.1 += 1;
@@ -46,9 +48,52 @@ impl Kinds {
         self.len += 1;
         true
     }
+
+    /// Calls `f` with each kind, and how often it came.
+    #[inline]
+    pub fn each(&self, mut f: impl FnMut(u32, u32)) {
+        self.kinds[..self.len].iter().for_each(|(id, n)| f(*id, *n));
+    }
+}
+
+/// What commands run with.
+pub(super) struct Desk<'a> {
+    pub shared: &'a Shared,
+    pub env: Env<'a>,
+    pub keys: Keys<'a>,
+    pub tallies: &'a mut Tallies,
 }
 
 impl Core {
+    /// What commands of a client run with: the stores in hand, and what is the same for all.
+    #[inline(always)]
+    pub(super) fn desk(&mut self, session: &Session, memory: MemoryNow) -> Desk<'_> {
+        let shared = &*self.shared;
+        Desk {
+            shared,
+            env: Env {
+                now: self.now,
+                config: &self.config,
+                registry: &shared.registry,
+                server: &shared.server,
+                saves: &shared.saves,
+                memory,
+                shard: self.id,
+                packed_from: self.packed_from,
+            },
+            keys: Keys {
+                hand: &mut self.hand,
+                db: session.db,
+                now: if session.is_replay() { self.now.before_all() } else { self.now },
+                policy: self.access,
+                touch: !session.no_touch,
+                ahead: None,
+                random: &mut self.random,
+            },
+            tallies: &mut self.tallies,
+        }
+    }
+
     /// Whether commands of this client may run as a run: nothing has to be looked at before or after each.
     pub(super) fn may_run_brief(&self, work: &Work<'_>) -> bool {
         work.session.is_replay()
@@ -72,36 +117,19 @@ impl Core {
         from: usize,
         ticks: &mut u64,
     ) -> (usize, Option<Stop>) {
-        let shared = &*self.shared;
-        let env = Env {
-            now: self.now,
-            config: &self.config,
-            registry: &shared.registry,
-            server: &shared.server,
-            saves: &shared.saves,
-            memory: MemoryNow::default(),
-            shard: self.id,
-            packed_from: self.packed_from,
-        };
-        let (db, replays) = (work.session.db, work.session.is_replay());
+        let replays = work.session.is_replay();
+        let limit = if replays { 0 } else { self.room.limit };
         let Some(first) = batch.commands.get(from).and_then(|c| c.found.ok()) else { return (0, None) };
+        let Desk { shared, env, keys, tallies } = self.desk(work.session, MemoryNow::default());
+        let db = keys.db;
         let mut cx = Cx {
-            keys: Keys {
-                hand: &mut self.hand,
-                db,
-                now: if replays { self.now.before_all() } else { self.now },
-                policy: self.access,
-                touch: !work.session.no_touch,
-                ahead: None,
-                random: &mut self.random,
-            },
+            keys,
             out: &mut *work.out,
             session: &mut *work.session,
             env: &env,
             reports: &[],
             row: first.row,
         };
-        let limit = if replays { 0 } else { self.room.limit };
         let (mut kinds, mut ran, mut stop, mut last) = (Kinds::default(), 0, None, first.id);
         for command in &batch.commands[from..] {
             let Parsed { found: Ok(found), key: 1.., place: Place::Shard(s), .. } = command else { break };
@@ -157,7 +185,7 @@ impl Core {
                     cx.session.note_trouble(command.start, args.at(0), &error);
                     break;
                 }
-                self.tallies.failed(Some(found.id), cx.out.error_since(mark).unwrap_or(b"ERR"));
+                tallies.failed(Some(found.id), cx.out.error_since(mark).unwrap_or(b"ERR"));
             }
             if stop.is_some() || cx.keys.hand.peek(s).is_observed() && cx.keys.hand.has_ready() {
                 break;
@@ -172,9 +200,7 @@ impl Core {
         if replays {
             return (ran, stop);
         }
-        for &(id, n) in &kinds.kinds[..kinds.len] {
-            self.tallies.ran(id, ns / (ran as u64).max(1), n);
-        }
+        kinds.each(|id, n| self.tallies.ran(id, ns / (ran as u64).max(1), n));
         if self.hand.has_ready() {
             self.serve_ready(net);
         }
@@ -186,7 +212,13 @@ impl Core {
 
     /// A run took long: most likely for the sake of its longest request.
     #[cold]
-    fn note_slow_run(&mut self, work: &Work<'_>, batch: &Batch, run: std::ops::Range<usize>, ns: u64) {
+    pub(super) fn note_slow_run(
+        &mut self,
+        work: &Work<'_>,
+        batch: &Batch,
+        run: std::ops::Range<usize>,
+        ns: u64,
+    ) {
         if let Some(longest) = batch.commands[run].iter().max_by_key(|c| c.end - c.start)
             && let Ok(found) = longest.found
         {
@@ -196,36 +228,18 @@ impl Core {
 
     /// Runs one command, whose stores are in hand. Its effects are in their logs then, as part of a unit that is open.
     pub(super) fn call(&mut self, work: &mut Work<'_>, found: Found, hash: u64, args: Args<'_>) -> Outcome {
-        let shared = &*self.shared;
         let reports = match found.row.plan {
             Plan::Gather(_) => work.reports.as_deref(),
             _ => None,
         };
-        let memory = if reports.is_some() { shared.memory_now(self.now) } else { MemoryNow::default() };
-        let env = Env {
-            now: self.now,
-            config: &self.config,
-            registry: &shared.registry,
-            server: &shared.server,
-            saves: &shared.saves,
-            memory,
-            shard: self.id,
-            packed_from: self.packed_from,
-        };
-        let ahead = match found.row.plan {
+        let memory = if reports.is_some() { self.shared.memory_now(self.now) } else { MemoryNow::default() };
+        let Desk { env, mut keys, .. } = self.desk(work.session, memory);
+        keys.ahead = match found.row.plan {
             Plan::Owner if hash != 0 => Some((args.at(1).as_ptr(), args.at(1).len(), hash)),
             _ => None,
         };
         let mut cx = Cx {
-            keys: Keys {
-                hand: &mut self.hand,
-                db: work.session.db,
-                now: if work.session.is_replay() { self.now.before_all() } else { self.now },
-                policy: self.access,
-                touch: !work.session.no_touch,
-                ahead,
-                random: &mut self.random,
-            },
+            keys,
             out: work.out,
             session: work.session,
             env: &env,

@@ -370,6 +370,7 @@ impl Core {
                 {
                     self.run_brief(net, work, batch, i, &mut ticks)
                 }
+                Place::Anywhere if let n @ 1.. = self.run_whole(net, work, batch, i, &mut ticks) => (n, None),
                 _ => {
                     let args = batch.args(i, work.input);
                     let stop = self.one(net, work, &batch.commands[i], args, &mut ticks);

@@ -10,7 +10,7 @@
 //! Order holds because a connection has one batch under way at a time: at home, in a job, or parked while all shards
 //! report ([`orders`]). Stores are taken in ascending order and nothing waits with a store in hand, except a job for a
 //! higher store, in its owner's queue ([`jobs`]). A transaction runs as one command that needs the stores of all its commands
-//! ([`transact`]). A command that waits is kept by the owners of its keys and run again by whoever makes one ready ([`block`]).
+//! ([`transact`]; one that came whole: [`whole`]). A command that waits is kept by the owners of its keys and run again by whoever makes one ready ([`block`]).
 
 #![forbid(unsafe_code)]
 
@@ -52,6 +52,7 @@ mod tallies;
 mod testing;
 mod transact;
 mod walk;
+mod whole;
 
 pub use build::Delivery;
 pub use connections::Peer;

@@ -230,3 +230,106 @@ fn every_command_of_a_queue_is_counted_and_timed() {
     );
     assert!(!names.contains(&"EXEC".to_string()), "{names:?}");
 }
+
+/// What runs alike whether it comes as a whole, in one piece, or command by command.
+const TRANSACTIONS: &[&[&str]] = &[
+    &["MULTI", "SET {t}a 1", "INCR {t}a", "GET {t}a", "EXEC"],
+    &["MULTI", "SET a 1", "SET b 2", "GET c", "INCR a", "APPEND b x", "EXEC", "GET b"],
+    &["SET a x", "MULTI", "INCR a", "LPUSH a y", "GET a", "EXEC", "GET a"],
+    &["MULTI", "EXEC"],
+    &["MULTI", "GET a"],
+    &["GET a", "DISCARD"],
+    &["MULTI", "SET a 5", "DISCARD", "GET a"],
+    &["MULTI", "SET a 5", "MULTI", "GET a", "EXEC"],
+    &["MULTI", "SET a", "SET b 1", "EXEC", "GET b"],
+    &["MULTI", "NOSUCH a", "SET b 1", "EXEC", "GET b"],
+    &["MULTI", "SET c 1", "WATCH c", "EXEC"],
+    &["WATCH a", "MULTI", "SET a 7", "EXEC", "GET a"],
+    &["WATCH a", "SET a 8", "MULTI", "SET a 9", "EXEC", "GET a"],
+    &["MULTI", "MSET a 1 b 2 c 3", "GET a", "EXEC"],
+    &["MULTI", "SELECT 1", "SET a 1", "SELECT 0", "GET a", "EXEC"],
+    &["MULTI", "RPUSH l 1 2 3", "BLPOP l 0", "LRANGE l 0 -1", "EXEC"],
+    &["MULTI", "LPOP l", "HSET h f v", "ZADD z 1 m", "SADD s m", "HGETALL h", "EXPIRE h 100", "EXEC"],
+    &["MULTI", "SET k v EX 100", "TTL k", "PERSIST k", "TTL k", "DEL k", "EXISTS k", "EXEC"],
+    &["MULTI", "GET a", "EXEC", "EXEC", "MULTI", "GET b", "EXEC", "PING"],
+    &[
+        "MULTI",
+        "STRLEN a",
+        "GETRANGE a 0 0",
+        "SETRANGE a 3 x",
+        "GETDEL a",
+        "GETEX b",
+        "TYPE b",
+        "TTL b",
+        "OBJECT ENCODING b",
+        "PTTL b",
+        "EXEC",
+    ],
+];
+
+/// Replies, and the calls and failures of each command.
+fn played(server: &Server, whole: bool) -> (Vec<Reply>, Vec<String>) {
+    let mut client = server.connect();
+    client.ok("FLUSHALL");
+    client.ok("CONFIG RESETSTAT");
+    let long: Vec<String> = (0..100).map(|i| format!("INCR n{}", i % 7)).collect();
+    let mut long: Vec<&str> = long.iter().map(String::as_str).collect();
+    long.insert(0, "MULTI");
+    long.push("EXEC");
+    let mut replies = Vec::new();
+    for lines in TRANSACTIONS.iter().copied().chain([&long[..]]) {
+        match whole {
+            true => replies.extend(pipeline(&mut client, lines)),
+            false => replies.extend(lines.iter().map(|line| client.run(line))),
+        }
+    }
+    let stats = client.run("INFO commandstats").text();
+    let calls = stats.lines().filter(|line| !line.contains("_info") && line.contains("calls="));
+    let calls = calls.map(|line| {
+        let fields = line.split(',').filter(|field| !field.starts_with("usec"));
+        fields.collect::<Vec<_>>().join(",")
+    });
+    (replies, calls.collect())
+}
+
+#[test]
+fn a_transaction_that_comes_whole_is_one_like_any_other() {
+    on_each(|server| assert_eq!(played(server, true), played(server, false)));
+    for shards in [1, 3] {
+        let args = [
+            "--enable-debug-command",
+            "yes",
+            "--appendonly",
+            "yes",
+            "--maxmemory",
+            "100mb",
+            "--maxmemory-policy",
+            "allkeys-lru",
+        ];
+        let server = Server::kring(shards, &args);
+        wait_until("it has loaded", || server.info()["loading"] == "0");
+        assert_eq!(played(&server, true), played(&server, false));
+        let mut client = server.connect();
+        let before = client.run("DEBUG DIGEST").text();
+        client.ok("DEBUG LOADAOF");
+        assert_eq!(client.run("DEBUG DIGEST").text(), before);
+    }
+}
+
+#[test]
+fn who_waits_is_served_after_a_transaction_that_comes_whole() {
+    on_each(|server| {
+        for (first, second) in [("p", "q"), ("q", "p")] {
+            let mut waits = server.connect();
+            waits.send(&words("BLPOP p q 0")).unwrap();
+            wait_until("it waits", || server.info()["blocked_clients"] == "1");
+            let (push, other) = (format!("RPUSH {first} 1"), format!("RPUSH {second} 2"));
+            let mut client = server.connect();
+            let replies = pipeline(&mut client, &["MULTI", &push, &other, "LLEN p", "LLEN q", "EXEC"]);
+            assert_eq!(texts(&replies[5]), ["1", "1", "1", "1"]);
+            // Served when all is done, it looks at its keys in its own order.
+            assert_eq!(texts(&waits.reply()), ["p", if first == "p" { "1" } else { "2" }]);
+            client.ok("FLUSHALL");
+        }
+    });
+}
