@@ -1,4 +1,4 @@
-//! Random numbers and the choice of keys: uniform, Zipf, or one after the other.
+//! Random numbers and the choice of keys: uniform, Zipf, or each once, in order or scattered.
 //!
 //! Zipf is drawn by rejection-inversion (W. Hörmann, G. Derflinger, "Rejection-inversion to generate variates from
 //! monotone discrete distributions", 1996): exact for any exponent above 0 and any number of keys, no tables,
@@ -50,6 +50,7 @@ pub enum Dist {
     Uniform,
     Zipf(f64),
     Seq,
+    Scatter,
 }
 
 impl std::str::FromStr for Dist {
@@ -59,12 +60,13 @@ impl std::str::FromStr for Dist {
         match text.split_once(':') {
             None if text == "uniform" => Ok(Dist::Uniform),
             None if text == "seq" => Ok(Dist::Seq),
+            None if text == "scatter" => Ok(Dist::Scatter),
             None if text == "zipf" => Ok(Dist::Zipf(0.99)),
             Some(("zipf", s)) => match s.parse::<f64>() {
                 Ok(s) if s.is_finite() && s > 0.0 => Ok(Dist::Zipf(s)),
                 _ => Err("the exponent of zipf must be a number above 0".into()),
             },
-            _ => Err("want uniform, seq, zipf or zipf:EXPONENT".into()),
+            _ => Err("want uniform, seq, scatter, zipf or zipf:EXPONENT".into()),
         }
     }
 }
@@ -73,23 +75,26 @@ impl std::str::FromStr for Dist {
 pub enum Keys {
     Uniform(u64),
     Zipf(Zipf),
-    /// In turn, round and round, in `first..end`.
+    /// In turn, round and round, in `first..end`, by steps that meet each key once a round.
     Seq {
         next: u64,
         first: u64,
         end: u64,
+        step: u64,
     },
 }
 
 impl Keys {
-    /// The chooser of thread `part` of `parts`; with `Seq` each walks its own part of the keys.
+    /// The chooser of thread `part` of `parts`; with `Seq` and `Scatter` each walks its own part of the keys.
     pub fn new(dist: Dist, count: u64, part: u64, parts: u64) -> Self {
         match dist {
             Dist::Uniform => Keys::Uniform(count),
             Dist::Zipf(exponent) => Keys::Zipf(Zipf::new(count, exponent)),
-            Dist::Seq => {
+            Dist::Seq | Dist::Scatter => {
                 let (first, end) = part_of(count, part, parts);
-                Keys::Seq { next: first, first, end: end.max(first + 1) }
+                let end = end.max(first + 1);
+                let step = if dist == Dist::Seq { 1 } else { far_step(end - first) };
+                Keys::Seq { next: first, first, end, step }
             }
         }
     }
@@ -98,13 +103,25 @@ impl Keys {
         match self {
             Keys::Uniform(count) => rng.below(*count),
             Keys::Zipf(zipf) => zipf.draw(rng) - 1,
-            Keys::Seq { next, first, end } => {
+            Keys::Seq { next, first, end, step } => {
                 let key = *next;
-                *next = if key + 1 == *end { *first } else { key + 1 };
+                *next = if *end - key > *step { key + *step } else { *first + (*step - (*end - key)) };
                 key
             }
         }
     }
+}
+
+/// A step that walks round `len` keys and meets each once: by the golden section, so that neighbours in time are far apart.
+fn far_step(len: u64) -> u64 {
+    let gcd = |mut a: u64, mut b: u64| {
+        while b > 0 {
+            (a, b) = (b, a % b);
+        }
+        a
+    };
+    let golden = (len as f64 * 0.618_033_988_75) as u64;
+    (golden.max(1)..=len).find(|step| gcd(*step, len) == 1).unwrap_or(1)
 }
 
 /// Bounds of part `part` when `0..count` is cut into `parts` that differ by one at most.
@@ -232,10 +249,30 @@ mod tests {
     }
 
     #[test]
+    fn scatter_meets_each_key_once_and_jumps() {
+        let mut rng = Rng::new(3);
+        for (count, parts) in [(1, 1), (2, 1), (3, 2), (10, 3), (1_000, 1), (1_001, 4)] {
+            let mut all: Vec<u64> = Vec::new();
+            for part in 0..parts {
+                let mut keys = Keys::new(Dist::Scatter, count, part, parts);
+                let (first, end) = part_of(count, part, parts);
+                all.extend((first..end).map(|_| keys.draw(&mut rng)));
+                assert_eq!(keys.draw(&mut rng), first);
+            }
+            if count == 1_000 {
+                assert!(all.windows(2).all(|w| w[0].abs_diff(w[1]) > 300));
+            }
+            all.sort_unstable();
+            assert_eq!(all, (0..count).collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
     fn reads_its_flag() {
         assert_eq!("zipf:1.2".parse(), Ok(Dist::Zipf(1.2)));
         assert_eq!("zipf".parse(), Ok(Dist::Zipf(0.99)));
         assert_eq!("seq".parse(), Ok(Dist::Seq));
+        assert_eq!("scatter".parse(), Ok(Dist::Scatter));
         for bad in ["zipf:0", "zipf:-1", "zipf:x", "zipf:inf", "gauss", ""] {
             assert!(bad.parse::<Dist>().is_err(), "{bad}");
         }

@@ -96,7 +96,7 @@ pub struct Flags {
     /// Puts {TAG} in front of every key, so that all live in one hash slot
     #[arg(long, value_name = "TAG")]
     hash_tag: Option<String>,
-    /// Choice of keys: uniform, seq, zipf, zipf:EXPONENT
+    /// Choice of keys: uniform, seq, scatter (each once, far apart), zipf, zipf:EXPONENT
     #[arg(long, default_value = "uniform")]
     dist: Dist,
     /// SET:GET
@@ -105,7 +105,7 @@ pub struct Flags {
     /// Size of values: BYTES or MIN-MAX
     #[arg(long, short, default_value = "64")]
     data_size: Sizes,
-    /// Commands instead of SET and GET, with __key__ and __data__ in them; may be repeated
+    /// Commands instead of SET and GET, with __key__, __same__ and __data__ in them; may be repeated
     #[arg(long, value_name = "TEMPLATE")]
     commands: Vec<String>,
     /// Weight of each of --commands, in their order [default: 1]

@@ -46,6 +46,8 @@ pub struct KeyFormat {
 enum Part {
     Bytes(Vec<u8>),
     Key,
+    /// The key drawn last, once more.
+    Same,
     /// A value without its header, as all have one size.
     Data,
     /// A value with its header.
@@ -97,8 +99,8 @@ pub struct Command {
 }
 
 impl Command {
-    /// Reads a template such as `SET __key__ __data__`: words apart by spaces, `__key__` anywhere in a word,
-    /// `__data__` as a word of its own. Several commands with `;` between them are one request, sent together.
+    /// Reads a template such as `SET __key__ __data__`: words apart by spaces, `__key__` anywhere in a word, and behind one
+    /// `__same__` for the same key once more; `__data__` as a word of its own. Several commands with `;` between them are one request, sent together.
     pub fn parse(
         text: &str,
         weight: u64,
@@ -116,6 +118,7 @@ impl Command {
         let replies = commands.len() as u32;
         let expect = if replies > 1 { Expect::Anything } else { expect };
         let mut bytes = String::new();
+        let mut drawn = false;
         for (i, word) in commands.iter().flat_map(|command| command.iter().enumerate()) {
             if i == 0 {
                 let of = commands.iter().find(|command| std::ptr::eq(&command[0], word));
@@ -131,18 +134,26 @@ impl Command {
             } else if word.contains("__data__") {
                 return Err(format!("in '{text}', __data__ must be a word of its own"));
             } else {
-                let pieces: Vec<&str> = word.split("__key__").collect();
-                let key_len = keys.prefix.len() + keys.width;
-                let len = pieces.iter().map(|p| p.len()).sum::<usize>() + (pieces.len() - 1) * key_len;
-                bytes += &format!("${len}\r\n");
-                for (i, piece) in pieces.iter().enumerate() {
-                    if i > 0 {
-                        bytes += &keys.prefix;
-                        parts.push(Part::Bytes(std::mem::take(&mut bytes).into_bytes()));
-                        parts.push(Part::Key);
+                let holes = word.matches("__key__").count() + word.matches("__same__").count();
+                let fixed = word.replace("__key__", "").replace("__same__", "").len();
+                bytes += &format!("${}\r\n", fixed + holes * (keys.prefix.len() + keys.width));
+                let mut rest = *word;
+                for _ in 0..holes {
+                    let (key, same) = (rest.find("__key__"), rest.find("__same__"));
+                    let is_key = same.is_none_or(|same| key.is_some_and(|key| key < same));
+                    let (part, mark) = if is_key { (Part::Key, "__key__") } else { (Part::Same, "__same__") };
+                    drawn |= is_key;
+                    if !drawn {
+                        return Err(format!("in '{text}', __same__ has no __key__ in front of it"));
                     }
-                    bytes += piece;
+                    let (before, after) = rest.split_once(mark).unwrap_or((rest, ""));
+                    bytes += before;
+                    bytes += &keys.prefix;
+                    parts.push(Part::Bytes(std::mem::take(&mut bytes).into_bytes()));
+                    parts.push(part);
+                    rest = after;
                 }
+                bytes += rest;
             }
             bytes += "\r\n";
         }
@@ -188,10 +199,15 @@ impl Workload {
                 kind += 1;
             }
         }
+        let mut key = 0;
         for part in &self.commands[kind].parts {
             match part {
                 Part::Bytes(bytes) => out.extend_from_slice(bytes),
-                Part::Key => write_digits(out, self.keys.draw(&mut self.rng), self.width),
+                Part::Key => {
+                    key = self.keys.draw(&mut self.rng);
+                    write_digits(out, key, self.width);
+                }
+                Part::Same => write_digits(out, key, self.width),
                 Part::Data | Part::SizedData => {
                     let spread = (self.sizes.max - self.sizes.min) as u64;
                     let mut size = self.sizes.max;
@@ -270,13 +286,20 @@ mod tests {
         assert_eq!((words[5], words[6].len()), ("$4", 4));
         assert_eq!(words[7..10], ["$33", "key:000000000001-key:000000000002", "$4"]);
         assert_eq!((words.len(), words[11]), (12, ""));
+        let mut load = workload(&[("ZADD z __key__ m:__same__ __key__ __same__x", 1)], SIZES);
+        let mut out = Vec::new();
+        load.write(&mut out);
+        let out = String::from_utf8(out).unwrap();
+        let words: Vec<&str> = out.split("\r\n").collect();
+        assert_eq!(words[5..9], ["$16", "key:000000000000", "$18", "m:key:000000000000"]);
+        assert_eq!(words[9..13], ["$16", "key:000000000001", "$17", "key:000000000001x"]);
         let mut load = workload(&[("MULTI ; INCR __key__ ; EXEC", 1)], SIZES);
         let mut out = Vec::new();
         load.write(&mut out);
         let want = "*1\r\n$5\r\nMULTI\r\n*2\r\n$4\r\nINCR\r\n$16\r\nkey:000000000000\r\n*1\r\n$4\r\nEXEC\r\n";
         assert_eq!(String::from_utf8(out).unwrap(), want);
         assert_eq!(load.commands()[0].replies, 3);
-        for bad in ["SET __key__ x__data__", "  ", "PING ; ; PING", "PING ;"] {
+        for bad in ["SET __same__ __key__", "SET __key__ x__data__", "  ", "PING ; ; PING", "PING ;"] {
             assert!(Command::parse(bad, 1, Expect::Anything, &format(), SIZES).is_err());
         }
     }

@@ -215,8 +215,8 @@ knobs! {
         "oom-score-adj" => oom_score_adj: &'static str = "no", OneOf(&["no", "yes", "relative", "absolute"]), Live, Pending;
         /// Out-of-memory scores of a master, a replica and a child process.
         "oom-score-adj-values" => oom_score_adj_values: OomScores = OomScores([0, 200, 800]), Any, Live, Inert(NO_FORK);
-        /// Keeps transparent huge pages off.
-        "disable-thp" => disable_thp: bool = true, Any, Boot, Inert("huge pages hurt only a server that forks");
+        /// Collections and large values in small pages: no pauses of milliseconds as they grow, but slower to read at random.
+        "disable-thp" => disable_thp: bool = true, Any, Boot, Works;
         /// Cores of the server's threads.
         "server-cpulist" | "server_cpulist" => server_cpulist: String = String::new(), Any, Boot, Inert(OWN_THREADS);
         /// Cores of the background threads.

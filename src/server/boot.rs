@@ -4,7 +4,7 @@ use super::control::{self, Line, Message, PendingGarbage};
 use super::log::Log;
 use super::sockets::Listeners;
 use super::{cores, dataset};
-use crate::base::heap::{give_back_free_memory, map_chunks_alone};
+use crate::base::heap::{give_back_free_memory, map_chunks_alone, take_small_pages};
 use crate::base::{cpu, numa, pages, prng};
 use crate::cmd::ServerInfo;
 use crate::cmd::version::{KRING_VERSION, REDIS_VERSION};
@@ -104,6 +104,9 @@ pub fn serve(loaded: Loaded) -> Result<(), BootError> {
         return Err(BootError::Processor(lacks));
     }
     map_chunks_alone();
+    if config.disable_thp {
+        take_small_pages();
+    }
     let cores = cores::assign(&config)?;
     let shards = cores.len();
     let granted = probe::check(config.maxclients as usize, shards).map_err(BootError::Ring)?;

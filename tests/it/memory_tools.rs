@@ -103,3 +103,31 @@ fn a_purge_gives_memory_back() {
         server.resident_bytes().saturating_sub(empty) < full / 3
     });
 }
+
+/// The flags of the largest mapping, where the allocator's blocks lie.
+fn flags_of_largest_mapping(server: &Server) -> Vec<String> {
+    let maps = std::fs::read_to_string(format!("/proc/{}/smaps", server.pid())).unwrap();
+    let (mut size, mut largest) = (0, (0, Vec::new()));
+    for line in maps.lines() {
+        if let Some(text) = line.strip_prefix("Size:") {
+            size = text.split_whitespace().next().unwrap().parse::<u64>().unwrap();
+        } else if let Some(text) = line.strip_prefix("VmFlags:")
+            && size > largest.0
+        {
+            largest = (size, text.split_whitespace().map(String::from).collect());
+        }
+    }
+    largest.1
+}
+
+#[test]
+fn the_allocators_memory_is_not_of_huge_pages_unless_it_is_asked_for() {
+    for (args, in_small_pages) in [(&[][..], true), (&["--disable-thp", "no"], false)] {
+        let server = Server::kring(1, args);
+        let flags = flags_of_largest_mapping(&server);
+        let has = |flag: &str| flags.iter().any(|f| f == flag);
+        assert_eq!(has("nh"), in_small_pages, "{args:?}: {flags:?}");
+        // Where the kernel has no huge pages none are asked for.
+        assert!(!(has("hg") && in_small_pages), "{args:?}: {flags:?}");
+    }
+}
