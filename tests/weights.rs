@@ -18,6 +18,7 @@ use kring::ds::zset::{Limits as ZsetLimits, Zset};
 use kring::store::{Collection, Value};
 use std::alloc::{GlobalAlloc, Layout};
 use std::cell::Cell;
+use std::collections::HashSet;
 use std::process::Command;
 
 struct Counting;
@@ -102,6 +103,7 @@ fn values_weigh_what_was_given_for_them() {
         return assert!(status.success());
     }
     the_allocator_rounds_as_it_is_counted();
+    full_nodes_lie_side_by_side();
     strings();
     lists();
     strings();
@@ -136,6 +138,21 @@ fn the_allocator_rounds_as_it_is_counted() {
         // SAFETY: the block is live.
         assert_eq!(unsafe { usable_bytes(bytes.as_ptr()) }, malloc_size(bytes.capacity()), "{size}");
     }
+}
+
+/// Blocks of full nodes of lists lie side by side: a header between them would cost a block in eight.
+fn full_nodes_lie_side_by_side() {
+    const BLOCK: usize = 8 << 10;
+    const PAGE: usize = 64 << 10;
+    let blocks: Vec<Vec<u8>> = (0..800).map(|_| Vec::with_capacity(BLOCK)).collect();
+    let pages: HashSet<usize> = blocks.iter().map(|block| block.as_ptr().addr() / PAGE).collect();
+    // The page that was begun before, and the one that is not full yet.
+    assert!(
+        pages.len() <= blocks.len() * BLOCK / PAGE + 2,
+        "{} pages for {} blocks",
+        pages.len(),
+        blocks.len()
+    );
 }
 
 fn strings() {

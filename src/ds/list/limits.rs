@@ -1,12 +1,10 @@
 //! How large a node of a list may grow, and when a list is one node: `list-max-listpack-size` and `list-compress-depth`.
 
-/// What a node may hold in bytes, by `list-max-listpack-size` from -1 to -5.
+/// What a node may hold in bytes, by `list-max-listpack-size` from -1 to -5: sizes that the allocator's pages of 64 KiB hold without a
+/// remainder, as the header of such a page lies elsewhere (`tests/weights.rs` looks).
 const NODE_BYTES: [usize; 5] = [4 << 10, 8 << 10, 16 << 10, 32 << 10, 64 << 10];
 /// What a node may hold in bytes where its elements are counted.
 const COUNTED_BYTES: usize = 8 << 10;
-/// Up to here a node is filled to seven eighths of what it may hold: the allocator's pages of 64 KiB have room for nine blocks of
-/// 7 KiB, but, beside their header, for seven of 8 KiB only.
-const PAGED_BYTES: usize = 8 << 10;
 /// What an element may take beside its text.
 const ELEMENT_OVERHEAD: usize = 8;
 
@@ -47,8 +45,7 @@ impl Limits {
     /// Whether a node of so many bytes and elements takes a text of `len` bytes more.
     pub fn takes(self, bytes: usize, count: usize, len: usize) -> bool {
         let (most_bytes, most) = self.bounds();
-        let full = if most_bytes <= PAGED_BYTES { most_bytes / 8 * 7 } else { most_bytes };
-        bytes + len + ELEMENT_OVERHEAD <= full && count < most
+        bytes + len + ELEMENT_OVERHEAD <= most_bytes && count < most
     }
 
     /// Whether a text has a node of its own, as it is.
