@@ -122,7 +122,7 @@ fn an_insertion_does_not_pay_for_what_is_there() {
     ] {
         let first = member(order(0));
         let mut zset = Zset::new(first.len(), limits, 7);
-        let insert = |n: u64| _ = zset.insert(member(order(n)).as_bytes(), order(n) as f64, limits, 7);
+        let insert = |n: u64| zset.insert(member(order(n)).as_bytes(), order(n) as f64, limits, 7);
         check(what, largest_step(insert));
     }
 
