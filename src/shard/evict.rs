@@ -166,9 +166,9 @@ impl Core {
             || fits(&self.shared, self.room.limit, self.hand.peek(shard))
     }
 
-    /// Makes room for a command whose stores are in hand; whether it may run.
+    /// Makes room for a command whose stores are in hand, `here` if it needs only one; whether it may run.
     #[inline]
-    pub(super) fn make_room(&mut self, net: &mut dyn World) -> bool {
+    pub(super) fn make_room(&mut self, net: &mut dyn World, here: Option<usize>) -> bool {
         // As in Redis, nothing is evicted, nor refused for want of room, while clients are paused.
         if self.room.limit == 0 || self.pause.is_some() {
             return true;
@@ -178,13 +178,13 @@ impl Core {
             self.shared.ledger.within(self.now.mono_us);
             return true;
         }
-        self.make_room_now(net)
+        self.make_room_now(net, here)
     }
 
     #[cold]
-    fn make_room_now(&mut self, net: &mut dyn World) -> bool {
+    fn make_room_now(&mut self, net: &mut dyn World, here: Option<usize>) -> bool {
         let began = net.ticks_ns();
-        let evicted = self.evict(net, began);
+        let evicted = self.evict(net, here, began);
         let took_ns = net.ticks_ns().saturating_sub(began);
         let threshold_ms = self.config.latency_monitor_threshold as u64;
         self.tallies.note_latency("eviction-cycle", self.now, took_ns, threshold_ms);
@@ -227,7 +227,7 @@ impl Core {
             return self.shared.ledger.within(self.now.mono_us);
         }
         if self.room.rule.is_some() {
-            self.make_room_now(net);
+            self.make_room_now(net, None);
             self.put_back(net);
         }
     }
@@ -249,14 +249,14 @@ impl Core {
         tell(&self.shared, store, rule, self.now);
     }
 
-    fn evict(&mut self, net: &mut dyn World, began: u64) -> Evicted {
+    fn evict(&mut self, net: &mut dyn World, here: Option<usize>, began: u64) -> Evicted {
         let Some(rule) = self.room.rule else { return Evicted::Nothing };
         let enough = self.room.limit - AHEAD_BYTES.min(self.room.limit / 4096);
         for n in 1.. {
             if self.shared.ledger.used() <= enough {
                 return Evicted::Enough;
             }
-            if !self.evict_one(&rule) {
+            if !self.evict_one(&rule, here) {
                 // A store may be away, or its search for one of few keys with a TTL goes on next time.
                 let may_go = |s: usize| match self.hand.has(s) {
                     true => self.hand.peek(s).evictable(&rule) > 0,
@@ -272,9 +272,10 @@ impl Core {
         Evicted::Running
     }
 
-    /// Removes one key, the worst of all shards as far as is known; false when none was found.
-    fn evict_one(&mut self, rule: &Rule) -> bool {
-        let here = self.hand.only().or(self.hand.first());
+    /// Removes one key, the worst of all shards as far as is known; false when none was found. Where many are about as bad, the
+    /// command's own shard gives one: what comes and what goes stay even.
+    fn evict_one(&mut self, rule: &Rule, here: Option<usize>) -> bool {
+        let here = here.or_else(|| self.some_held(rule));
         let mine = here.and_then(|shard| {
             let store = self.hand.store(shard);
             let sign = match rule.judge {
@@ -299,6 +300,22 @@ impl Core {
         }
         let mut any = here.into_iter().chain((0..self.shared.route.shards()).filter(|s| Some(*s) != here));
         any.any(|shard| matches!(self.evict_from(shard, here == Some(shard), rule, 0), Attempt::Gone))
+    }
+
+    /// A shard whose store is in hand, each as likely as it has keys: the first every time would be bled dry.
+    fn some_held(&mut self, rule: &Rule) -> Option<usize> {
+        if self.hand.only().is_some() {
+            return self.hand.only();
+        }
+        let keys = |store: &Store| store.evictable(rule) as u64;
+        let total: u64 = self.hand.iter().map(keys).sum();
+        let mut at = xorshift(&mut self.random).checked_rem(total)?;
+        let found = self.hand.iter().find(|store| {
+            let found = at < keys(store);
+            at = at.saturating_sub(keys(store));
+            found
+        });
+        found.map(Store::shard)
     }
 
     /// A shard, each as likely as it has keys.

@@ -20,8 +20,11 @@ use crate::base::prng::xorshift;
 use crate::base::time::Now;
 use crate::ds::{Ref, Table};
 
-/// Candidates that are kept.
+/// Candidates that are kept: no more than this part of the keys, and in a small store a few. A candidate waits until as many have
+/// gone before it, and who has just come should have had its chance by then, however few keys a shard has.
 const POOL: usize = 16;
+const POOL_PART: usize = 64;
+const POOL_FEW: usize = 4;
 /// Buckets looked at in one go for keys with a TTL, where these are rare.
 const EXPIRING_BUCKETS: usize = 64;
 /// Goes without a candidate until a search is given up for now.
@@ -111,16 +114,17 @@ pub struct Pool {
 const SPARE_BYTES: usize = 255;
 
 impl Pool {
-    fn offer(&mut self, sign: u64, rank: impl Fn(u64) -> u64, db: usize, key: &[u8]) {
+    /// Takes a candidate among the best `most`.
+    fn offer(&mut self, most: usize, sign: u64, rank: impl Fn(u64) -> u64, db: usize, key: &[u8]) {
         let mine = rank(sign);
         let at = self.found.partition_point(|c| rank(c.sign) < mine);
-        if at == 0 && self.found.len() == POOL || self.found.iter().any(|c| c.db == db && c.key == key) {
+        if at == 0 && self.found.len() >= most || self.found.iter().any(|c| c.db == db && c.key == key) {
             return;
         }
         let mut buffer = self.spare.pop().unwrap_or_default();
         buffer.extend_from_slice(key);
         self.found.insert(at, Candidate { sign, db, key: buffer });
-        if self.found.len() > POOL {
+        if self.found.len() > most {
             let worst = self.found.remove(0);
             self.recycle(worst.key);
         }
@@ -182,11 +186,12 @@ impl Store {
         if let Judge::Fifo = rule.judge {
             return self.fifo_sign(rule.volatile, now);
         }
+        let most = (self.evictable(rule) / POOL_PART).clamp(POOL_FEW, POOL);
         let pool = &mut self.pool;
         let mut cursor = pool.cursor;
         for (index, db) in self.dbs.iter().enumerate().filter(|(_, db)| !db.is_empty()) {
             sample(db.table(), rule, &mut cursor, random, &mut |entry| {
-                pool.offer(rule.sign(&entry), |sign| rule.rank(sign, now), index, entry.key());
+                pool.offer(most, rule.sign(&entry), |sign| rule.rank(sign, now), index, entry.key());
             });
         }
         pool.cursor = cursor;
