@@ -12,7 +12,8 @@
 //! | random | none | any |
 //! | s3fifo | since when the next in the queues of [`super::fifo`] is there, ms | the earliest; there are no candidates |
 //!
-//! Cost: an eviction reads `maxmemory-samples` entries that lie together, and the victim once more.
+//! Cost: an eviction reads `maxmemory-samples` entries of neighbouring places, and the victim once more. They lie anywhere in memory,
+//! so the eviction before has fetched them.
 
 use super::access::{self, Lfu};
 use super::{Garbage, Store, Value};
@@ -102,6 +103,8 @@ pub struct Pool {
     found: Vec<Candidate>,
     /// Key buffers to use again.
     spare: Vec<Vec<u8>>,
+    /// Where the next two looks at keys will be: what they read is fetched ahead, for every entry lies elsewhere in memory.
+    ahead: [u64; 2],
     /// Where the search for rare keys with a TTL goes on.
     cursor: u64,
     /// A victim's key.
@@ -144,19 +147,13 @@ impl Pool {
     }
 }
 
-/// Gives `f` some entries of a table that a rule lets go.
-fn sample(
-    table: &Table<Value>,
-    rule: &Rule,
-    cursor: &mut u64,
-    random: &mut u64,
-    f: &mut dyn FnMut(Ref<'_, Value>),
-) {
+/// Gives `f` some entries of a table that a rule lets go, near this place as far as there are any.
+fn sample(table: &Table<Value>, rule: &Rule, at: u64, cursor: &mut u64, f: &mut dyn FnMut(Ref<'_, Value>)) {
     if !rule.volatile {
-        return table.sample(xorshift(random), rule.samples, f);
+        return table.sample(at, rule.samples, f);
     }
     let mut found = false;
-    table.sample_expiring(xorshift(random), rule.samples, EXPIRING_BUCKETS, &mut |entry| {
+    table.sample_expiring(at, rule.samples, EXPIRING_BUCKETS, &mut |entry| {
         found = true;
         f(entry);
     });
@@ -189,10 +186,16 @@ impl Store {
         let most = (self.evictable(rule) / POOL_PART).clamp(POOL_FEW, POOL);
         let pool = &mut self.pool;
         let mut cursor = pool.cursor;
+        let [at, next] = pool.ahead;
+        pool.ahead = [next, xorshift(random)];
         for (index, db) in self.dbs.iter().enumerate().filter(|(_, db)| !db.is_empty()) {
-            sample(db.table(), rule, &mut cursor, random, &mut |entry| {
+            sample(db.table(), rule, at, &mut cursor, &mut |entry| {
                 pool.offer(most, rule.sign(&entry), |sign| rule.rank(sign, now), index, entry.key());
             });
+            if !rule.volatile {
+                db.table().prefetch_sample(pool.ahead[0], rule.samples);
+            }
+            db.table().prefetch(pool.ahead[1]);
         }
         pool.cursor = cursor;
         // The best is told to others, so it must be true.
@@ -255,10 +258,22 @@ impl Store {
             }
             self.pool.recycle(candidate.key);
             if goes {
+                self.prefetch_victims();
                 return true;
             }
         }
         false
+    }
+
+    /// Fetches what the next eviction is likely to read, and some of what the one after it will.
+    fn prefetch_victims(&self) {
+        let mut best = self.pool.found.iter().rev().map(|c| (self.dbs[c.db].table(), &c.key));
+        if let Some((table, key)) = best.next() {
+            table.prefetch_entry(table.hash(key));
+        }
+        if let Some((table, key)) = best.next() {
+            table.prefetch(table.hash(key));
+        }
     }
 
     /// Removes a key to make room.
@@ -295,7 +310,7 @@ impl Store {
         let mut key = None;
         if rule.volatile {
             let rule = Rule { samples: 1, ..*rule };
-            sample(table, &rule, &mut self.pool.cursor, random, &mut |entry| {
+            sample(table, &rule, xorshift(random), &mut self.pool.cursor, &mut |entry| {
                 key = Some(entry.key().to_vec())
             });
         } else {
