@@ -178,3 +178,27 @@ fn eight_shards_keep_as_good_keys_as_one() {
         }
     }
 }
+
+/// The hand of S3-FIFO must go round several times where every key was used: it once gave up for the moment, and the command ran with no
+/// key gone for it.
+#[test]
+fn a_search_goes_on_until_a_key_is_found() {
+    const MANY: u32 = 60_000;
+    let trace: Vec<u32> = (0..MANY).collect();
+    let (empty, own) = footprint(1, &trace);
+    let limit = (empty + own + own / 20).to_string();
+    let mut cache = Cache::new(1, &[("maxmemory-policy", "allkeys-s3fifo"), ("maxmemory", &limit)], 0);
+    (0..5).for_each(|_| {
+        cache.replay(&trace);
+    });
+    assert_eq!(cache.info("evicted_keys"), 0);
+    let mut request = Vec::new();
+    let value = vec![b'x'; (own / 20) as usize];
+    add(&mut request, &[b"SET", b"new", &value]);
+    add(&mut request, &[b"SET", b"newer", &value]);
+    add(&mut request, &[b"INFO", b"stats"]);
+    let replies = cache.server.ask(&request, 3, reply_len);
+    let text = String::from_utf8_lossy(&replies[2]);
+    let evicted = text.lines().find_map(|l| l.strip_prefix("evicted_keys:")).unwrap();
+    assert!(evicted.parse::<u64>().unwrap() > 0, "{evicted} went");
+}

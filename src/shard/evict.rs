@@ -35,6 +35,8 @@ const SAMPLES_MAX: usize = 64;
 /// Buckets that an eviction goes through to move entries together, where the heap is loose. What evictions free lies scattered: to
 /// win a slab of it where a tenth is free, ten times as much has to move. So compaction keeps pace with them, whatever its timer does.
 const BUCKETS_PER_EVICTION: usize = 6;
+/// Searches without a find, one after the other, until the rest is left for the next command.
+const SEARCHES: usize = 64;
 /// Shards chosen for one eviction before any will do.
 const CHOICES: usize = 8;
 /// With evictions, so much more is freed than is needed at once: for the next few commands, and no more of the bound than a 4096th.
@@ -252,24 +254,32 @@ impl Core {
     fn evict(&mut self, net: &mut dyn World, here: Option<usize>, began: u64) -> Evicted {
         let Some(rule) = self.room.rule else { return Evicted::Nothing };
         let enough = self.room.limit - AHEAD_BYTES.min(self.room.limit / 4096);
+        let mut in_vain = 0;
         for n in 1.. {
             if self.shared.ledger.used() <= enough {
                 return Evicted::Enough;
             }
-            if !self.evict_one(&rule, here) {
-                // A store may be away, or its search for one of few keys with a TTL goes on next time.
-                let may_go = |s: usize| match self.hand.has(s) {
-                    true => self.hand.peek(s).evictable(&rule) > 0,
-                    false => self.shared.ledger.of(s).keys.load(Relaxed) > 0,
-                };
-                let more = (0..self.shared.route.shards()).any(may_go);
+            let found = self.evict_one(&rule, here);
+            in_vain = if found { 0 } else { in_vain + 1 };
+            // A search that has looked at many keys goes on where it ended, while there is time: else memory would grow with each
+            // command that it is too long for.
+            if !found && (in_vain > SEARCHES || !self.hand.iter().any(|store| store.evictable(&rule) > 0)) {
+                let more =
+                    self.hand.iter().any(|store| store.evictable(&rule) > 0) || self.may_go_elsewhere();
                 return if more { Evicted::Running } else { Evicted::Nothing };
             }
-            if n % EVICTIONS_PER_LOOK == 0 && net.ticks_ns().saturating_sub(began) >= self.room.slice_ns {
+            let looks = !found || n % EVICTIONS_PER_LOOK == 0;
+            if looks && net.ticks_ns().saturating_sub(began) >= self.room.slice_ns {
                 break;
             }
         }
         Evicted::Running
+    }
+
+    /// Whether a shard whose store is not in hand told of keys that may go.
+    fn may_go_elsewhere(&self) -> bool {
+        let mut others = (0..self.shared.route.shards()).filter(|s| !self.hand.has(*s));
+        others.any(|s| self.shared.ledger.of(s).keys.load(Relaxed) > 0)
     }
 
     /// Removes one key, the worst of all shards as far as is known; false when none was found. Where many are about as bad, the
