@@ -1,6 +1,6 @@
 """How much fits, and what it costs to keep fitting: the scenarios full and bytes of perf/compare."""
 
-import socket
+import itertools, socket
 
 MIB = 1 << 20
 # name, value of key n, more words of its SET
@@ -67,10 +67,15 @@ def number(server, section, field):
     return int(next(line.split(":", 1)[1] for line in words.splitlines() if line.startswith(field + ":")))
 
 
+def told(server):
+    """Keys evicted and commands run so far, of which nearly all are SETs."""
+    return number(server, "stats", "evicted_keys"), number(server, "stats", "total_commands_processed")
+
+
 def full(lab, paper, value, median):
     """SETs of new keys with memory full, so that each evicts, against redis-server with as many keys (allkeys-lru)."""
     sets, results, evicted = ("--ratio", "1:0"), {}, {}
-    times = -(-lab.args.rounds // lab.args.starts)
+    times, seeds = -(-lab.args.rounds // lab.args.starts), itertools.count(2)
     for round_number in range(lab.args.starts):
         for kind in ("kring", "redis") if round_number % 2 == 0 else ("redis", "kring"):
             server = lab.start(kind, lab.args.server_cpu)
@@ -79,15 +84,14 @@ def full(lab, paper, value, median):
                 results.setdefault(f"{kind}, room", []).append(lab.timed(server, *sets))
             server.ask("CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
             server.ask("CONFIG", "SET", "maxmemory", str(number(server, "memory", "used_memory")))
-            fresh = (*sets, "--keys", FRESH_KEYS)
-            lab.timed(server, *fresh)  # what was set in a row goes first; from now on it is mixed
-            keys, before = int(server.ask("DBSIZE")), number(server, "stats", "evicted_keys")
+            # A seed of its own for each run: with the same one they would draw the same keys again.
+            fresh = lambda: (*sets, "--keys", FRESH_KEYS, "--seed", next(seeds))
+            lab.timed(server, *fresh())  # what was set in a row goes first; from now on it is mixed
+            keys, before, ran = int(server.ask("DBSIZE")), *told(server)
             for _ in range(times):
-                results.setdefault(f"{kind}, full", []).append(lab.timed(server, *fresh))
-            gone, now = number(server, "stats", "evicted_keys") - before, int(server.ask("DBSIZE"))
-            rates = [value(result, "ops_per_s") for result in results[f"{kind}, full"][-times:]]
-            sent = sum(rates) * (lab.args.seconds + lab.args.warmup)
-            evicted.setdefault(kind, []).append((gone / max(1, sent), now / keys))
+                results.setdefault(f"{kind}, full", []).append(lab.timed(server, *fresh()))
+            gone, sent = (after - then for after, then in zip(told(server), (before, ran)))
+            evicted.setdefault(kind, []).append((gone / max(1, sent), int(server.ask("DBSIZE")) / keys))
             lab.stop(server)
     order = ("kring, room", "kring, full", "redis, room", "redis, full")
     paper.table("SET, no pipeline, 1 shard, 64-byte values", {name: results[name] for name in order}, "redis, full")

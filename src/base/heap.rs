@@ -62,7 +62,8 @@ unsafe impl GlobalAlloc for Allocator {
         // SAFETY: the caller's promise: mimalloc gave the block, and it is not used again.
         unsafe {
             if SHARING.contains(&layout.size()) && IS_SHORT.load(Relaxed) {
-                give_inside_back(block, layout.size());
+                // All of it: what its end shares a page with is only the room behind it.
+                give_inside_back(block, usable_bytes(block));
             }
             mi::mi_free(block.cast::<c_void>())
         }

@@ -476,7 +476,7 @@ impl Core {
             return stop;
         }
         if work.session.is_queueing() && !found.row.is(flag::UNQUEUED) {
-            if !self.make_room(net) {
+            if !self.make_room(net, None) {
                 // A queue takes memory too.
                 return self.refuse_oom(work, found, mark);
             }
@@ -514,7 +514,11 @@ impl Core {
             },
         }
         let may_grow = flags_of(found, work.session) & flag::DENYOOM != 0 && !work.session.is_replay();
-        if may_grow && !self.make_room(net) {
+        let here = match command.place {
+            Place::Shard(s) => Some(s as usize),
+            _ => None,
+        };
+        if may_grow && !self.make_room(net, here) {
             return self.refuse_oom(work, found, mark);
         }
         if self.hand.is_crossed()

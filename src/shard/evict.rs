@@ -35,6 +35,8 @@ const SAMPLES_MAX: usize = 64;
 /// Buckets that an eviction goes through to move entries together, where the heap is loose. What evictions free lies scattered: to
 /// win a slab of it where a tenth is free, ten times as much has to move. So compaction keeps pace with them, whatever its timer does.
 const BUCKETS_PER_EVICTION: usize = 6;
+/// Searches without a find, one after the other, until the rest is left for the next command.
+const SEARCHES: usize = 64;
 /// Shards chosen for one eviction before any will do.
 const CHOICES: usize = 8;
 /// With evictions, so much more is freed than is needed at once: for the next few commands, and no more of the bound than a 4096th.
@@ -166,9 +168,9 @@ impl Core {
             || fits(&self.shared, self.room.limit, self.hand.peek(shard))
     }
 
-    /// Makes room for a command whose stores are in hand; whether it may run.
+    /// Makes room for a command whose stores are in hand, `here` if it needs only one; whether it may run.
     #[inline]
-    pub(super) fn make_room(&mut self, net: &mut dyn World) -> bool {
+    pub(super) fn make_room(&mut self, net: &mut dyn World, here: Option<usize>) -> bool {
         // As in Redis, nothing is evicted, nor refused for want of room, while clients are paused.
         if self.room.limit == 0 || self.pause.is_some() {
             return true;
@@ -178,13 +180,13 @@ impl Core {
             self.shared.ledger.within(self.now.mono_us);
             return true;
         }
-        self.make_room_now(net)
+        self.make_room_now(net, here)
     }
 
     #[cold]
-    fn make_room_now(&mut self, net: &mut dyn World) -> bool {
+    fn make_room_now(&mut self, net: &mut dyn World, here: Option<usize>) -> bool {
         let began = net.ticks_ns();
-        let evicted = self.evict(net, began);
+        let evicted = self.evict(net, here, began);
         let took_ns = net.ticks_ns().saturating_sub(began);
         let threshold_ms = self.config.latency_monitor_threshold as u64;
         self.tallies.note_latency("eviction-cycle", self.now, took_ns, threshold_ms);
@@ -227,7 +229,7 @@ impl Core {
             return self.shared.ledger.within(self.now.mono_us);
         }
         if self.room.rule.is_some() {
-            self.make_room_now(net);
+            self.make_room_now(net, None);
             self.put_back(net);
         }
     }
@@ -249,32 +251,41 @@ impl Core {
         tell(&self.shared, store, rule, self.now);
     }
 
-    fn evict(&mut self, net: &mut dyn World, began: u64) -> Evicted {
+    fn evict(&mut self, net: &mut dyn World, here: Option<usize>, began: u64) -> Evicted {
         let Some(rule) = self.room.rule else { return Evicted::Nothing };
         let enough = self.room.limit - AHEAD_BYTES.min(self.room.limit / 4096);
+        let mut in_vain = 0;
         for n in 1.. {
             if self.shared.ledger.used() <= enough {
                 return Evicted::Enough;
             }
-            if !self.evict_one(&rule) {
-                // A store may be away, or its search for one of few keys with a TTL goes on next time.
-                let may_go = |s: usize| match self.hand.has(s) {
-                    true => self.hand.peek(s).evictable(&rule) > 0,
-                    false => self.shared.ledger.of(s).keys.load(Relaxed) > 0,
-                };
-                let more = (0..self.shared.route.shards()).any(may_go);
+            let found = self.evict_one(&rule, here);
+            in_vain = if found { 0 } else { in_vain + 1 };
+            // A search that has looked at many keys goes on where it ended, while there is time: else memory would grow with each
+            // command that it is too long for.
+            if !found && (in_vain > SEARCHES || !self.hand.iter().any(|store| store.evictable(&rule) > 0)) {
+                let more =
+                    self.hand.iter().any(|store| store.evictable(&rule) > 0) || self.may_go_elsewhere();
                 return if more { Evicted::Running } else { Evicted::Nothing };
             }
-            if n % EVICTIONS_PER_LOOK == 0 && net.ticks_ns().saturating_sub(began) >= self.room.slice_ns {
+            let looks = !found || n % EVICTIONS_PER_LOOK == 0;
+            if looks && net.ticks_ns().saturating_sub(began) >= self.room.slice_ns {
                 break;
             }
         }
         Evicted::Running
     }
 
-    /// Removes one key, the worst of all shards as far as is known; false when none was found.
-    fn evict_one(&mut self, rule: &Rule) -> bool {
-        let here = self.hand.only().or(self.hand.first());
+    /// Whether a shard whose store is not in hand told of keys that may go.
+    fn may_go_elsewhere(&self) -> bool {
+        let mut others = (0..self.shared.route.shards()).filter(|s| !self.hand.has(*s));
+        others.any(|s| self.shared.ledger.of(s).keys.load(Relaxed) > 0)
+    }
+
+    /// Removes one key, the worst of all shards as far as is known; false when none was found. Where many are about as bad, the
+    /// command's own shard gives one: what comes and what goes stay even.
+    fn evict_one(&mut self, rule: &Rule, here: Option<usize>) -> bool {
+        let here = here.or_else(|| self.some_held(rule));
         let mine = here.and_then(|shard| {
             let store = self.hand.store(shard);
             let sign = match rule.judge {
@@ -299,6 +310,22 @@ impl Core {
         }
         let mut any = here.into_iter().chain((0..self.shared.route.shards()).filter(|s| Some(*s) != here));
         any.any(|shard| matches!(self.evict_from(shard, here == Some(shard), rule, 0), Attempt::Gone))
+    }
+
+    /// A shard whose store is in hand, each as likely as it has keys: the first every time would be bled dry.
+    fn some_held(&mut self, rule: &Rule) -> Option<usize> {
+        if self.hand.only().is_some() {
+            return self.hand.only();
+        }
+        let keys = |store: &Store| store.evictable(rule) as u64;
+        let total: u64 = self.hand.iter().map(keys).sum();
+        let mut at = xorshift(&mut self.random).checked_rem(total)?;
+        let found = self.hand.iter().find(|store| {
+            let found = at < keys(store);
+            at = at.saturating_sub(keys(store));
+            found
+        });
+        found.map(Store::shard)
     }
 
     /// A shard, each as likely as it has keys.

@@ -13,8 +13,9 @@ use super::evict::Room;
 use super::log::BATCH;
 use super::planted::Planted;
 use crate::base::cell::{Back, caller_bit};
+use crate::base::heap::is_short;
 use crate::ring::net::{ConnId, World};
-use crate::store::{Garbage, ShardSet, Store};
+use crate::store::{Garbage, ShardSet, Store, Value};
 
 /// With so many bytes on their way to be freed, shards free values themselves.
 const GARBAGE_BYTES: u64 = 32 << 20;
@@ -162,6 +163,9 @@ impl Core {
             if self.shared.control.pending().bytes > GARBAGE_BYTES {
                 // More comes than the other thread frees: memory would grow over its bound. Databases still go there.
                 garbage.retain(|g| matches!(g, Garbage::Table { .. }));
+            } else if is_short() {
+                // Room is wanted now, and not when that thread has its turn; a string is one block.
+                garbage.retain(|g| !matches!(g, Garbage::Value(Value::Str(_))));
             }
             self.shared.control.free(garbage);
         }

@@ -71,7 +71,7 @@ impl Core {
         let commands = &batch.commands[from + 1..from + 1 + whole.len];
         if !self.have(net, Where::of(whole.set), whole.exec)
             || self.hand.is_crossed()
-            || whole.flags & flag::DENYOOM != 0 && !self.make_room(net)
+            || whole.flags & flag::DENYOOM != 0 && !self.make_room(net, None)
         {
             return 0;
         }

@@ -62,7 +62,7 @@ pub fn uses(access: u32) -> u32 {
 }
 
 /// Hashes of a block of small: few, for caches of a few hundred keys a shard.
-const BLOCK: usize = 63;
+const BLOCK: usize = 15;
 
 struct Block {
     /// When its first key came, unix ms.
@@ -70,7 +70,7 @@ struct Block {
     hashes: [u64; BLOCK],
 }
 
-const _: () = assert!(size_of::<Block>() == 512);
+const _: () = assert!(size_of::<Block>() == 128);
 
 /// The small queue: what came last at the back. It grows a block at a time.
 #[derive(Default)]

@@ -12,7 +12,8 @@
 //! | random | none | any |
 //! | s3fifo | since when the next in the queues of [`super::fifo`] is there, ms | the earliest; there are no candidates |
 //!
-//! Cost: an eviction reads `maxmemory-samples` entries that lie together, and the victim once more.
+//! Cost: an eviction reads `maxmemory-samples` entries of neighbouring places, and the victim once more. They lie anywhere in memory,
+//! so the eviction before has fetched them.
 
 use super::access::{self, Lfu};
 use super::{Garbage, Store, Value};
@@ -20,8 +21,11 @@ use crate::base::prng::xorshift;
 use crate::base::time::Now;
 use crate::ds::{Ref, Table};
 
-/// Candidates that are kept.
+/// Candidates that are kept: no more than this part of the keys, and in a small store a few. A candidate waits until as many have
+/// gone before it, and who has just come should have had its chance by then, however few keys a shard has.
 const POOL: usize = 16;
+const POOL_PART: usize = 64;
+const POOL_FEW: usize = 4;
 /// Buckets looked at in one go for keys with a TTL, where these are rare.
 const EXPIRING_BUCKETS: usize = 64;
 /// Goes without a candidate until a search is given up for now.
@@ -99,6 +103,8 @@ pub struct Pool {
     found: Vec<Candidate>,
     /// Key buffers to use again.
     spare: Vec<Vec<u8>>,
+    /// Where the next two looks at keys will be: what they read is fetched ahead, for every entry lies elsewhere in memory.
+    ahead: [u64; 2],
     /// Where the search for rare keys with a TTL goes on.
     cursor: u64,
     /// A victim's key.
@@ -111,16 +117,17 @@ pub struct Pool {
 const SPARE_BYTES: usize = 255;
 
 impl Pool {
-    fn offer(&mut self, sign: u64, rank: impl Fn(u64) -> u64, db: usize, key: &[u8]) {
+    /// Takes a candidate among the best `most`.
+    fn offer(&mut self, most: usize, sign: u64, rank: impl Fn(u64) -> u64, db: usize, key: &[u8]) {
         let mine = rank(sign);
         let at = self.found.partition_point(|c| rank(c.sign) < mine);
-        if at == 0 && self.found.len() == POOL || self.found.iter().any(|c| c.db == db && c.key == key) {
+        if at == 0 && self.found.len() >= most || self.found.iter().any(|c| c.db == db && c.key == key) {
             return;
         }
         let mut buffer = self.spare.pop().unwrap_or_default();
         buffer.extend_from_slice(key);
         self.found.insert(at, Candidate { sign, db, key: buffer });
-        if self.found.len() > POOL {
+        if self.found.len() > most {
             let worst = self.found.remove(0);
             self.recycle(worst.key);
         }
@@ -140,19 +147,13 @@ impl Pool {
     }
 }
 
-/// Gives `f` some entries of a table that a rule lets go.
-fn sample(
-    table: &Table<Value>,
-    rule: &Rule,
-    cursor: &mut u64,
-    random: &mut u64,
-    f: &mut dyn FnMut(Ref<'_, Value>),
-) {
+/// Gives `f` some entries of a table that a rule lets go, near this place as far as there are any.
+fn sample(table: &Table<Value>, rule: &Rule, at: u64, cursor: &mut u64, f: &mut dyn FnMut(Ref<'_, Value>)) {
     if !rule.volatile {
-        return table.sample(xorshift(random), rule.samples, f);
+        return table.sample(at, rule.samples, f);
     }
     let mut found = false;
-    table.sample_expiring(xorshift(random), rule.samples, EXPIRING_BUCKETS, &mut |entry| {
+    table.sample_expiring(at, rule.samples, EXPIRING_BUCKETS, &mut |entry| {
         found = true;
         f(entry);
     });
@@ -182,12 +183,19 @@ impl Store {
         if let Judge::Fifo = rule.judge {
             return self.fifo_sign(rule.volatile, now);
         }
+        let most = (self.evictable(rule) / POOL_PART).clamp(POOL_FEW, POOL);
         let pool = &mut self.pool;
         let mut cursor = pool.cursor;
+        let [at, next] = pool.ahead;
+        pool.ahead = [next, xorshift(random)];
         for (index, db) in self.dbs.iter().enumerate().filter(|(_, db)| !db.is_empty()) {
-            sample(db.table(), rule, &mut cursor, random, &mut |entry| {
-                pool.offer(rule.sign(&entry), |sign| rule.rank(sign, now), index, entry.key());
+            sample(db.table(), rule, at, &mut cursor, &mut |entry| {
+                pool.offer(most, rule.sign(&entry), |sign| rule.rank(sign, now), index, entry.key());
             });
+            if !rule.volatile {
+                db.table().prefetch_sample(pool.ahead[0], rule.samples);
+            }
+            db.table().prefetch(pool.ahead[1]);
         }
         pool.cursor = cursor;
         // The best is told to others, so it must be true.
@@ -250,10 +258,22 @@ impl Store {
             }
             self.pool.recycle(candidate.key);
             if goes {
+                self.prefetch_victims();
                 return true;
             }
         }
         false
+    }
+
+    /// Fetches what the next eviction is likely to read, and some of what the one after it will.
+    fn prefetch_victims(&self) {
+        let mut best = self.pool.found.iter().rev().map(|c| (self.dbs[c.db].table(), &c.key));
+        if let Some((table, key)) = best.next() {
+            table.prefetch_entry(table.hash(key));
+        }
+        if let Some((table, key)) = best.next() {
+            table.prefetch(table.hash(key));
+        }
     }
 
     /// Removes a key to make room.
@@ -290,7 +310,7 @@ impl Store {
         let mut key = None;
         if rule.volatile {
             let rule = Rule { samples: 1, ..*rule };
-            sample(table, &rule, &mut self.pool.cursor, random, &mut |entry| {
+            sample(table, &rule, xorshift(random), &mut self.pool.cursor, &mut |entry| {
                 key = Some(entry.key().to_vec())
             });
         } else {

@@ -46,6 +46,8 @@ pub struct SmallServer {
     now: Now,
     /// The shard that the client lives on, once there is one.
     home: Option<usize>,
+    /// By how much a turn moves the clock on the wall, which stands still otherwise.
+    pub turn_us: i64,
 }
 
 impl SmallServer {
@@ -56,12 +58,13 @@ impl SmallServer {
         let now = Now { wall_us: 1_800_000_000_000_000, mono_us: 1_000_000 };
         let cores = (0..shards).map(|id| Core::new(id, shared.clone(), config.clone(), now)).collect();
         let ears = (0..shards).map(|_| Ear::default()).collect();
-        SmallServer { cores, shared, ears, now, home: None }
+        SmallServer { cores, shared, ears, now, home: None, turn_us: 0 }
     }
 
     /// One turn of every core.
     pub fn turn(&mut self) {
         self.now.mono_us += 1_000;
+        self.now.wall_us += self.turn_us;
         for id in 0..self.cores.len() {
             let (core, ear) = (&mut self.cores[id], &mut self.ears[id]);
             core.work(ear);

@@ -56,7 +56,9 @@ impl<V, B: Blocks> Table<V, B> {
                 seg.end()
             } else {
                 let b = seg.home(at);
-                for (.., slot) in seg.slots(b..b + 1).filter(|(.., slot)| slot.has_ttl()) {
+                let mortal = || seg.slots(b..b + 1).filter(|(.., slot)| slot.has_ttl());
+                mortal().for_each(|(.., slot)| prefetch(slot.entry().as_ptr()));
+                for (.., slot) in mortal() {
                     found += 1;
                     // SAFETY: the entry is this table's, which is borrowed.
                     f(unsafe { Ref::new(slot.entry()) });

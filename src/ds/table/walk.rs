@@ -1,6 +1,6 @@
 //! Walking the table: SCAN, iteration, random entries.
 
-use super::bucket::PLACES;
+use super::bucket::{PLACES, prefetch};
 use super::segment::Seg;
 use super::{Ref, Table};
 use crate::ds::heap::Blocks;
@@ -90,6 +90,22 @@ impl<V, B: Blocks> Table<V, B> {
             left -= 1;
             left != 0
         });
+    }
+
+    /// Fetches what [`Table::sample`] of the same `r` will read; reads its bucket.
+    pub fn prefetch_sample(&self, r: u64, n: usize) {
+        if self.len == 0 {
+            return;
+        }
+        let seg = self.dir.lookup(r);
+        let b = seg.home(r);
+        let (bucket, first) = (seg.bucket(b), random_place(r));
+        let places = bucket.occupied().filter(|place| *place >= first).take(n);
+        let fetched = places.map(|place| prefetch(bucket.slot(place).entry().as_ptr())).count();
+        if fetched < n && b + 1 < seg.buckets() {
+            let next = seg.bucket(b + 1);
+            next.occupied().take(n - fetched).for_each(|place| prefetch(next.slot(place).entry().as_ptr()));
+        }
     }
 
     /// Gives entries to `f` from this place of the bucket at `hash` on, once around at most, while it returns true and for no
