@@ -3,7 +3,7 @@
 //!
 //! ```text
 //!  store.log ─take─ frames ─ pages ─┬─ flying: up to FLYING writes at once ─ the oldest ones that are complete: written
-//!                                   │                always: each write is durable by itself
+//!                                   │                always: each write is durable by itself, or a sync follows at once ([`commits`])
 //!                                   └─                everysec: a sync a second       ─> durable (LogBoard)
 //!  a turn of the generation: what comes before it is written ─ LogTurned ─ the next file comes ─ go on
 //! ```
@@ -16,6 +16,9 @@
 //! A failed write or sync is not tried again: nothing is acknowledged from then on, writes are refused, and what is logged is
 //! dropped until a new generation with a new base replaces everything ([`super::rewrite`]).
 
+mod commits;
+
+use self::commits::{Commits, Verdict, Way};
 use super::saves::SAVER;
 use super::{Core, Letter};
 use crate::base::direct::{PAGE, Pages};
@@ -139,6 +142,7 @@ pub(super) struct LogWriter {
     unsynced: bool,
     sync: Option<Sync>,
     next_sync_us: u64,
+    commits: Commits,
     /// When what waits is written at the latest.
     due_us: Option<u64>,
     /// The store was away.
@@ -293,7 +297,8 @@ impl Core {
         }
         if !out.is_empty() {
             pad(&mut out);
-            self.send_pages(net, &out, position, always);
+            let durable = always && self.log.commits.way(self.config.log_commit) == Way::Dsync;
+            self.send_pages(net, &out, position, durable);
         }
         self.log.bytes = out;
     }
@@ -306,6 +311,7 @@ impl Core {
         log.next_serial += 1;
         let serial = log.next_serial;
         log.flying.push_back(Flight { serial, position, frames: framer.sequence(), durable, done: false });
+        log.commits.begun(position, self.now.mono_us);
         let write = FileWrite { file, at: log.at, pages, durable, serial };
         log.at += bytes.len() as u64;
         self.shared.saves.log.of(self.id).file_bytes.store(log.at, Relaxed);
@@ -365,6 +371,24 @@ impl Core {
             framer.set_durable(frames);
         }
         self.set_durable(net, position);
+        if self.log_mode().0 {
+            self.compare_ways(position);
+        }
+    }
+
+    /// What a commit took, and what follows from it.
+    fn compare_ways(&mut self, position: u64) {
+        let (both, is_first) = (self.config.log_commit == "auto", !self.log.commits.is_compared());
+        let verdict = self.log.commits.lasts(position, self.now.mono_us, both);
+        let way = self.log.commits.way(self.config.log_commit);
+        let line = self.shared.saves.log.of(self.id);
+        line.set_commits(way == Way::Fdatasync, self.log.commits.lately_us());
+        if let (Some(Verdict { way, us, other_us }), true, SAVER) = (verdict, is_first, self.id) {
+            self.note(format!(
+                "The append-only log commits by {}, which took {us} us; the other way took {other_us} us",
+                way.name()
+            ));
+        }
     }
 
     fn set_durable(&mut self, net: &mut dyn World, position: u64) {
@@ -477,6 +501,7 @@ impl Core {
         let pages = log.fill.pages.take();
         (log.at, log.fill) = (start.len, Fill { end: start.len, pages, ..Fill::default() });
         (log.unsynced, log.failed) = (false, false);
+        log.commits.forget();
         log.state = State::Open;
         let passed = log.rest.as_ref().map_or(log.taken, |rest| rest.position);
         log.written = passed;
