@@ -42,8 +42,9 @@ const FILL_FIRST: u64 = FILL_PIECE as u64;
 const FILL_MOST: u64 = 32 << 20;
 /// What a file holds when it is filled far.
 const FILL_FAR_FROM: u64 = 256 << 10;
-/// Each piece makes the file grow, which holds up the commit that meets it: the file is locked, and what has grown goes to the disk with the
-/// commit. Large pieces are few; with pieces of 256 KiB more than one commit in a hundred met one, and p99 was twice as long.
+/// Each piece makes the file grow, which holds up a commit that meets it: the file is locked meanwhile, and goes to the disk with its new
+/// size. So large pieces, which are few. Measured, ext4 without a journal, p99 of durable writes in us: 170 with nothing filled, 300 to 430
+/// with pieces of 256 KiB, 120 to 270 with 1 MiB; 180 to 310 with 256 KiB in another file, so a file beside would gain nothing.
 const FILL_PIECE: usize = 1 << 20;
 /// Buffers that are kept for reuse.
 const SPARE_PAGES: usize = FLYING;

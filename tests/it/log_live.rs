@@ -124,7 +124,10 @@ fn appendfsync_changes_under_load_and_rewrites_begin_by_themselves() {
     for (way, told) in [("dsync", ["dsync", "mixed"]), ("fdatasync", ["fdatasync", "mixed"])] {
         client.ok(&format!("CONFIG SET appendfsync always log-commit {way}"));
         client.ok("SET last 1");
-        assert!(told.contains(&info(&server, "kring_log_commit").as_str()), "the other shards may not have committed since");
+        assert!(
+            told.contains(&info(&server, "kring_log_commit").as_str()),
+            "the other shards may not have committed since"
+        );
     }
     client.ok("CONFIG SET appendfsync everysec");
     settle(&server);

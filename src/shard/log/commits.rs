@@ -14,6 +14,10 @@
 //!     ^                                                       slow
 //!     └─ clearly faster: it is kept, and confirmed soon; else back to the kept one, and the next trial is PATIENCE times as far away ─┘
 //! ```
+//! Measured, ext4 on a virtual drive without FUA, other work on both cores, server and client at real-time priority: 1 connection 0.3 k
+//! SET/s by dsync, 4.7 k by fdatasync; 10 connections 9 k and 28 k; 50 connections 33 k and 76 k. At rest, without other work, 10
+//! connections had 50 to 63 k by dsync.
+//!
 //! Cost: two numbers a commit. A trial that fails costs at most what [`TRIAL`] commits take twice, once in [`PAUSE_MOST_US`].
 
 /// Commits that are measured before ways are compared.
@@ -196,7 +200,8 @@ mod tests {
             let (mut commits, mut now_us) = (Commits::default(), 1);
             run(&mut commits, &mut now_us, 1_000_000, takes);
             let (dsync, fdatasync) = run(&mut commits, &mut now_us, 60_000_000, takes);
-            let (most, least) = if dsync_us <= fdatasync_us { (dsync, fdatasync) } else { (fdatasync, dsync) };
+            let (most, least) =
+                if dsync_us <= fdatasync_us { (dsync, fdatasync) } else { (fdatasync, dsync) };
             assert!(least <= 4 * (TRIAL + SETTLE) && most > 100 * least, "{dsync} {fdatasync}");
         }
     }

@@ -226,7 +226,11 @@ fn a_commit_by_a_write_and_a_sync_replies_after_the_sync() {
     lab.core.synced(&mut lab.disk, FILE, Ok(()));
     lab.turn("");
     lab.turn("");
-    assert_eq!((lab.disk.syncs, lab.replies()), (2, "+OK\r\n".into()), "the second came too late for the sync");
+    assert_eq!(
+        (lab.disk.syncs, lab.replies()),
+        (2, "+OK\r\n".into()),
+        "the second came too late for the sync"
+    );
     lab.core.synced(&mut lab.disk, FILE, Err(5));
     lab.turn("");
     assert_eq!((lab.replies(), lab.disk.closed.len()), (String::new(), 1), "nobody can say what it became");
