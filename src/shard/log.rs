@@ -167,7 +167,9 @@ impl LogWriter {
 
     /// When it has to be looked at.
     pub fn next_us(&self) -> u64 {
-        let sync = if self.unsynced && self.sync.is_none() { self.next_sync_us } else { u64::MAX };
+        // While the next file is being made, or nothing can be written, no sync comes: who looked at once would look without a rest.
+        let syncs = self.state == State::Open && !self.failed && self.unsynced && self.sync.is_none();
+        let sync = if syncs { self.next_sync_us } else { u64::MAX };
         self.due_us.unwrap_or(u64::MAX).min(sync)
     }
 

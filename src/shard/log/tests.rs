@@ -237,6 +237,25 @@ fn a_commit_by_a_write_and_a_sync_replies_after_the_sync() {
 }
 
 #[test]
+fn what_was_not_synced_keeps_no_shard_awake_that_cannot_sync_it() {
+    let mut lab = Lab::of(Config {
+        appendonly: true,
+        appendfsync: "always",
+        log_commit: "fdatasync",
+        save: SavePoints(Vec::new()),
+        ..Config::default()
+    });
+    lab.turn("SET a 1; FLUSHALL; SET b 1");
+    lab.end_write(0, Ok(()));
+    (0..3).for_each(|_| lab.turn(""));
+    assert_eq!((lab.core.log.state, lab.core.log.unsynced), (State::Waiting, true));
+    assert_eq!(lab.core.log.next_us(), u64::MAX, "the next file is being made");
+    lab.core.log.state = State::Open;
+    lab.core.log.failed = true;
+    assert_eq!(lab.core.log.next_us(), u64::MAX, "it has failed");
+}
+
+#[test]
 fn the_way_of_commits_follows_what_they_take() {
     let mut lab = Lab::new("always");
     let commit = |lab: &mut Lab, dsync_us: u64| {
