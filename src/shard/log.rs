@@ -411,6 +411,9 @@ impl Core {
         let Some(file) = log.file else { return };
         let spared = self.config.no_appendfsync_on_rewrite && self.shared.saves.has_child();
         let due = always || everysec && self.now.mono_us >= log.next_sync_us && !spared;
+        if everysec && spared {
+            log.next_sync_us = log.next_sync_us.max(self.now.mono_us + DELAY_US);
+        }
         let fills = log.fill.unsynced && !log.fill.on;
         if log.sync.is_some() || !due || !log.unsynced && !fills {
             return;
