@@ -91,6 +91,8 @@ knobs! {
         "take-spin-ns" => take_spin_ns: u32 = 10_000, Int(0, 1_000_000), Live, Works;
         /// Whether a shard borrows other shards' stores; no mails every command to the owner of its key.
         "borrow" => borrow: bool = true, Any, Live, Works;
+        /// How `appendfsync always` commits: dsync by durable writes, fdatasync by writes and syncs, auto by what was faster of late.
+        "log-commit" => log_commit: &'static str = "auto", OneOf(&["auto", "dsync", "fdatasync"]), Live, Works;
         /// Receive buffers per shard, shared by its connections (rounded up to a power of two).
         "recv-buffers" => recv_buffers: u16 = 256, Int(1, 32768), Boot, Works;
         /// Bytes of one receive buffer; whole commands inside are parsed without a copy.

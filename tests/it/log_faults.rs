@@ -401,6 +401,7 @@ impl Round {
         if rng.one_in(4) {
             knobs.extend(["--aof-timestamp-enabled", "yes"]);
         }
+        knobs.extend(["--log-commit", *rng.pick(&["auto", "dsync", "fdatasync"])]);
         let longest = if always { 500 } else { 2_800 };
         let lives = Duration::from_millis(10 + rng.below(longest) as u64);
         Round { number, shards: 1 + rng.below(3), always, mixed: !always && rng.one_in(2), knobs, lives }

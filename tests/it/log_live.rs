@@ -115,10 +115,20 @@ fn appendfsync_changes_under_load_and_rewrites_begin_by_themselves() {
             let value = ["always", "no", "everysec"][n % 3];
             n += 1;
             client.ok(&format!("CONFIG SET appendfsync {value}"));
+            let way = ["auto", "dsync", "fdatasync", "auto"][n % 4];
+            client.ok(&format!("CONFIG SET log-commit {way}"));
             pause(40);
             rewrites() >= 2 && n > 12
         });
     });
+    for (way, told) in [("dsync", ["dsync", "mixed"]), ("fdatasync", ["fdatasync", "mixed"])] {
+        client.ok(&format!("CONFIG SET appendfsync always log-commit {way}"));
+        client.ok("SET last 1");
+        assert!(
+            told.contains(&info(&server, "kring_log_commit").as_str()),
+            "the other shards may not have committed since"
+        );
+    }
     client.ok("CONFIG SET appendfsync everysec");
     settle(&server);
     let wanted = digest(&server);

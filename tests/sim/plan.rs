@@ -133,6 +133,8 @@ impl Plan {
         }
         plan.config.appendonly = true;
         plan.config.appendfsync = if always { "always" } else { rng.pick(&["everysec", "everysec", "no"]) };
+        // Drawn apart, so that seeds go on meaning what they did.
+        plan.config.log_commit = Rng::new(seed ^ 0xc0).pick(&["auto", "dsync", "fdatasync"]);
         plan.config.save = SavePoints(vec![]);
         plan.shards = plan.shards.min(8);
         plan.clients = rng.between(1, 6);

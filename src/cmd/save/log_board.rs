@@ -19,6 +19,10 @@ pub struct ShardLog {
     pub file_bytes: AtomicU64,
     /// Up to here they are in a file.
     pub written: AtomicU64,
+    /// `always`: commits are writes with a sync behind them, not durable writes.
+    syncs_apart: AtomicBool,
+    /// What a commit took lately; 0: not known.
+    commit_us: AtomicU64,
 }
 
 /// Whether there is a log.
@@ -218,6 +222,18 @@ impl LogBoard {
         self.shards.iter().any(|shard| shard.behind.load(Ordering::Relaxed))
     }
 
+    /// How commits get to the disk, for INFO, and what one took lately where that was longest.
+    pub fn commits(&self) -> (&'static str, u64) {
+        let apart = self.shards.iter().filter(|shard| shard.syncs_apart.load(Ordering::Relaxed)).count();
+        let way = match apart {
+            0 => "dsync",
+            all if all == self.shards.len() => "fdatasync",
+            _ => "mixed",
+        };
+        let took_us = self.shards.iter().map(|shard| shard.commit_us.load(Ordering::Relaxed)).max();
+        (way, took_us.unwrap_or(0))
+    }
+
     /// A sync took longer than a second, or writes had to wait.
     pub fn note_delayed_sync(&self) {
         self.delayed_syncs.fetch_add(1, Ordering::Relaxed);
@@ -251,6 +267,12 @@ impl ShardLog {
     /// Told by the owner.
     pub fn set_durable(&self, position: u64) {
         self.durable.store(position, Ordering::SeqCst);
+    }
+
+    /// How commits get to the disk, and what one took lately.
+    pub fn set_commits(&self, syncs_apart: bool, took_us: u64) {
+        self.syncs_apart.store(syncs_apart, Ordering::Relaxed);
+        self.commit_us.store(took_us, Ordering::Relaxed);
     }
 
     /// It is too far behind, or not any more. Whether that is new.

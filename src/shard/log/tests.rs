@@ -205,6 +205,87 @@ fn always_replies_when_the_write_and_all_before_it_are_on_the_disk() {
 }
 
 #[test]
+fn a_commit_by_a_write_and_a_sync_replies_after_the_sync() {
+    let mut lab = Lab::of(Config {
+        appendonly: true,
+        appendfsync: "always",
+        log_commit: "fdatasync",
+        save: SavePoints(Vec::new()),
+        ..Config::default()
+    });
+    lab.turn("SET a 1");
+    lab.turn("SET b 2");
+    assert_eq!(lab.disk.writes.len(), 2);
+    assert!(lab.disk.writes.iter().all(|write| !write.durable));
+    lab.end_write(0, Ok(()));
+    lab.turn("");
+    assert_eq!((lab.disk.syncs, lab.replies()), (1, String::new()), "it was written, no more");
+    lab.end_write(0, Ok(()));
+    lab.turn("");
+    assert_eq!(lab.disk.syncs, 1, "one at a time");
+    lab.core.synced(&mut lab.disk, FILE, Ok(()));
+    lab.turn("");
+    lab.turn("");
+    assert_eq!(
+        (lab.disk.syncs, lab.replies()),
+        (2, "+OK\r\n".into()),
+        "the second came too late for the sync"
+    );
+    lab.core.synced(&mut lab.disk, FILE, Err(5));
+    lab.turn("");
+    assert_eq!((lab.replies(), lab.disk.closed.len()), (String::new(), 1), "nobody can say what it became");
+}
+
+#[test]
+fn what_was_not_synced_keeps_no_shard_awake_that_cannot_sync_it() {
+    let mut lab = Lab::of(Config {
+        appendonly: true,
+        appendfsync: "always",
+        log_commit: "fdatasync",
+        save: SavePoints(Vec::new()),
+        ..Config::default()
+    });
+    lab.turn("SET a 1; FLUSHALL; SET b 1");
+    lab.end_write(0, Ok(()));
+    (0..3).for_each(|_| lab.turn(""));
+    assert_eq!((lab.core.log.state, lab.core.log.unsynced), (State::Waiting, true));
+    assert_eq!(lab.core.log.next_us(), u64::MAX, "the next file is being made");
+    lab.core.log.state = State::Open;
+    lab.core.log.failed = true;
+    assert_eq!(lab.core.log.next_us(), u64::MAX, "it has failed");
+}
+
+#[test]
+fn the_way_of_commits_follows_what_they_take() {
+    let mut lab = Lab::new("always");
+    let commit = |lab: &mut Lab, dsync_us: u64| {
+        lab.turn("SET a 1");
+        let durable = lab.disk.writes[0].durable;
+        lab.now.mono_us += if durable { dsync_us } else { 100 };
+        lab.core.begin_turn(lab.now);
+        lab.end_write(0, Ok(()));
+        lab.turn("");
+        if !durable {
+            lab.now.mono_us += 100;
+            lab.core.begin_turn(lab.now);
+            lab.core.synced(&mut lab.disk, FILE, Ok(()));
+        }
+        lab.turn("");
+        lab.turn("");
+        assert_eq!(lab.replies(), "+OK\r\n");
+        durable
+    };
+    let count = |lab: &mut Lab, dsync_us| (0..500).filter(|_| commit(lab, dsync_us)).count();
+    assert!(count(&mut lab, 150) > 450, "durable writes are faster");
+    let shared = lab.core.shared.clone();
+    assert_eq!(shared.saves.log.commits(), ("dsync", 150));
+    lab.now.mono_us += 120_000_000;
+    assert!(count(&mut lab, 4_000) < 150, "they are not any more");
+    assert_eq!(shared.saves.log.commits(), ("fdatasync", 200));
+    assert!(lab.logged().ends_with("SET a 1"));
+}
+
+#[test]
 fn everysec_gathers_and_syncs() {
     let mut lab = Lab::new("everysec");
     lab.turn("SET a 1");

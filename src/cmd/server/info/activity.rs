@@ -103,6 +103,11 @@ fn logs(text: &mut Text, view: &View<'_>) {
         text.field("aof_buffer_length", log.buffered());
         text.field("aof_pending_bio_fsync", 0);
         text.field("aof_delayed_fsync", log.delayed_syncs());
+        if log.is_strict() {
+            let (way, took_us) = log.commits();
+            text.field("kring_log_commit", way);
+            text.field("kring_log_commit_usec", took_us);
+        }
     }
 }
 
