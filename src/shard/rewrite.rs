@@ -415,6 +415,10 @@ impl Core {
         if self.id != SAVER || self.rewriter.is_busy() || self.saver.is_busy() || saves.is_loading() {
             return;
         }
+        self.ask_again(net);
+        if self.saver.is_busy() {
+            return;
+        }
         let (board, wanted) = (&saves.log, self.config.appendonly);
         let may_try = self.now.secs() - self.rewriter.last_try_secs >= RETRY_SECS;
         if board.state() == LogState::On && wanted && board.errno() != 0 {
