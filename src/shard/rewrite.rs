@@ -13,7 +13,7 @@
 
 use super::saves::{SAVER, Waiter, Why};
 use super::{Core, Letter};
-use crate::cmd::ShutdownMode;
+use crate::cmd::{Order, ShutdownMode};
 use crate::cmd::save::LogState;
 use crate::ring::net::World;
 use std::collections::VecDeque;
@@ -158,8 +158,11 @@ fn errno_of(why: &str, before: i32) -> i32 {
 impl Core {
     /// BGREWRITEAOF.
     pub(super) fn rewrite_asked(&mut self, net: &mut dyn World, waiter: Waiter) {
-        if self.rewriter.is_busy() {
+        if self.rewriter.under_way.is_some() {
             return self.tell(waiter, Err(IN_PROGRESS.into()));
+        }
+        if self.rewriter.ends() {
+            return self.do_later(waiter, Order::Rewrite);
         }
         if self.saver.is_busy() {
             self.shared.saves.log.schedule(true);
@@ -439,6 +442,13 @@ impl Core {
             _ if board.is_scheduled() => self.begin_rewrite(net, Purpose::Alone),
             _ => {}
         }
+    }
+
+    /// `appendonly` is another one now, which takes effect before the client hears of it if nothing is under way. That an earlier
+    /// attempt was just now is no reason to wait.
+    pub(super) fn switch_log(&mut self, net: &mut dyn World) {
+        self.rewriter.last_try_secs = 0;
+        self.look_after_log(net);
     }
 
     /// Whether the log has grown so much that it is rewritten.

@@ -453,3 +453,30 @@ fn a_base_without_a_command_is_a_base() {
     stop(server);
     assert_lasts(dir.path(), &wanted);
 }
+
+#[test]
+fn appendonly_takes_effect_at_once_and_what_comes_behind_has_its_turn() {
+    let dir = Scratch::new();
+    let server = Server::kring(2, &["--dir", dir.path().to_str().unwrap(), "--enable-debug-command", "yes"]);
+    let mut client = server.connect();
+    client.ok("DEBUG POPULATE 20000");
+    rewrite(&server);
+    // That a rewrite was just now puts nothing off.
+    for _ in 0..3 {
+        let finished = || server.log().matches("rewrite finished").count();
+        let before = finished();
+        client.ok("CONFIG SET appendonly yes");
+        let begun = info(&server, "aof_rewrite_in_progress") == "1" || finished() > before;
+        assert!(begun && info(&server, "aof_enabled") == "1", "{}", server.log());
+        client.ok("SET a 1");
+        client.ok("SAVE");
+        client.ok("CONFIG SET appendonly no");
+        assert!(!client.run("BGREWRITEAOF").is_error());
+        settle(&server);
+    }
+    client.ok("CONFIG SET appendonly yes");
+    client.ok("SET b 1");
+    client.ok("DEBUG LOADAOF");
+    assert_eq!(client.run("MGET a b").array().len(), 2);
+    assert_eq!(client.run("DBSIZE").int(), 20_002);
+}
