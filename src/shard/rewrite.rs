@@ -13,8 +13,8 @@
 
 use super::saves::{SAVER, Waiter, Why};
 use super::{Core, Letter};
-use crate::cmd::{Order, ShutdownMode};
 use crate::cmd::save::LogState;
+use crate::cmd::{Order, ShutdownMode};
 use crate::ring::net::World;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -445,9 +445,14 @@ impl Core {
     }
 
     /// `appendonly` is another one now, which takes effect before the client hears of it if nothing is under way. That an earlier
-    /// attempt was just now is no reason to wait.
+    /// attempt was just now is no reason to wait. A base for a log that is to end is not waited for: as Redis kills the child that
+    /// writes one.
     pub(super) fn switch_log(&mut self, net: &mut dyn World) {
         self.rewriter.last_try_secs = 0;
+        let purpose = self.rewriter.under_way.as_ref().map(|rewrite| rewrite.purpose);
+        if let (false, Some(Purpose::Rewrite | Purpose::Start)) = (self.config.appendonly, purpose) {
+            self.give_up_walk();
+        }
         self.look_after_log(net);
     }
 

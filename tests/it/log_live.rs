@@ -480,3 +480,38 @@ fn appendonly_takes_effect_at_once_and_what_comes_behind_has_its_turn() {
     assert_eq!(client.run("MGET a b").array().len(), 2);
     assert_eq!(client.run("DBSIZE").int(), 20_002);
 }
+
+#[test]
+fn a_log_that_is_switched_off_waits_for_no_base() {
+    let dir = Scratch::new();
+    let server = Server::kring(2, &["--dir", dir.path().to_str().unwrap(), "--enable-debug-command", "yes"]);
+    let mut client = server.connect();
+    for i in 0..40 {
+        client.ok(&format!("SET {i} x"));
+    }
+    for first in [true, false] {
+        // Forty seconds, if nobody gave it up: of the log's first base, and of another one.
+        client.ok("CONFIG SET appendonly yes rdb-key-save-delay 0");
+        settle(&server);
+        client.ok("CONFIG SET rdb-key-save-delay 1000000");
+        if first {
+            client.ok("CONFIG SET appendonly no");
+            wait_until("it has ended", || info(&server, "aof_enabled") == "0");
+            client.ok("CONFIG SET appendonly yes");
+        } else {
+            assert!(!client.run("BGREWRITEAOF").is_error());
+        }
+        wait_until("it is written", || info(&server, "aof_rewrite_in_progress") == "1");
+        client.ok("CONFIG SET appendonly no");
+        let began = Instant::now();
+        wait_until("it is given up", || info(&server, "aof_rewrite_in_progress") == "0");
+        assert!(began.elapsed() < Duration::from_secs(12), "{}", server.log());
+        wait_until("it has ended", || info(&server, "aof_enabled") == "0");
+        client.ok("CONFIG SET rdb-key-save-delay 0");
+    }
+    client.ok("CONFIG SET appendonly yes");
+    settle(&server);
+    let wanted = digest(&server);
+    drop(server);
+    assert_lasts(dir.path(), &wanted);
+}
