@@ -2,7 +2,7 @@
 
 # What a test's text names and kring does not have: a pattern, the reason.
 set ::kring_missing {
-    {(?i)attach_to_replication_stream|\yreplicaof\y|\yslaveof\y|\ypsync\y|\$(replica|slave|primary|master)\y} replication
+    {(?i)attach_to_replication_stream|(\yr|\yr -1|\$\w+) (replicaof|slaveof|psync|sync)\y|\$(replica|slave|primary|master)\y} replication
     {(?i)(\yr|\yrr|\yrd\d?|\$\w+) (eval|evalsha|eval_ro|evalsha_ro|fcall|fcall_ro|script|function)\y|load_function|load_script} scripts
     {(?i)\yacl (setuser|deluser|getuser|list|users|whoami|cat|log|genpass|load|save|dryrun)\y} ACL
     {\ysubscribe\y|\ypsubscribe\y|\yssubscribe\y|\yspublish\y|\ypublish\y|notify-keyspace-events} pub/sub
