@@ -334,7 +334,7 @@ fn info_tells_how_long_turns_and_threads_took() {
 fn a_signal_during_a_reload_ends_the_server_when_that_is_over() {
     let mut server = Server::kring(2, &["--enable-debug-command", "yes"]);
     let mut client = server.connect();
-    client.ok("DEBUG POPULATE 20000 key 1000");
+    client.ok("DEBUG POPULATE 3000 key 100");
     client.ok("CONFIG SET key-load-delay 20");
     client.send(&words("DEBUG RELOAD")).unwrap();
     wait_until("it loads", || server.log().contains("DB saved on disk"));
