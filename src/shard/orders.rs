@@ -278,13 +278,7 @@ impl Core {
 
     pub(super) fn carry_out(&mut self, net: &mut dyn World, order: &Order) {
         match order {
-            Order::Configure(pairs) => {
-                let was_logged = self.config.appendonly;
-                self.configure(pairs);
-                if self.config.appendonly != was_logged {
-                    self.switch_log(net);
-                }
-            }
+            Order::Configure(pairs) => self.configure(pairs),
             Order::Listen(_) | Order::WriteConfig | Order::WriteWholeConfig => {}
             Order::ResetStats => {
                 self.tallies.reset();

@@ -444,18 +444,6 @@ impl Core {
         }
     }
 
-    /// `appendonly` is another one now, which takes effect before the client hears of it if nothing is under way. That an earlier
-    /// attempt was just now is no reason to wait. A base for a log that is to end is not waited for: as Redis kills the child that
-    /// writes one.
-    pub(super) fn switch_log(&mut self, net: &mut dyn World) {
-        self.rewriter.last_try_secs = 0;
-        let purpose = self.rewriter.under_way.as_ref().map(|rewrite| rewrite.purpose);
-        if let (false, Some(Purpose::Rewrite | Purpose::Start)) = (self.config.appendonly, purpose) {
-            self.give_up_walk();
-        }
-        self.look_after_log(net);
-    }
-
     /// Whether the log has grown so much that it is rewritten.
     fn has_grown(&self) -> bool {
         let (base, now) = self.shared.saves.log.sizes();
