@@ -279,7 +279,6 @@ mod tests {
             "cluster-enabled yes",
             "tls-port 1",
             "aclfile /x",
-            "min-replicas-to-write 1",
             "user alice on",
             "user default on #abc",
             "rename-command FLUSHALL \"\"",

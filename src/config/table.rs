@@ -382,10 +382,10 @@ knobs! {
         "masteruser" => masteruser: String = String::new(), Any, Live, Inert(REPLICATION);
         /// Password on the master.
         "masterauth" => masterauth: String = String::new(), Any, Live, Inert(REPLICATION);
-        /// Replicas without which writes are refused; 0 for none.
-        "min-replicas-to-write" | "min-slaves-to-write" => min_replicas_to_write: u32 = 0, Int(0, I32), Live, Refused;
-        /// Seconds of lag up to which such a replica counts.
-        "min-replicas-max-lag" | "min-slaves-max-lag" => min_replicas_max_lag: u32 = 10, Int(0, I32), Live, Inert(REPLICATION);
+        /// Replicas without which writes are refused; 0 for none. There are no replicas yet: any other number refuses all writes.
+        "min-replicas-to-write" | "min-slaves-to-write" => min_replicas_to_write: u32 = 0, Int(0, I32), Live, Works;
+        /// Seconds of lag up to which such a replica counts; 0: none is asked for.
+        "min-replicas-max-lag" | "min-slaves-max-lag" => min_replicas_max_lag: u32 = 10, Int(0, I32), Live, Works;
         /// A replica answers while its link is down.
         "replica-serve-stale-data" | "slave-serve-stale-data" => replica_serve_stale_data: bool = true, Any, Live, Inert(REPLICATION);
         /// A replica refuses writes.

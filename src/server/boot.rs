@@ -302,7 +302,7 @@ fn start(
         let answer = move |done| {
             let _ = main.send(Message::LogLoaded(done));
         };
-        let from = (control::log_place(&config), snapshot);
+        let from = (control::log_place(&config), snapshot, true);
         control::load_log(&plane, &to_shards, from, &config, shared.saves.clone(), Box::new(answer));
     } else if let Some(path) = snapshot {
         dataset::load(path, &config, &shared, &plane, &to_shards, main);

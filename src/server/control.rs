@@ -172,12 +172,13 @@ impl Control for Line {
         self.log_place.lock().unwrap_or_else(|e| e.into_inner()).dir = PathBuf::from(dir);
     }
 
-    fn load_log(&self, config: Arc<Config>, saves: Arc<SaveBoard>) {
+    fn load_log(&self, config: Arc<Config>, saves: Arc<SaveBoard>, goes_on: bool) {
         let main = self.main.clone();
         let answer = move |done: Result<Recovered, String>| {
             let _ = main.send(Message::LogReloaded(done));
         };
-        load_log(&self.storage, &self.shards, (self.log_place(), None), &config, saves, Box::new(answer));
+        let from = (self.log_place(), None, goes_on);
+        load_log(&self.storage, &self.shards, from, &config, saves, Box::new(answer));
     }
 
     fn turn_log(&self, turn: LogTurn) {
@@ -296,11 +297,11 @@ pub(super) fn log_place(config: &Config) -> LogPlace {
     }
 }
 
-/// Has the storage plane load the append-only log, or begin one from a snapshot.
+/// Has the storage plane load the append-only log, or begin one from a snapshot; and, if so wanted, begin a generation to write on.
 pub(super) fn load_log(
     storage: &crate::storage::Plane,
     shards: &[(Bell, Sender<Notice>)],
-    (place, snapshot): (LogPlace, Option<PathBuf>),
+    (place, snapshot, goes_on): (LogPlace, Option<PathBuf>, bool),
     config: &Config,
     saves: Arc<SaveBoard>,
     answer: Box<dyn FnOnce(Result<Recovered, String>) + Send>,
@@ -322,6 +323,7 @@ pub(super) fn load_log(
         databases: u64::from(config.databases),
         load_truncated: config.aof_load_truncated,
         keeps_history: config.aof_disable_auto_gc,
+        goes_on,
         deliver,
         built,
         replay: Box::new(replay),

@@ -6,7 +6,7 @@ use crate::cmd::save::LogState;
 use crate::config::{Config, delay_us};
 use crate::ring::Bell;
 use crate::shard::{LoadRequest, Notice, Shared};
-use crate::storage::aof::{Note, Recovered};
+use crate::storage::aof::{Generation, Note, Recovered};
 use crate::storage::{Loaded, Plane};
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
@@ -65,7 +65,7 @@ pub(super) fn loaded(loaded: Loaded, shared: &Shared, log: &Log, began: Instant)
     shared.saves.end_load(keys, expired, libraries);
 }
 
-/// The dataset is there from its log, which goes on: clients may come once every shard has its file.
+/// The dataset is there from its log: clients may come once every shard has its file, if the log goes on.
 pub(super) fn log_loaded(
     recovered: Recovered,
     shared: &Shared,
@@ -80,6 +80,32 @@ pub(super) fn log_loaded(
     for Note { text, warns } in notes {
         if warns { log.warning(&text) } else { log.notice(&text) }
     }
+    let goes_on = generation.is_some();
+    if let Some(generation) = generation {
+        log_on(generation, shared, shards, main);
+    }
+    shared.saves.log.set_base_bytes(bytes);
+    shared.saves.log.set_generations(generations);
+    if goes_on {
+        shared.saves.log.set_state(LogState::On);
+    }
+    let before = loaded.libraries.clone();
+    for failed in shared.saves.end_load(loaded.keys, loaded.expired, loaded.libraries) {
+        log.warning(&format!("Left undone, as redis-server would: {failed}"));
+    }
+    let libraries = shared.saves.libraries();
+    if libraries != before {
+        tell_libraries(libraries.len(), log);
+    }
+}
+
+/// Every shard gets its file, and logs what is changed from here on.
+fn log_on(
+    generation: Generation,
+    shared: &Shared,
+    shards: &[(Bell, Sender<Notice>)],
+    main: &Sender<Message>,
+) {
     control::hand_out(generation, shards, main);
     for (shard, cell) in shared.cells.iter().enumerate() {
         let store = loop {
@@ -94,17 +120,6 @@ pub(super) fn log_loaded(
         if !cell.put(store).is_quiet() {
             shards[shard].0.ring();
         }
-    }
-    shared.saves.log.set_base_bytes(bytes);
-    shared.saves.log.set_generations(generations);
-    shared.saves.log.set_state(LogState::On);
-    let before = loaded.libraries.clone();
-    for failed in shared.saves.end_load(loaded.keys, loaded.expired, loaded.libraries) {
-        log.warning(&format!("Left undone, as redis-server would: {failed}"));
-    }
-    let libraries = shared.saves.libraries();
-    if libraries != before {
-        tell_libraries(libraries.len(), log);
     }
 }
 

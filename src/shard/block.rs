@@ -62,6 +62,8 @@ impl Core {
         needs.remove(&shards);
         let session = &*work.session;
         let (home, conn) = work.client;
+        let deadline_us =
+            block.timeout_ms.map(|ms| self.now.mono_us.saturating_add(ms.saturating_mul(1_000)));
         let waiter = Waiter {
             home,
             conn: conn.0,
@@ -69,6 +71,7 @@ impl Core {
             db: session.db,
             proto: session.proto,
             no_touch: session.no_touch,
+            until_us: deadline_us.unwrap_or(u64::MAX),
             addr: session.addr.clone(),
             name: session.name.clone(),
         };
@@ -79,8 +82,6 @@ impl Core {
         for key in wait.keys() {
             self.hand.store(route.owner(key)).join_line(session.db, key, &wait);
         }
-        let deadline_us =
-            block.timeout_ms.map(|ms| self.now.mono_us.saturating_add(ms.saturating_mul(1_000)));
         let silent = matches!(session.reply, ReplyMode::Off | ReplyMode::Skipping);
         let (timed_out, on_disk) = (block.timed_out, block.on_disk);
         Stop::Block(Box::new(Blocked { wait, deadline_us, silent, timed_out, on_disk }))
@@ -270,7 +271,9 @@ impl Core {
             };
             let Some(wait) = next else { return };
             from = wait.ticket + 1;
-            if wait.wake.on(kind) && (wait.claim() || self.planted(Planted::ServedTwice)) {
+            // Time that is up comes first, though its home may not have seen it yet.
+            let in_time = wait.waiter.until_us > self.now.mono_us;
+            if wait.wake.on(kind) && in_time && (wait.claim() || self.planted(Planted::ServedTwice)) {
                 match self.run_again(net, &wait) {
                     Some(out) => {
                         wait.end();

@@ -541,6 +541,7 @@ impl Core {
 
     /// Closes a connection that has nothing left to do here.
     pub(super) fn close_if_done(&mut self, net: &mut dyn World, id: ConnId) {
+        let is_paused = self.pause.is_some();
         let Some(conn) = self.conn(id) else { return };
         if id.is_stream()
             || !(conn.closing || conn.eof)
@@ -551,8 +552,14 @@ impl Core {
         {
             return;
         }
-        // Nobody waits for keys on behalf of a client that is gone.
-        if conn.closing || matches!(conn.waits, Waits::Nothing | Waits::Block) {
+        // Nobody waits for keys on behalf of a client that is gone; and, as in Redis, what CLIENT PAUSE has held back is not run for it.
+        // What is held back for another reason was sent in time.
+        let idle = match conn.waits {
+            Waits::Nothing | Waits::Block => true,
+            Waits::Pause => is_paused,
+            Waits::Job | Waits::Store | Waits::Ticket(_) | Waits::Reader => false,
+        };
+        if conn.closing || idle {
             self.close(net, id);
         }
     }

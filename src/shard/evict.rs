@@ -252,11 +252,14 @@ impl Core {
     }
 
     fn evict(&mut self, net: &mut dyn World, here: Option<usize>, began: u64) -> Evicted {
-        let Some(rule) = self.room.rule else { return Evicted::Nothing };
         let enough = self.room.limit - AHEAD_BYTES.min(self.room.limit / 4096);
+        let Some(rule) = self.room.rule else {
+            let beside = self.shared.ledger.used_beside(self.room.clients_limit);
+            return if beside <= enough { Evicted::Enough } else { Evicted::Nothing };
+        };
         let mut in_vain = 0;
         for n in 1.. {
-            if self.shared.ledger.used() <= enough {
+            if self.shared.ledger.used_beside(self.room.clients_limit) <= enough {
                 return Evicted::Enough;
             }
             let found = self.evict_one(&rule, here);

@@ -1,4 +1,5 @@
-//! What keeps commands out for a while: the dataset is being loaded, or cannot be saved. Looked up once a turn.
+//! What keeps commands out for a while: the dataset is being loaded, or cannot be saved, or too few replicas would hear of them.
+//! Looked up once a turn.
 
 use super::Core;
 use super::drive::{Stop, Work};
@@ -13,11 +14,15 @@ const MISCONF: &str = "MISCONF Redis is configured to save RDB snapshots, but it
     Commands that may modify the data set are disabled, because this instance is configured to report errors during writes if \
     RDB snapshotting fails (stop-writes-on-bgsave-error option). Please check the Redis logs for details about the RDB error.";
 
+const NO_REPLICAS: &str = "NOREPLICAS Not enough good replicas to write.";
+
 /// See the module's text.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Gate {
     loading: bool,
     unsaved: bool,
+    /// Writes want replicas, and there are none.
+    lacks_replicas: bool,
     /// A log has to catch up: writes wait.
     behind: bool,
     /// Why the log cannot be written; 0: it can.
@@ -28,7 +33,7 @@ impl Gate {
     /// Whether every command may pass.
     #[inline]
     pub fn is_open(self) -> bool {
-        !self.loading && !self.unsaved && self.log_errno == 0
+        !self.loading && !self.unsaved && self.log_errno == 0 && !self.lacks_replicas
     }
 
     /// Whether writes wait until the log has caught up.
@@ -62,6 +67,9 @@ impl Gate {
                 return Some(format!("MISCONF Errors writing to the AOF file: {why}").into());
             }
         }
+        if self.lacks_replicas && flags & flag::WRITE != 0 {
+            return Some(NO_REPLICAS.into());
+        }
         (self.loading && !row.is(flag::LOADING)).then_some(LOADING.into())
     }
 }
@@ -75,6 +83,7 @@ impl Core {
         self.gate = Gate {
             loading: saves.is_loading(),
             unsaved,
+            lacks_replicas: self.config.min_replicas_to_write > 0 && self.config.min_replicas_max_lag > 0,
             behind: saves.log.is_behind(),
             log_errno: saves.log.errno(),
         };

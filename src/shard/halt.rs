@@ -17,8 +17,8 @@ use crate::ring::net::World;
 
 pub(super) const CANNOT_STOP: &str = "ERR Errors trying to SHUTDOWN. Check logs.";
 const CANNOT_LOAD: &str = "ERR Error trying to load the RDB dump, check server logs.";
-const NO_LOG: &str = "ERR There is no append-only log that could be loaded: appendonly is no, or the log cannot be written, or its \
-    first base is being made";
+const NO_LOG: &str = "ERR There is no append-only log that could be loaded: nothing was logged or rewritten, or the log cannot be \
+    written";
 const OTHERS_FIRST: &str = "ERR The server is being shut down or reloaded already";
 
 /// What the shards have halted for.
@@ -26,8 +26,10 @@ const OTHERS_FIRST: &str = "ERR The server is being shut down or reloaded alread
 enum Cause {
     Shutdown(ShutdownMode),
     Reload(ReloadMode),
-    /// DEBUG LOADAOF.
-    ReloadLog,
+    /// DEBUG LOADAOF. Whether the log goes on: else it is off, and what BGREWRITEAOF or an earlier log has left is read.
+    ReloadLog {
+        goes_on: bool,
+    },
 }
 
 /// How far a halt is.
@@ -61,10 +63,19 @@ impl Core {
             Order::Reload(mode) => Cause::Reload(mode),
             _ => {
                 let log = &self.shared.saves.log;
-                if log.state() != LogState::On || log.errno() != 0 || self.rewriter.ends() {
+                let (is_on, failed) = (log.state() == LogState::On, log.rewrites().2);
+                if !is_on && (self.rewriter.is_busy() || self.config.appendonly && !failed) {
+                    return self.do_later(waiter, order);
+                }
+                let can = match is_on {
+                    true => log.errno() == 0 && !self.rewriter.ends(),
+                    // What is written is not in a log that could not begin.
+                    false => log.sizes().0 > 0 && !self.config.appendonly,
+                };
+                if !can {
                     return self.tell(waiter, Err(NO_LOG.into()));
                 }
-                Cause::ReloadLog
+                Cause::ReloadLog { goes_on: is_on }
             }
         };
         self.halt(cause, Some(waiter));
@@ -96,9 +107,14 @@ impl Core {
 
     /// Has all shards hold their commands back.
     fn halt(&mut self, cause: Cause, waiter: Option<Waiter>) {
-        if self.saver.halt.is_some() {
-            if let Some(waiter) = waiter {
-                self.tell(waiter, Err(OTHERS_FIRST.into()));
+        if let Some(halt) = &self.saver.halt {
+            match (waiter, cause) {
+                (Some(waiter), _) => self.tell(waiter, Err(OTHERS_FIRST.into())),
+                // Nobody sends a signal again: its turn comes when the shards go on.
+                (None, Cause::Shutdown(mode)) if !matches!(halt.cause, Cause::Shutdown(_)) => {
+                    self.saver.signalled = Some(mode);
+                }
+                (None, _) => {}
             }
             return;
         }
@@ -141,7 +157,7 @@ impl Core {
             Cause::Shutdown(_) if self.shared.saves.is_loading() => false,
             Cause::Shutdown(mode) => mode.save || (!mode.nosave && !self.config.save.0.is_empty()),
             Cause::Reload(mode) => !mode.nosave,
-            Cause::ReloadLog => false,
+            Cause::ReloadLog { .. } => false,
         };
         if !saves {
             return self.after_final_save(net, Ok(()));
@@ -171,9 +187,10 @@ impl Core {
             (Cause::Reload(_), Err(_)) => self.resume(Err("ERR".into())),
             (Cause::Reload(mode), Ok(())) if mode.noflush || mode.merge => self.load_again(),
             (Cause::Reload(_), Ok(())) => self.want_whole(net, Whole::Flush),
-            (Cause::ReloadLog, Ok(())) if self.ends_log_first(net, End::Reload) => {}
+            (Cause::ReloadLog { goes_on: false }, _) => self.close_logs(),
+            (Cause::ReloadLog { .. }, Ok(())) if self.ends_log_first(net, End::Reload) => {}
             // It has failed meanwhile.
-            (Cause::ReloadLog, _) => self.resume(Err(NO_LOG.into())),
+            (Cause::ReloadLog { .. }, _) => self.resume(Err(NO_LOG.into())),
         }
     }
 
@@ -191,8 +208,9 @@ impl Core {
     pub(super) fn load_again(&mut self) {
         let mode = match &self.saver.halt {
             Some(Halt { cause: Cause::Reload(mode), .. }) => *mode,
-            Some(Halt { cause: Cause::ReloadLog, .. }) => {
-                return self.shared.control.load_log(self.config.clone(), self.shared.saves.clone());
+            Some(Halt { cause: Cause::ReloadLog { goes_on }, .. }) => {
+                let saves = self.shared.saves.clone();
+                return self.shared.control.load_log(self.config.clone(), saves, *goes_on);
             }
             Some(Halt { cause: Cause::Shutdown(_), .. }) | None => return,
         };
@@ -209,7 +227,7 @@ impl Core {
     /// DEBUG RELOAD has loaded what it saved, or could not; DEBUG LOADAOF has loaded the log.
     pub fn reloaded(&mut self, net: &mut dyn World, result: Result<(), String>) {
         let Some(halt) = &mut self.saver.halt else { return };
-        if let Cause::ReloadLog = halt.cause {
+        if let Cause::ReloadLog { .. } = halt.cause {
             self.warn("Append Only File loaded by DEBUG LOADAOF");
             return self.resume(Ok("OK"));
         }
@@ -279,6 +297,9 @@ impl Core {
                 self.warn("A signal asked for a shutdown, but there were errors: see the lines before");
             }
             (None, Ok(_)) => {}
+        }
+        if let Some(mode) = self.saver.signalled.take() {
+            self.halt(Cause::Shutdown(mode), None);
         }
     }
 

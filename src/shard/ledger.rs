@@ -60,6 +60,15 @@ impl Ledger {
         self.accounts.iter().map(|a| a.store.load(Relaxed) + a.clients.load(Relaxed)).sum()
     }
 
+    /// The same without what clients take beyond `clients_limit` (0: none) while some may be closed for it: as in Redis they are what
+    /// goes, not keys.
+    pub fn used_beside(&self, clients_limit: u64) -> u64 {
+        let closable =
+            clients_limit != 0 && self.accounts.iter().any(|a| a.largest_client.load(Relaxed) != 0);
+        let beyond = if closable { self.clients().saturating_sub(clients_limit) } else { 0 };
+        self.used().saturating_sub(beyond)
+    }
+
     /// Bytes in use by stores.
     pub fn stores(&self) -> u64 {
         self.accounts.iter().map(|a| a.store.load(Relaxed)).sum()

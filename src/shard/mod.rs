@@ -34,6 +34,7 @@ mod halt;
 mod heads;
 mod hold;
 mod jobs;
+mod later;
 pub mod ledger;
 mod lend;
 mod log;

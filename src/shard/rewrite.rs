@@ -13,8 +13,8 @@
 
 use super::saves::{SAVER, Waiter, Why};
 use super::{Core, Letter};
-use crate::cmd::ShutdownMode;
 use crate::cmd::save::LogState;
+use crate::cmd::{Order, ShutdownMode};
 use crate::ring::net::World;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -158,8 +158,11 @@ fn errno_of(why: &str, before: i32) -> i32 {
 impl Core {
     /// BGREWRITEAOF.
     pub(super) fn rewrite_asked(&mut self, net: &mut dyn World, waiter: Waiter) {
-        if self.rewriter.is_busy() {
+        if self.rewriter.under_way.is_some() {
             return self.tell(waiter, Err(IN_PROGRESS.into()));
+        }
+        if self.rewriter.ends() {
+            return self.do_later(waiter, Order::Rewrite);
         }
         if self.saver.is_busy() {
             self.shared.saves.log.schedule(true);
@@ -413,6 +416,10 @@ impl Core {
     pub(super) fn look_after_log(&mut self, net: &mut dyn World) {
         let saves = self.shared.saves.clone();
         if self.id != SAVER || self.rewriter.is_busy() || self.saver.is_busy() || saves.is_loading() {
+            return;
+        }
+        self.ask_again(net);
+        if self.saver.is_busy() {
             return;
         }
         let (board, wanted) = (&saves.log, self.config.appendonly);

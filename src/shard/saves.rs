@@ -15,7 +15,7 @@ use super::walk::Walk;
 use super::{Core, Job, Letter, SaveRequest};
 use crate::cmd::save::{LogState, SaveBoard, SaveFor};
 use crate::cmd::version::{KRING_VERSION, REDIS_VERSION};
-use crate::cmd::{Order, SaveKind, Session};
+use crate::cmd::{Order, SaveKind, Session, ShutdownMode};
 use crate::config::{MaxmemoryPolicy, delay_us};
 use crate::persist::rdb::{Form, Line, Uses, VERSION_OF_7_0, VERSIONS_WRITTEN, keeper, line, write};
 use crate::ring::net::{ConnId, World};
@@ -85,6 +85,8 @@ pub(super) struct Saver {
     /// What all stores are being fetched for, in order: there may be several such errands.
     wholes: VecDeque<Whole>,
     pub halt: Option<Halt>,
+    /// A signal has asked for a shutdown while the shards had halted for something else.
+    pub signalled: Option<ShutdownMode>,
     pub abort: Abort,
     last_cut: u64,
     last_try_secs: i64,
@@ -92,6 +94,8 @@ pub(super) struct Saver {
     emptied: Vec<Waiter>,
     /// Nobody waits for that one.
     empties: bool,
+    /// What waits for the log's rewrite to be over.
+    pub later: Vec<(Waiter, Order)>,
     /// A snapshot is wanted when the log's rewrite is over.
     scheduled: bool,
 }
@@ -108,9 +112,7 @@ impl Core {
     pub(super) fn save_asked(&mut self, net: &mut dyn World, waiter: Waiter, order: Order) {
         match order {
             Order::Rewrite => self.rewrite_asked(net, waiter),
-            Order::Save(SaveKind::Foreground) if self.rewriter.is_busy() => {
-                self.tell(waiter, Err(IN_PROGRESS.into()));
-            }
+            Order::Save(SaveKind::Foreground) if self.rewriter.is_busy() => self.do_later(waiter, order),
             Order::Save(SaveKind::Background) if self.rewriter.is_busy() => {
                 self.tell(waiter, Err(REWRITING.into()));
             }

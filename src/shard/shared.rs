@@ -48,9 +48,9 @@ pub trait Control: Send + Sync {
     fn load(&self, request: LoadRequest);
     /// A log begins: it lies in this directory from now on. (A control plane without files has no log.)
     fn place_log(&self, _dir: &str) {}
-    /// Read the append-only log again, which has come to its end, and begin its next generation; the answer comes to shard 0 as
-    /// [`super::Core::reloaded`]. If it cannot be read the process ends, with the log as it is.
-    fn load_log(&self, _config: Arc<Config>, _saves: Arc<SaveBoard>) {}
+    /// Read the append-only log again, which has come to its end, and begin its next generation if it goes on; the answer comes to
+    /// shard 0 as [`super::Core::reloaded`]. If it cannot be read the process ends, with the log as it is.
+    fn load_log(&self, _config: Arc<Config>, _saves: Arc<SaveBoard>, _goes_on: bool) {}
     /// Bring the append-only log's generation to its end and make the next one: each shard hears of its file, shard 0 as
     /// [`super::Core::generation_made`].
     fn turn_log(&self, _turn: LogTurn) {}

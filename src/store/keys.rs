@@ -354,6 +354,17 @@ impl Keys<'_> {
             store.note_change(db, key);
         }
     }
+
+    /// Says that a command changed so much beside what a key holds: a stream's groups. As in Redis WATCH does not look at that; who
+    /// waits for the key looks again.
+    pub fn changed_beside(&mut self, key: &[u8], changes: u64) {
+        let db = self.db;
+        let store = self.store_of(key);
+        store.dirty += changes;
+        if changes > 0 && store.is_observed() {
+            store.mark_ready(db, key);
+        }
+    }
 }
 
 /// Notes a use of an entry, as the policy counts them.

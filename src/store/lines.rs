@@ -12,6 +12,7 @@
 
 use super::wait::Wait;
 use super::{Kind, ShardSet, Store, kind};
+use crate::base::time::Now;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
@@ -210,11 +211,12 @@ impl Store {
 
     /// A list or a sorted set that is there although somebody waits for it: none, while the store is at rest. (A stream may be
     /// there, and what is waited for not be in it.)
-    pub fn overlooked(&self, now_ms: i64) -> Option<(usize, Box<[u8]>)> {
+    pub fn overlooked(&self, now: Now) -> Option<(usize, Box<[u8]>)> {
         let of_db = |(db, lines): (usize, &BTreeMap<Box<[u8]>, Line>)| {
             let due = |key: &[u8], line: &Line| {
-                let found = self.kind_of(db, key, now_ms).filter(|kind| *kind != Kind::Stream);
-                found.is_some() && line.waits.values().any(|w| !w.is_over() && found == Some(w.wake.kind))
+                let found = self.kind_of(db, key, now.ms()).filter(|kind| *kind != Kind::Stream);
+                let waits = |w: &Wait| !w.is_over() && w.waiter.until_us > now.mono_us;
+                found.is_some() && line.waits.values().any(|w| waits(w) && found == Some(w.wake.kind))
             };
             lines.iter().find(|(key, line)| due(key, line)).map(|(key, _)| (db, key.clone()))
         };

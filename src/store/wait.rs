@@ -72,6 +72,8 @@ pub struct Waiter {
     pub proto: Proto,
     /// As CLIENT NO-TOUCH says.
     pub no_touch: bool,
+    /// When its time is up, in monotonic microseconds; the highest number: never.
+    pub until_us: u64,
     /// For SLOWLOG.
     pub addr: Arc<str>,
     pub name: Arc<str>,
@@ -149,7 +151,8 @@ impl Wait {
     pub(super) fn sample(id: u64, keys: &[&str], any: bool) -> Arc<Wait> {
         let name: Arc<str> = "".into();
         let (addr, proto) = (name.clone(), Proto::Resp2);
-        let waiter = Waiter { home: 0, conn: id, id, db: 0, proto, no_touch: false, addr, name };
+        let waiter =
+            Waiter { home: 0, conn: id, id, db: 0, proto, no_touch: false, until_us: u64::MAX, addr, name };
         let saved = Saved::of(keys.iter().map(|k| k.as_bytes()));
         let shards = (ShardSet::one(0), ShardSet::EMPTY);
         Arc::new(Wait::new(

@@ -190,6 +190,28 @@ fn a_pause_holds_what_would_end_a_wait_but_not_its_time() {
 }
 
 #[test]
+fn time_that_is_up_comes_before_a_push_that_came_late() {
+    for shards in [1, 3] {
+        let server = Server::kring(shards, &["--enable-debug-command", "yes"]);
+        let mut waits: Vec<Client> = (0..3).map(|_| server.connect()).collect();
+        for client in &mut waits {
+            block(&server, client, "BLPOP q 0.2");
+        }
+        let (mut sleeper, mut pusher) = (server.connect(), server.connect());
+        sleeper.send(&words("DEBUG SLEEP 0.5")).unwrap();
+        std::thread::sleep(Duration::from_millis(100));
+        // It is read when all shards are awake again, and their time is up.
+        pusher.send(&words("RPUSH q x")).unwrap();
+        assert!(sleeper.reply().is_ok());
+        assert_eq!(pusher.reply().int(), 1);
+        for client in &mut waits {
+            assert_eq!(client.reply(), Reply::Null, "{shards} shards");
+        }
+        assert_eq!(pusher.run("LLEN q").int(), 1);
+    }
+}
+
+#[test]
 fn who_wants_no_reply_gets_none() {
     let server = Server::kring(2, &[]);
     let (mut client, mut pusher) = (server.connect(), server.connect());

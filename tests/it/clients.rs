@@ -1,6 +1,6 @@
 //! Commands about connections, seen from several of them on several shards.
 
-use crate::client::Client;
+use crate::client::{Client, words};
 use crate::reply::Reply;
 use crate::server::{Server, wait_until};
 use std::collections::{BTreeMap, BTreeSet};
@@ -77,6 +77,32 @@ fn client_pause_holds_writes_back_on_every_shard() {
     // A pause that ends by itself holds everything, and lets go.
     control.ok("CLIENT PAUSE 200");
     assert_eq!(writers[0].run("PING"), Reply::Simple(b"PONG".to_vec()));
+}
+
+#[test]
+fn who_leaves_in_a_pause_is_gone_at_once_with_what_it_asked_for() {
+    for shards in [1, 3] {
+        let server = Server::kring(shards, &[]);
+        let mut control = server.connect();
+        control.ok("CLIENT PAUSE 100000 WRITE");
+        let mut writers: Vec<Client> = (0..6).map(|_| server.connect()).collect();
+        for writer in &mut writers {
+            writer.send(&words("INCR n")).unwrap();
+        }
+        wait_until("they wait", || server.info()["blocked_clients"] == "6");
+        // One that sends and leaves at once, too.
+        let mut hasty = server.connect();
+        hasty.send(&words("INCR n")).unwrap();
+        drop(hasty);
+        let stays = writers.pop().unwrap();
+        drop(writers);
+        // The control's, the asker's, and the one that stays.
+        wait_until("they are gone", || server.info()["connected_clients"] == "3");
+        control.ok("CLIENT UNPAUSE");
+        let mut stays = stays;
+        assert_eq!(stays.reply().int(), 1);
+        assert_eq!(control.run("GET n").text(), "1");
+    }
 }
 
 #[test]

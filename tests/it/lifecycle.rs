@@ -1,6 +1,6 @@
 //! Starting and stopping: exit codes, what is said, and that a port is free again.
 
-use crate::client::Client;
+use crate::client::{Client, words};
 use crate::reply::Reply;
 use crate::server::{KRING, Scratch, Server, free_port, wait_until};
 use std::io::{Read, Write};
@@ -328,4 +328,17 @@ fn info_tells_how_long_turns_and_threads_took() {
     };
     assert!(cpu("cpu_user_us=") + cpu("cpu_sys_us=") > 0, "{shard}");
     assert!(number("used_cpu_user_main_thread") + number("used_cpu_sys_main_thread") > 0.0);
+}
+
+#[test]
+fn a_signal_during_a_reload_ends_the_server_when_that_is_over() {
+    let mut server = Server::kring(2, &["--enable-debug-command", "yes"]);
+    let mut client = server.connect();
+    client.ok("DEBUG POPULATE 3000 key 100");
+    client.ok("CONFIG SET key-load-delay 20");
+    client.send(&words("DEBUG RELOAD")).unwrap();
+    wait_until("it loads", || server.log().contains("DB saved on disk"));
+    server.signal("TERM");
+    assert!(server.wait().success(), "{}", server.log());
+    assert!(server.log().contains("DB reloaded by DEBUG RELOAD"), "{}", server.log());
 }

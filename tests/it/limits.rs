@@ -237,3 +237,29 @@ fn who_sends_or_takes_slowly_is_not_idle() {
     // Who takes nothing at all is gone.
     wait_until("it is closed", || !boss.run("CLIENT LIST").text().contains(" cmd=get "));
 }
+
+#[test]
+fn writes_that_want_replicas_are_refused_as_redis_refuses_them() {
+    for server in [Server::kring(1, &[]), Server::kring(3, &[]), Server::redis(&[])] {
+        let (mut client, mut other) = (server.connect(), server.connect());
+        client.ok("SET a 1");
+        client.ok("MULTI");
+        client.run("SET a 2");
+        other.ok("MULTI");
+        other.run("GET a");
+        let mut control = server.connect();
+        control.ok("CONFIG SET min-replicas-to-write 2");
+        let refused = "NOREPLICAS Not enough good replicas to write.";
+        assert_eq!(control.run("SET a 3").text(), refused);
+        assert_eq!(control.run("PING").text(), "PONG");
+        assert_eq!(
+            client.run("EXEC").text(),
+            format!("EXECABORT Transaction discarded because of: {refused}")
+        );
+        assert_eq!(other.run("EXEC").array()[0].text(), "1");
+        control.ok("CONFIG SET min-replicas-max-lag 0");
+        control.ok("SET a 4");
+        control.ok("CONFIG SET min-replicas-max-lag 10 min-slaves-to-write 0");
+        control.ok("SET a 5");
+    }
+}

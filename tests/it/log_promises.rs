@@ -189,6 +189,38 @@ fn debug_loadaof_loads_the_log_again() {
 }
 
 #[test]
+fn debug_loadaof_reads_what_a_rewrite_has_left_though_there_is_no_log() {
+    for (shards, preamble) in [(1, "yes"), (3, "no"), (3, "yes")] {
+        let dir = Scratch::new();
+        let server =
+            without_log(dir.path(), &["--aof-use-rdb-preamble", preamble, "--shards", &shards.to_string()]);
+        let mut client = server.connect();
+        for round in 1..4 {
+            fill(&mut client, round);
+            rewrite(&server);
+            let wanted = digest(&server);
+            client.ok("SET after 1");
+            client.ok("DEBUG LOADAOF");
+            assert_eq!(digest(&server), wanted, "{}", server.log());
+            // It goes on without one.
+            client.ok("SET more 1");
+            assert_eq!(info(&server, "aof_enabled"), "0");
+        }
+        // A log that begins later begins with all there is.
+        client.ok("CONFIG SET appendonly yes");
+        // It waits until the log has begun.
+        client.ok("SET logged 1");
+        let wanted = digest(&server);
+        client.ok("DEBUG LOADAOF");
+        assert_eq!(digest(&server), wanted);
+        client.ok("CONFIG SET appendonly no");
+        wait_until("the log has ended", || info(&server, "aof_enabled") == "0");
+        client.ok("DEBUG LOADAOF");
+        assert_eq!(digest(&server), wanted);
+    }
+}
+
+#[test]
 fn debug_loadaof_without_a_log_changes_nothing_and_a_damaged_one_ends_the_server() {
     let dir = Scratch::new();
     let server = without_log(dir.path(), &[]);

@@ -234,3 +234,38 @@ fn the_largest_client_goes_when_clients_take_too_much() {
     assert!(number(&server, "evicted_clients") < 6, "no more than needed");
     assert!(spared.send(b"x").is_ok());
 }
+
+#[test]
+fn clients_that_take_too_much_go_before_keys_do() {
+    for shards in [1, 2] {
+        let server = Server::kring(
+            shards,
+            &[
+                "--maxmemory",
+                "11mb",
+                "--maxmemory-policy",
+                "allkeys-lru",
+                "--maxmemory-clients",
+                "3mb",
+                "--output-high-water",
+                "4mb",
+            ],
+        );
+        let mut control = server.connect();
+        control.ok("CLIENT NO-EVICT ON");
+        for key in 0..50 {
+            control.run(&format!("SETRANGE {key} 100000 x"));
+        }
+        // Each asks for much at once, and reads nothing.
+        let mut clients: Vec<Client> = (0..20).map(|_| server.connect()).collect();
+        for client in &mut clients {
+            let _ = client.send("MGET 1 2 3 4 5 6 7 8\r\n".repeat(20).as_bytes());
+        }
+        wait_until("clients go", || number(&server, "evicted_clients") > 0);
+        for _ in 0..100 {
+            control.run("SET k x");
+        }
+        assert_eq!(number(&server, "evicted_keys"), 0, "{shards} shards");
+        assert_eq!(control.run("DBSIZE").int(), 51);
+    }
+}

@@ -358,6 +358,10 @@ fn commands_about_saves_exclude_each_other() {
     let replies: Vec<String> = (0..4).map(|_| client.reply().text()).collect();
     assert_eq!(replies, ["Background saving started", busy, busy, busy]);
     wait_until("it is done", || number(&server, "rdb_bgsave_in_progress") == 0);
+    // Beside a rewrite of the log SAVE is possible, as in Redis.
+    client.send(b"BGREWRITEAOF\r\nSAVE\r\n").unwrap();
+    assert_eq!(client.reply().text(), "Background append only file rewriting started");
+    assert_eq!(client.reply().text(), "OK");
     client.ok("MULTI");
     assert_eq!(client.run("SAVE").text(), "ERR Command not allowed inside a transaction");
     client.run("DISCARD");

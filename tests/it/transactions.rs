@@ -333,3 +333,44 @@ fn who_waits_is_served_after_a_transaction_that_comes_whole() {
         }
     });
 }
+
+/// What WATCH sees of a stream: its entries, not its groups, whatever is done to them. As redis-server sees it.
+#[test]
+fn a_watch_of_a_stream_looks_past_its_groups() {
+    let lines = [
+        ("XREADGROUP GROUP g c STREAMS s >", false),
+        ("XREADGROUP GROUP g new STREAMS s 0", false),
+        ("XACK s g 1-0", false),
+        ("XCLAIM s g other 0 1-0 2-0", false),
+        ("XAUTOCLAIM s g other 0 0", false),
+        ("XSETID s 100-0", false),
+        ("XGROUP CREATE s second 0", false),
+        ("XGROUP CREATE fresh g 0 MKSTREAM", true),
+        ("XGROUP SETID s g 1-0", false),
+        ("XGROUP CREATECONSUMER s g new", false),
+        ("XGROUP DELCONSUMER s g c", false),
+        ("XGROUP DESTROY s g", false),
+        ("XADD s * f v", true),
+        ("XDEL s 1-0", true),
+        ("XTRIM s MAXLEN 0", true),
+    ];
+    for server in [Server::kring(1, &[]), Server::kring(3, &[]), Server::redis(&[])] {
+        let (mut watcher, mut other) = (server.connect(), server.connect());
+        for (line, sees) in lines {
+            other.ok("FLUSHALL");
+            for before in [
+                "XADD s 1-0 f v",
+                "XADD s 2-0 f v",
+                "XGROUP CREATE s g 0",
+                "XREADGROUP GROUP g c COUNT 1 STREAMS s >",
+            ] {
+                assert!(!other.run(before).is_error());
+            }
+            watcher.ok("WATCH s fresh");
+            assert!(!other.run(line).is_error(), "{line}");
+            watcher.ok("MULTI");
+            watcher.run("PING");
+            assert_eq!(watcher.run("EXEC") == Reply::Null, sees, "{line}");
+        }
+    }
+}

@@ -325,10 +325,9 @@ impl World {
 
     /// Nobody waits for a key that is there, whenever nobody is at the store; nobody's reply is lost. Notes who is in line.
     fn look_at_lines(&mut self) {
-        let now_ms = self.now.ms();
         for (s, cell) in self.shared.cells.iter().enumerate() {
             let Some(store) = cell.take() else { continue };
-            let overlooked = store.overlooked(now_ms);
+            let overlooked = store.overlooked(self.now);
             for queue in 0..self.plan.topics.queues {
                 let name = self.plan.topics.queue_name(queue);
                 let waits = (0..).map_while(|at| store.in_line(0, name.as_bytes(), at));

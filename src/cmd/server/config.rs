@@ -130,8 +130,8 @@ fn set(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
         );
         return Err(refused(SetError::failed("maxclients", why)));
     }
-    let now = cx.env.config;
-    let listens = (config.port, &config.bind) != (now.port, &now.bind);
+    // Also when they are as they were here: another client may be changing them just now, and who opens sockets puts them in order.
+    let listens = pairs.iter().any(|(name, _)| ["port", "bind"].iter().any(|n| name.eq_ignore_ascii_case(n)));
     let pairs = pairs.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
     if listens {
         return Ok(Outcome::Everywhere(Order::Listen(pairs)));
@@ -158,6 +158,16 @@ mod tests {
     use super::*;
     use crate::cmd::testing::World;
     use crate::resp::Proto;
+
+    #[test]
+    fn sockets_are_opened_and_closed_in_one_place() {
+        let mut world = World::new(2);
+        world.run("CONFIG SET hz 20");
+        assert!(matches!(world.outcome, Some(Outcome::Everywhere(Order::Configure(_)))));
+        // As it is already, too.
+        world.run("CONFIG SET hz 20 Port 6379");
+        assert!(matches!(world.outcome, Some(Outcome::Everywhere(Order::Listen(_)))));
+    }
 
     /// Replies of redis-server 7.0.15.
     #[test]

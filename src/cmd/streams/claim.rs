@@ -207,7 +207,7 @@ fn xclaim(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
     told.tell(cx, before, after);
     // As in Redis, LASTID alone is a change too.
     let moved = before != after && claimed as u64 + gone == 0;
-    reply::changed_by(cx, name, claimed as u64 + gone + u64::from(came) + u64::from(moved));
+    cx.keys.changed_beside(name, claimed as u64 + gone + u64::from(came) + u64::from(moved));
     Ok(Outcome::Done)
 }
 
@@ -258,7 +258,7 @@ fn xautoclaim(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
     drop(group);
     drop(stream);
     told.tell(cx, before, before);
-    reply::changed_by(cx, name, changes + u64::from(came));
+    cx.keys.changed_beside(name, changes + u64::from(came));
     Ok(Outcome::Done)
 }
 

@@ -96,7 +96,7 @@ fn xsetid(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
         log.max_deleted = max_deleted;
     }
     drop(stream);
-    cx.keys.changed(name);
+    cx.keys.changed_beside(name, 1);
     cx.out.ok();
     Ok(Outcome::Done)
 }

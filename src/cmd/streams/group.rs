@@ -164,7 +164,10 @@ fn xgroup_create(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
         return Err(Error::text_of(BUSY));
     }
     drop(stream);
-    cx.keys.changed(name);
+    match last_id {
+        Some(_) => cx.keys.changed_beside(name, 1),
+        None => cx.keys.changed(name),
+    }
     cx.out.ok();
     Ok(Outcome::Done)
 }
@@ -190,7 +193,7 @@ fn xgroup_setid(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
     group.entries_read = options.entries_read;
     drop(group);
     drop(stream);
-    cx.keys.changed(name);
+    cx.keys.changed_beside(name, 1);
     cx.out.ok();
     Ok(Outcome::Done)
 }
@@ -200,7 +203,7 @@ fn xgroup_destroy(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
     let Some(mut stream) = cx.keys.edit::<Stream>(name)? else { return Err(Error::text_of(NO_KEY)) };
     let destroyed = stream.groups.destroy(args.at(3));
     drop(stream);
-    reply::changed_by(cx, name, u64::from(destroyed));
+    cx.keys.changed_beside(name, u64::from(destroyed));
     cx.out.int(i64::from(destroyed));
     Ok(Outcome::Done)
 }
@@ -215,7 +218,7 @@ fn xgroup_createconsumer(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
     };
     drop(stream);
     let created = created.is_some();
-    reply::changed_by(cx, name, u64::from(created));
+    cx.keys.changed_beside(name, u64::from(created));
     cx.out.int(i64::from(created));
     Ok(Outcome::Done)
 }
@@ -228,7 +231,7 @@ fn xgroup_delconsumer(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
         return no_group(cx, args);
     };
     drop(stream);
-    reply::changed_by(cx, name, u64::from(deleted.is_some()));
+    cx.keys.changed_beside(name, u64::from(deleted.is_some()));
     cx.out.int(deleted.unwrap_or(0) as i64);
     Ok(Outcome::Done)
 }

@@ -52,7 +52,7 @@ fn xack(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
         let ids = ids(args.from(3))?;
         acknowledged = ids.into_iter().filter(|id| group.release(*id)).count();
     }
-    reply::changed_by(cx, name, acknowledged as u64);
+    cx.keys.changed_beside(name, acknowledged as u64);
     cx.out.int(acknowledged as i64);
     Ok(Outcome::Done)
 }

@@ -310,7 +310,7 @@ fn xreadgroup(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
         served += usize::from(serves);
         // In 7.4, to be given again what was given is no change.
         let changes = u64::from(serves && matches!(which, Which::New)) + u64::from(found.is_none());
-        reply::changed_by(cx, name, changes);
+        cx.keys.changed_beside(name, changes);
     }
     if served == 0 {
         return call.give_up(cx, args, Wake { kind: Kind::Stream, any: true }, None);

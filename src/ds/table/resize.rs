@@ -6,7 +6,7 @@
 use super::bucket::{PLACES, Slot};
 use super::pool::{Pool, SIZE_STEP, STACKED_MIN};
 use super::segment::{FULL_BUCKETS, MAX_BUCKETS, MAX_DEPTH, NEVER, Seg};
-use super::transfer::{Filler, transfer};
+use super::transfer::{Filler, transfer, transfer_in_order};
 use super::{Directory, Table};
 use crate::ds::heap::Blocks;
 
@@ -131,7 +131,7 @@ impl<V, B: Blocks> Table<V, B> {
     /// New segments of `sizes` buckets or more with all slots of `old`.
     fn fill(&mut self, old: &[Seg], prefix: u64, depth: u32, sizes: &mut [usize]) -> Vec<Seg> {
         let min_expire = old.iter().map(|s| s.head().min_expire).min().unwrap_or(NEVER);
-        loop {
+        for attempt in 0.. {
             let mut new: Vec<Filler> = Vec::with_capacity(sizes.len());
             for (i, &size) in sizes.iter().enumerate() {
                 let prefix = if i == 0 { prefix } else { prefix | 1 << (64 - depth) };
@@ -141,7 +141,12 @@ impl<V, B: Blocks> Table<V, B> {
                 }));
             }
             let rehash = |slot: Slot| self.hash(slot.entry().key());
-            if old.iter().all(|&s| transfer(s, &mut new, rehash)) {
+            let done = match attempt {
+                0 => old.iter().all(|&s| transfer(s, &mut new, rehash)),
+                // What came in the order of its hashes lies in heaps, and not every order of moving finds places for one.
+                _ => transfer_in_order(old, &mut new, rehash),
+            };
+            if done {
                 return new.into_iter().map(Filler::finish).collect();
             }
             // Out of reach somewhere: the segment that failed may be either, so both get more room.
@@ -155,6 +160,7 @@ impl<V, B: Blocks> Table<V, B> {
                 assert!(*size <= MAX_BUCKETS, "more than 100 keys share 42 bits of hash: the seed is known");
             }
         }
+        unreachable!("it ends with places for all, or with the assertion")
     }
 
     /// Frees segments that the directory no longer names.

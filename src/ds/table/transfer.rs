@@ -84,6 +84,34 @@ pub fn transfer(from: Seg, to: &mut [Filler], rehash: impl Fn(Slot) -> u64) -> b
     true
 }
 
+/// The same for all of `old`, in the order of their hashes. All reach equally far, so no other order finds places where this one does
+/// not; round the end of a segment that holds from the widest gap on. Slower.
+pub fn transfer_in_order(old: &[Seg], to: &mut [Filler], rehash: impl Fn(Slot) -> u64) -> bool {
+    let mut slots: Vec<(u64, u8, Slot)> = Vec::new();
+    for seg in old {
+        let known = seg.tags_reach(to[0].seg.depth());
+        for (b, place, slot) in seg.slots(0..seg.buckets()) {
+            let hash = if known { seg.known_hash(slot) } else { rehash(slot) };
+            slots.push((hash, seg.bucket(b).fingerprint(place), slot));
+        }
+    }
+    slots.sort_unstable_by_key(|(hash, ..)| *hash);
+    let middle = match to.len() {
+        1 => slots.len(),
+        _ => slots.partition_point(|(hash, ..)| old[0].half(*hash) == 0),
+    };
+    let (low, high) = slots.split_at(middle);
+    to.iter_mut().zip([low, high]).all(|(to, slots)| {
+        let homes: Vec<usize> = slots.iter().map(|(hash, ..)| to.seg.home(*hash)).collect();
+        let before = |i: usize| match i {
+            0 => homes[0] + to.seg.buckets() - homes[homes.len() - 1],
+            _ => homes[i] - homes[i - 1],
+        };
+        let first = (0..homes.len()).max_by_key(|i| before(*i)).unwrap_or(0);
+        slots[first..].iter().chain(&slots[..first]).all(|(hash, fp, slot)| to.put(*hash, *fp, *slot))
+    })
+}
+
 /// Fetches what a walk over a segment reads soon after bucket `b`.
 #[inline]
 pub fn prefetch_ahead(from: Seg, b: usize, entries: bool) {

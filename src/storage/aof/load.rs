@@ -34,6 +34,8 @@ pub struct LoadLog {
     pub load_truncated: bool,
     /// `aof-disable-auto-gc`
     pub keeps_history: bool,
+    /// Whether a new generation begins: else the files are only read.
+    pub goes_on: bool,
     /// Gives entries of a snapshot to their shard; they come back when they are built.
     pub deliver: Box<dyn FnMut(usize, Batch) + Send>,
     pub built: Receiver<Built>,
@@ -48,7 +50,7 @@ pub struct LoadLog {
     pub answer: Box<dyn FnOnce(Result<Recovered>) + Send>,
 }
 
-/// A log that was loaded, and goes on.
+/// A log that was loaded.
 #[derive(Debug)]
 pub struct Recovered {
     /// What its snapshot told; the default when there was none.
@@ -56,8 +58,8 @@ pub struct Recovered {
     /// Bytes of the base, and of all files.
     pub base_bytes: u64,
     pub bytes: u64,
-    /// Where to write on.
-    pub generation: Generation,
+    /// Where to write on, if the log goes on.
+    pub generation: Option<Generation>,
     /// Generations that the manifest names, with it.
     pub generations: u32,
     pub notes: Vec<Note>,
@@ -76,7 +78,8 @@ impl LoadLog {
 
 /// Loads a log and begins its next generation.
 pub(super) fn load(load: LoadLog) -> Result<(Recovered, AofDir)> {
-    let LoadLog { place, snapshot, check, route, databases, load_truncated, keeps_history, .. } = load;
+    let LoadLog { place, snapshot, check, route, databases, load_truncated, keeps_history, goes_on, .. } =
+        load;
     // Before anything is looked at: what is cut off or tidied up must be nobody else's.
     let claim = files::claim(&place.path())?;
     let executor = LocalExecutorBuilder::default().make().map_err(|e| e.to_string())?;
@@ -103,10 +106,10 @@ pub(super) fn load(load: LoadLog) -> Result<(Recovered, AofDir)> {
     if let Some(snapshot) = snapshot.filter(|_| sizes.from_snapshot) {
         executor.run(dir.adopt(&snapshot, sizes.base_bytes, &*loading.progress))?;
     }
-    let generation = dir.begin(route.shards())?;
+    let generation = if goes_on { Some(dir.begin(route.shards())?) } else { None };
     let Loading { dealer, notes, .. } = loading;
     let Sizes { base_bytes, bytes, generations, .. } = sizes;
-    let generations = generations + 1;
+    let generations = generations + u32::from(goes_on);
     Ok((Recovered { loaded: dealer.loaded, base_bytes, bytes, generation, generations, notes }, dir))
 }
 

@@ -31,7 +31,7 @@ fn what_a_crash_leaves_behind_goes_or_is_told() {
     // Of a first start that died before the manifest, nothing counts.
     let other = Scratch::new("left-2");
     other.put("a.aof.1.incr.aof", &begun);
-    assert_eq!(load(&other, 1, true, None).recovered.expect("loaded").generation.files.len(), 1);
+    assert_eq!(goes_on(&load(&other, 1, true, None).recovered.expect("loaded")).files.len(), 1);
 }
 
 #[test]
