@@ -242,6 +242,11 @@ impl World {
         self.clients.push(Client { author: None, link: None, links: 0, budget: 0, raw: vec![] });
         self.connect(at);
         requests.into_iter().for_each(|r| self.write(at, r));
+        // Who says no more in a pause is not answered.
+        let waits = |world: &World| world.clients[at].link.as_ref().is_some_and(|l| !l.waiting.is_empty());
+        while self.plan.topics.pauses > 0 && !self.is_down() && waits(self) {
+            self.step();
+        }
         self.half_close(at);
         self.drain();
         self.clients.pop().expect("pushed above").raw
@@ -588,8 +593,11 @@ impl World {
     fn closed(&mut self, shard: usize, conn: ConnId, client: usize) {
         self.progress = self.step;
         let Some(link) = link_of(&mut self.clients, client, shard, conn) else { return };
-        let may_be_killed = self.plan.topics.kills > 0 || self.plan.topics.faulty;
-        if !link.ended_well(&self.ops) && !may_be_killed {
+        let topics = &self.plan.topics;
+        let may_be_killed = topics.kills > 0 || topics.faulty;
+        // As in Redis, who says no more while CLIENT PAUSE holds its commands back is gone, and they are not run.
+        let may_be_dropped = topics.pauses > 0 && link.ended;
+        if !link.ended_well(&self.ops) && !may_be_killed && !may_be_dropped {
             let owed: Vec<&Op> = link.waiting.iter().map(|(op, _)| &self.ops[*op]).collect();
             panic!("client {client} was cut off; it is owed {owed:#?}");
         }
