@@ -11,7 +11,7 @@ use crate::ring::net::World;
 use crate::store::{Kept, Store};
 
 /// How long a slice takes while clients are at work, and while they are not, in nanoseconds: who comes meanwhile waits so long.
-const SLICE_NS: u64 = 25_000;
+const SLICE_NS: u64 = 15_000;
 const LONG_SLICE_NS: u64 = 100_000;
 /// Clients are at work when the last command ran less than so many microseconds ago.
 const AT_WORK_US: u64 = 1_000;
@@ -20,7 +20,7 @@ const PAUSE_US: u64 = 500;
 /// Buckets between two looks at the clock.
 const BUCKETS: usize = 2;
 /// Bytes of a piece: what is gathered in the store before it is sent. A slice ends at them.
-const PIECE: usize = 128 << 10;
+const PIECE: usize = 64 << 10;
 /// Bytes of a shard on their way to the writer at which its walk waits.
 const WINDOW: usize = 2 << 20;
 /// How long the walk waits for the writer, or for the store, in microseconds.

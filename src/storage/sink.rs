@@ -9,8 +9,10 @@ use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-/// Bytes of a block.
-const BLOCK: usize = 512 << 10;
+/// Bytes of a block. Small: while the kernel takes one, it gives a core that the writer shares with a shard to nobody else. With 5 M keys
+/// and half load on one core, p99 of GET and SET during BGSAVE was 2.4 ms with blocks of 512 KiB and slices of 25 us, 1.3 ms with
+/// these and slices of 15 us (1.1 ms before it; medians of 6), and the file took as long.
+const BLOCK: usize = 128 << 10;
 /// Blocks under way at a time.
 const UNDER_WAY: usize = 4;
 
