@@ -97,14 +97,14 @@ TYPES = [
 
 TEN = " ".join(["__key__"] * 10)
 TEN_PAIRS = " ".join(["__key__ __data__"] * 10)
-# name, requests, pipeline, the most that the ratio may be
+FIVE = "MULTI ; SET {t}a __data__ ; GET {t}a ; INCR {t}n ; SET {t}b __data__ ; GET {t}b ; EXEC"
+# name, requests, pipeline, the most that the ratio may be; on two shards and both cores
 MULTI = [
     ("MGET of 10 keys on 2 shards", f"MGET {TEN}", 1, 0.9),
     ("MGET of 10 keys on 2 shards", f"MGET {TEN}", 16, 0.7),
     ("MSET of 10 keys on 2 shards", f"MSET {TEN_PAIRS}", 1, 0.9),
     ("MSET of 10 keys on 2 shards", f"MSET {TEN_PAIRS}", 16, 0.7),
-    ("MULTI of 5 on one hash tag",
-     "MULTI ; SET {t}a __data__ ; GET {t}a ; INCR {t}n ; SET {t}b __data__ ; GET {t}b ; EXEC", 1, 0.8),
+    ("MULTI of 5 on one hash tag, 2 shards", FIVE, 1, None),
     ("MULTI of 5 over 2 shards",
      "MULTI ; SET __key__ __data__ ; GET __key__ ; INCR n:__key__ ; SET __key__ __data__ ; GET __key__ ; EXEC", 1, None),
 ]
@@ -143,13 +143,19 @@ def types(lab, paper, wanted, ratio, cpu):
 
 
 def multi(lab, paper, wanted, ratio, cpu):
-    """Several keys at once, on two shards, against redis-server."""
+    """Several keys at once, against redis-server: one hash tag on one core, others on two shards."""
     paper.head(["", "pipeline", "kring us/op", "redis us/op", "ratio", "at most"])
-    cpus = f"{lab.args.server_cpu},{lab.args.client_cpu}"
-    servers = [lab.start("kring", cpus, 2), lab.start("redis", cpus)]
-    for server in servers:
-        lab.load(server, "--keys", 100_000)
-    for title, request, pipeline, most in MULTI:
-        if not wanted or any(w.lower() in title.lower() for w in wanted):
-            results = measure(lab, servers, lab.args.rounds, [request], pipeline, "key:", 100_000, cpus)
+    both = f"{lab.args.server_cpu},{lab.args.client_cpu}"
+    tagged = [("MULTI of 5 on one hash tag, 1 shard", FIVE, 1, 0.8)]
+    for shards, cpus, rows in ((1, lab.args.server_cpu, tagged), (2, both, MULTI)):
+        rows = [row for row in rows if not wanted or any(w.lower() in row[0].lower() for w in wanted)]
+        if not rows:
+            continue
+        servers = [lab.start("kring", cpus, shards), lab.start("redis", cpus)]
+        for server in servers:
+            lab.load(server, "--keys", 100_000)
+        clients = None if shards == 1 else both
+        for title, request, pipeline, most in rows:
+            results = measure(lab, servers, lab.args.rounds, [request], pipeline, "key:", 100_000, clients)
             paper.verdict([title, str(pipeline)], results, most, ratio, cpu)
+        lab.stop_all()
