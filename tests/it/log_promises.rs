@@ -100,6 +100,8 @@ fn a_log_stays_where_it_began_whatever_dir_becomes() {
     wait_until("the log is off", || info(&server, "aof_enabled") == "0");
     client.ok(&format!("CONFIG SET dir {}", other.path().display()));
     client.ok("CONFIG SET appendonly yes");
+    // At once, whether its first base is written already or not.
+    assert_eq!(server.info()["aof_enabled"], "1");
     wait_until("the log is on", || info(&server, "aof_enabled") == "1");
     settle(&server);
     client.ok("SET there 1");

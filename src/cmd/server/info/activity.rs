@@ -83,8 +83,11 @@ fn logs(text: &mut Text, view: &View<'_>) {
     let (log, now_secs) = (&view.env.saves.log, view.env.now.secs());
     let (rewrites, failures, failed, took_secs) = log.rewrites();
     let began = log.rewrite_now();
-    text.field("aof_enabled", u8::from(log.state() != LogState::Off));
-    text.field("aof_rewrite_in_progress", u8::from(began.is_some()));
+    // A log that was just switched on has its first base written at the next round of the clock; as in Redis it is said to be at it.
+    let is_off = log.state() == LogState::Off;
+    let begins = is_off && view.env.config.appendonly && !failed && !view.env.saves.is_loading();
+    text.field("aof_enabled", u8::from(!is_off || begins));
+    text.field("aof_rewrite_in_progress", u8::from(began.is_some() || begins));
     text.field("aof_rewrite_scheduled", u8::from(log.is_scheduled()));
     text.field("aof_last_rewrite_time_sec", took_secs);
     text.field("aof_current_rewrite_time_sec", began.map_or(-1, |began| now_secs - began));
