@@ -23,7 +23,9 @@ const VALUE: [u8; 64] = [b'x'; 64];
 const KEYS: u32 = 20_000;
 const REQUESTS: usize = 100_000;
 /// By how much several shards may be worse than one.
-const POINTS: f64 = 0.5;
+/// (A cache this small loses a percent of its bytes to what eight shards have beside keys, which costs 0.4 to 0.7; the seeds of a build
+/// decide. What this test is for costs 6.)
+const POINTS: f64 = 1.0;
 
 fn reply_len(bytes: &[u8]) -> Option<usize> {
     let line = bytes.windows(2).position(|w| w == b"\r\n")? + 2;
