@@ -16,7 +16,7 @@ use super::planted::Planted;
 use crate::cmd::cx::MemoryNow;
 use crate::cmd::registry::Found;
 use crate::cmd::row::flag;
-use crate::cmd::{Cx, Where, effects};
+use crate::cmd::{Cx, Outcome, Where, effects};
 use crate::ring::net::World;
 use crate::store::ShardSet;
 
@@ -122,8 +122,11 @@ impl Core {
             cx.keys.ahead = Some((key.as_ptr(), key.len(), command.hash));
             cx.row = found.row;
             let mark = cx.out.mark();
-            if let Err(error) = effects::run(&mut cx, args) {
-                cx.out.error(&error);
+            match effects::run(&mut cx, args) {
+                Ok(outcome) => {
+                    debug_assert!(matches!(outcome, Outcome::Done), "a brief command does no more")
+                }
+                Err(error) => cx.out.error(&error),
             }
             if cx.out.take_errors() > 0 {
                 tallies.failed(Some(found.id), cx.out.error_since(mark).unwrap_or(b"ERR"));

@@ -81,7 +81,7 @@ fn the_log_goes_on_and_off_under_load() {
             for _ in 0..3 {
                 pause(50);
                 client.ok("CONFIG SET appendonly yes");
-                wait_until("the log is on", || info(&server, "aof_enabled") == "1");
+                wait_until("the log is on", || info(&server, "aof_rewrite_in_progress") == "0");
                 settle(&server);
                 pause(50);
                 client.ok("CONFIG SET appendonly no");
@@ -92,7 +92,7 @@ fn the_log_goes_on_and_off_under_load() {
                 client.ok(&format!("CONFIG SET appendonly {value}"));
                 pause(7);
             }
-            wait_until("the log is on", || info(&server, "aof_enabled") == "1");
+            wait_until("the log is on", || info(&server, "aof_rewrite_in_progress") == "0");
             settle(&server);
         });
         let wanted = digest(&server);
@@ -285,7 +285,7 @@ fn a_stop_in_the_middle_of_anything_loses_nothing() {
             if stop.is_empty() {
                 commands.iter().for_each(|_| drop(client.reply()));
                 settle(&server);
-                wait_until("it is on", || info(&server, "aof_enabled") == "1");
+                wait_until("it is on", || info(&server, "aof_rewrite_in_progress") == "0");
                 settle(&server);
                 client.run("WAITAOF 1 0 5000");
                 drop(server);

@@ -204,15 +204,20 @@ fn always_replies_when_the_write_and_all_before_it_are_on_the_disk() {
     assert_eq!(lab.logged(), "SELECT 0 SET a 1 SET b 2");
 }
 
-#[test]
-fn a_commit_by_a_write_and_a_sync_replies_after_the_sync() {
-    let mut lab = Lab::of(Config {
+/// `always`, by writes and syncs.
+fn by_syncs() -> Lab {
+    Lab::of(Config {
         appendonly: true,
         appendfsync: "always",
         log_commit: "fdatasync",
         save: SavePoints(Vec::new()),
         ..Config::default()
-    });
+    })
+}
+
+#[test]
+fn a_commit_by_a_write_and_a_sync_replies_after_the_sync() {
+    let mut lab = by_syncs();
     lab.turn("SET a 1");
     lab.turn("SET b 2");
     assert_eq!(lab.disk.writes.len(), 2);
@@ -238,13 +243,7 @@ fn a_commit_by_a_write_and_a_sync_replies_after_the_sync() {
 
 #[test]
 fn what_was_not_synced_keeps_no_shard_awake_that_cannot_sync_it() {
-    let mut lab = Lab::of(Config {
-        appendonly: true,
-        appendfsync: "always",
-        log_commit: "fdatasync",
-        save: SavePoints(Vec::new()),
-        ..Config::default()
-    });
+    let mut lab = by_syncs();
     lab.turn("SET a 1; FLUSHALL; SET b 1");
     lab.end_write(0, Ok(()));
     (0..3).for_each(|_| lab.turn(""));

@@ -196,14 +196,6 @@ pub const COMMANDS: &[Command] = &[Command {
             ..BASE
         },
         Command {
-            name: "replybuffer",
-            full_name: "debug|replybuffer",
-            arity: 4,
-            run: switches::reply_buffer,
-            summary: "Says how reply buffers of idle clients are kept: here they have none.",
-            ..BASE
-        },
-        Command {
             name: "set-active-expire",
             full_name: "debug|set-active-expire",
             arity: 3,
@@ -275,7 +267,6 @@ const HELP: &[(&str, &str)] = &[
         "RELOAD [option ...]",
         "Save a snapshot and load it again. Options: MERGE (keys that are there are replaced), NOFLUSH (they stay),\nNOSAVE (load what is on the disk).",
     ),
-    ("REPLYBUFFER PEAK-RESET-TIME|RESIZING <value>", "Nothing: no reply buffer outlives its replies."),
     (
         "SET-ACTIVE-EXPIRE <0|1>",
         "With 0 keys expire only when somebody meets them, with 1 also by themselves.",
@@ -332,7 +323,7 @@ mod tests {
         }
         assert_eq!(world.run("DEBUG"), "-ERR wrong number of arguments for 'debug' command\r\n");
         world.config.enable_debug_command = EnableCommand::Local;
-        assert!(world.run("DEBUG HELP").starts_with("*51\r\n"));
+        assert!(world.run("DEBUG HELP").starts_with("*49\r\n"));
         world.session.local = false;
         assert!(world.run("DEBUG HELP").starts_with("-ERR DEBUG command not allowed."));
     }
@@ -341,16 +332,9 @@ mod tests {
     fn what_fits_no_subcommand_gets_redis_error() {
         let mut world = World::new(1);
         world.config.enable_debug_command = EnableCommand::Yes;
-        for sub in [
-            "JMAP",
-            "replybuffer x 1",
-            "object",
-            "object k a",
-            "sleep",
-            "set-active-expire",
-            "populate 1 r 3 4",
-            "digest x",
-        ] {
+        for sub in
+            ["JMAP", "object", "object k a", "sleep", "set-active-expire", "populate 1 r 3 4", "digest x"]
+        {
             let name = sub.split(' ').next().unwrap_or_default();
             let error = format!(
                 "-ERR unknown subcommand or wrong number of arguments for '{name}'. Try DEBUG HELP.\r\n"

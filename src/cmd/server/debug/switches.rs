@@ -1,6 +1,6 @@
 //! DEBUG's orders to the shards, and STRINGMATCH-LEN.
 
-use super::rows::{permit, unknown};
+use super::rows::permit;
 use crate::base::glob;
 use crate::base::number::parse_i64;
 use crate::cmd::{Cx, Done, Order, Outcome, ReloadMode};
@@ -19,16 +19,6 @@ pub(super) fn sleep(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
     cx.out.ok();
     // The cast ends at 0 and at the largest number.
     Ok(Outcome::Everywhere(Order::Sleep((secs.unwrap_or(0.0) * 1e6) as u64)))
-}
-
-/// `DEBUG REPLYBUFFER PEAK-RESET-TIME|RESIZING value`: there is nothing to set.
-pub(super) fn reply_buffer(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
-    permit(cx)?;
-    if !args.is(2, "peak-reset-time") && !args.is(2, "resizing") {
-        return Err(unknown(args));
-    }
-    cx.out.ok();
-    Ok(Outcome::Done)
 }
 
 /// `DEBUG SET-ACTIVE-EXPIRE 0|1`. What is no number is 0, as in Redis.
