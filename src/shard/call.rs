@@ -4,7 +4,7 @@
 //! So a run of them shares it: the context is made once, the clock is read once, and the time taken is divided among them.
 
 use super::Core;
-use super::ahead::{BUCKETS_AHEAD, ENTRIES_AHEAD, fetch_bucket, fetch_entry};
+use super::ahead::fetch_ahead;
 use super::batch::{Batch, Parsed, Place};
 use super::drive::{Stop, Work};
 use super::evict::fits;
@@ -152,12 +152,7 @@ impl Core {
             if !kinds.count(found.id) {
                 break;
             }
-            if let Some(next) = batch.commands.get(from + ran + ENTRIES_AHEAD) {
-                fetch_entry(cx.keys.hand, db, next);
-            }
-            if let Some(next) = batch.commands.get(from + ran + BUCKETS_AHEAD) {
-                fetch_bucket(cx.keys.hand, db, next);
-            }
+            fetch_ahead(cx.keys.hand, db, &batch.commands[from..], ran);
             let args = batch.args_of(command, work.input);
             let key = args.at(command.key as usize);
             cx.keys.ahead = Some((key.as_ptr(), key.len(), command.hash));
