@@ -285,6 +285,7 @@ impl Core {
             limits: Limits { bulk_max: i64::MAX, authenticated: true },
             depth: MAILED_COMMANDS,
             registry: &self.shared.registry,
+            logged: false,
             route: self.shared.route,
             hasher: &self.shared.hasher,
         };
@@ -313,6 +314,7 @@ impl Core {
                 },
                 depth: if work.reports.is_some() { 1 } else { self.policy.depth },
                 registry: &self.shared.registry,
+                logged: work.session.is_replay() && self.shared.registry.has_other_names(),
                 route: self.shared.route,
                 hasher: &self.shared.hasher,
             };

@@ -92,12 +92,16 @@ pub const COMMANDS: &[Command] = &[
 fn del(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
     let mut removed = 0;
     let names = args.from(1);
-    cx.keys.each_ahead(names.len(), |i| names.at(i), |keys, _, key| {
-        if keys.delete(key) {
-            keys.changed(key);
-            removed += 1;
-        }
-    });
+    cx.keys.each_ahead(
+        names.len(),
+        |i| names.at(i),
+        |keys, _, key| {
+            if keys.delete(key) {
+                keys.changed(key);
+                removed += 1;
+            }
+        },
+    );
     cx.out.int(removed);
     Ok(Outcome::Done)
 }

@@ -63,12 +63,14 @@ fn mget(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
     let names = args.from(1);
     let Cx { keys, out, .. } = cx;
     out.array(names.len());
-    keys.each_ahead(names.len(), |i| names.at(i), |keys, _, name| {
-        match keys.read(name).map(|entry| Text::of(entry.view())) {
+    keys.each_ahead(
+        names.len(),
+        |i| names.at(i),
+        |keys, _, name| match keys.read(name).map(|entry| Text::of(entry.view())) {
             Some(Ok(text)) => text.reply(out),
             Some(Err(_)) | None => out.null(),
-        }
-    });
+        },
+    );
     Ok(Outcome::Done)
 }
 
@@ -78,10 +80,14 @@ fn pairs<'a>(args: Args<'a>) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
 }
 
 fn set_all(cx: &mut Cx<'_>, args: Args<'_>) {
-    cx.keys.each_ahead(args.len() / 2, |i| args.at(1 + 2 * i), |keys, i, name| {
-        keys.set(name, stored(args.at(2 + 2 * i)), None);
-        keys.changed(name);
-    });
+    cx.keys.each_ahead(
+        args.len() / 2,
+        |i| args.at(1 + 2 * i),
+        |keys, i, name| {
+            keys.set(name, stored(args.at(2 + 2 * i)), None);
+            keys.changed(name);
+        },
+    );
 }
 
 fn check_pairs(args: Args<'_>, command: &'static str) -> Result<(), Error> {
