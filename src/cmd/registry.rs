@@ -39,7 +39,7 @@ pub struct Found {
 pub enum Missing {
     Command,
     /// The container is there, its subcommand is not.
-    Subcommand(&'static str),
+    Subcommand,
 }
 
 /// The longest name that is looked up; no command's is longer.
@@ -203,7 +203,7 @@ impl Registry {
         match self.subcommand(found, args.at(1)) {
             Some(sub) if !found.row.is(flag::HIDE_SUBCOMMANDS) || sub.row.takes(args.len()) => Ok(sub),
             _ if found.row.is(flag::HIDE_SUBCOMMANDS) => Ok(found),
-            _ => Err(Missing::Subcommand(found.row.name)),
+            _ => Err(Missing::Subcommand),
         }
     }
 }

@@ -629,7 +629,7 @@ impl Core {
         }
         let text = match found {
             Err(Missing::Command) => unknown::unknown_command(args),
-            Err(Missing::Subcommand(parent)) => unknown::unknown_subcommand(parent, args),
+            Err(Missing::Subcommand) => unknown::unknown_subcommand(args),
             Ok(found) if !found.row.takes(args.len()) => {
                 Error::Arity(found.row.full_name).text().into_owned().into_bytes()
             }
