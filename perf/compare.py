@@ -513,6 +513,12 @@ def multi(lab, paper):
     families.multi(lab, paper, lab.args.only, ratio, CPU)
 
 
+def stores(lab, paper):
+    """What holding several stores costs: MGET and MSET at full load on 1 to 8 shards (--only NAME for some)."""
+    paper.say("\n### Commands of 10 keys over many shards, the client on the same 2 cores\n")
+    families.stores(lab, paper, lab.args.only, median, CPU)
+
+
 def collections(lab, paper):
     """Memory of collections, small and large (--only NAME for some)."""
     paper.say("\n### Memory of collections, 1 shard\n")
@@ -541,7 +547,8 @@ def durability(scenario):
 
 
 SCENARIOS = {"p1": p1, "p32": p32, "open": open_loop, "shards": shards, "latency1": latency1, "memory": memory,
-             "idle": idle, "constant": constant, "exec-beside": exec_beside, "queue": queue, "multi": multi, "types": types,
+             "idle": idle, "constant": constant, "exec-beside": exec_beside, "queue": queue, "multi": multi, "stores": stores,
+             "types": types,
              "collections": collections, "growth": growth,
              "always": durability(durable.always), "everysec": durability(durable.everysec),
              "snapshot": durability(durable.snapshot), "load": durability(durable.load),

@@ -109,6 +109,16 @@ MULTI = [
      "MULTI ; SET __key__ __data__ ; GET __key__ ; INCR n:__key__ ; SET __key__ __data__ ; GET __key__ ; EXEC", 1, None),
 ]
 
+# What holding several stores costs at full load: name, requests, pipeline, choice of keys.
+HELD = [
+    ("MGET of 10", f"MGET {TEN}", 1, "uniform"),
+    ("MGET of 10", f"MGET {TEN}", 16, "uniform"),
+    ("MGET of 10, Zipf", f"MGET {TEN}", 16, "zipf"),
+    ("MSET of 10", f"MSET {TEN_PAIRS}", 1, "uniform"),
+    ("MSET of 10", f"MSET {TEN_PAIRS}", 16, "uniform"),
+    ("MSET of 10, Zipf", f"MSET {TEN_PAIRS}", 16, "zipf"),
+]
+
 
 def fill(server, filler, count=KEYS):
     """Fills a server; for rows that need something to be there."""
@@ -159,3 +169,47 @@ def multi(lab, paper, wanted, ratio, cpu):
             results = measure(lab, servers, lab.args.rounds, [request], pipeline, "key:", 100_000, clients)
             paper.verdict([title, str(pipeline)], results, most, ratio, cpu)
         lab.stop_all()
+
+
+def taken(server):
+    """How many stores a server took, did not get at once, and how many commands were mailed or got a loan."""
+    info = dict(line.split(":", 1) for line in server.ask("INFO", "everything").splitlines() if ":" in line)
+    return [int(info[f"kring_{name}"]) for name in ("borrows", "borrow_misses", "hops", "loans")]
+
+
+def stores(lab, paper, wanted, median, cpu):
+    """Commands of many keys over 1, 2, 4 and 8 shards: cost, and how often a store was not there."""
+    paper.head(["", "pipeline", "shards", "us/op", "against redis", "p99 us", "takes per op", "missed of 1000",
+                "hops of 1000 ops", "loans of 1000 ops"])
+    both = f"{lab.args.server_cpu},{lab.args.client_cpu}"
+    servers = []
+    for shards in (1, 2, 4, 8):
+        servers.append(lab.start("kring", both, shards))
+        servers[-1].name = str(shards)
+    servers.append(lab.start("redis", both))
+    for server in servers:
+        lab.load(server, "--keys", 100_000)
+    for title, request, pipeline, dist in HELD:
+        if wanted and not any(w.lower() in title.lower() for w in wanted):
+            continue
+        flags = ["--pipeline", pipeline, "--keys", 100_000, "--dist", dist, "--commands", request]
+        counts = {server.name: [0] * 5 for server in servers}
+
+        def run(server, flags=flags, counts=counts):
+            before = taken(server) if server.name != "redis" else []
+            result = lab.timed(server, *flags, cpus=both)
+            if before:
+                found = [b - a for a, b in zip(before, taken(server))]
+                # What was taken in the warm-up is in these counts too: the clock of the load is of no use here.
+                found.append(result["ops_per_s"] * (lab.args.seconds + lab.args.warmup))
+                counts[server.name] = [a + b for a, b in zip(counts[server.name], found)]
+            return result
+
+        results = lab.rounds([(s.name, lambda s=s: run(s)) for s in servers], lab.args.rounds)
+        redis = median(results["redis"], cpu)
+        for server in servers[:-1]:
+            us, p99 = median(results[server.name], cpu), median(results[server.name], "latency_us/p99")
+            borrows, misses, hops, loans, ops = counts[server.name]
+            paper.row([title, str(pipeline), server.name, f"{us:.2f}", f"{us / redis:.2f}", f"{p99:.0f}", f"{borrows / ops:.2f}",
+                       f"{1000 * misses / max(1, borrows):.2f}", f"{1000 * hops / ops:.2f}", f"{1000 * loans / ops:.2f}"])
+    lab.stop_all()

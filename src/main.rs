@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 use kring::config::{Start, from_args};
+use kring::server::BootError;
 use kring::storage::aof::Form;
 use std::process::ExitCode;
 
@@ -29,6 +30,10 @@ fn main() -> ExitCode {
     };
     match kring::server::serve(loaded) {
         Ok(()) => ExitCode::SUCCESS,
+        Err(BootError::Config(fatal)) => {
+            eprint!("{}", fatal.0);
+            ExitCode::FAILURE
+        }
         Err(error) => {
             eprintln!("kring-server: {error}");
             ExitCode::FAILURE

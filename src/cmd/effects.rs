@@ -53,12 +53,31 @@ fn tell(keys: &mut Keys<'_>, row: &Command, args: Args<'_>, ok: bool) {
 fn tell_one(keys: &mut Keys<'_>, shard: usize, row: &Command, args: Args<'_>, ok: bool, whole: bool) {
     if whole && ok {
         let db = keys.db;
-        keys.hand.store(shard).log.effect(db, args.iter());
+        let name = own_name(row, args);
+        let words = args.iter().enumerate().map(|(i, word)| if i == 0 { name } else { word });
+        keys.hand.store(shard).log.effect(db, words);
     } else if ok && let Some(step) = list_of_written(row) {
-        tell_part(keys, shard, args, step);
+        tell_part(keys, shard, row, args, step);
     } else {
         tell_states(keys, shard, row, args);
     }
+}
+
+/// The name of a command in a log: as it came, unless the client calls it by another name.
+#[inline]
+fn own_name<'a>(row: &Command, args: Args<'a>) -> &'a [u8] {
+    if is_own_name(row, args.at(0)) { args.at(0) } else { own_word(row).as_bytes() }
+}
+
+#[inline]
+fn is_own_name(row: &Command, name: &[u8]) -> bool {
+    own_word(row).as_bytes().eq_ignore_ascii_case(name)
+}
+
+/// The first word of a command, by the row of it or of its subcommand.
+#[inline]
+fn own_word(row: &Command) -> &'static str {
+    if row.is_subcommand() { row.full_name.split('|').next().unwrap_or(row.full_name) } else { row.name }
 }
 
 /// Whether all keys of a command live on a shard.
@@ -85,9 +104,9 @@ fn list_of_written(row: &Command) -> Option<usize> {
 }
 
 /// The command with those of its keys that live on a shard.
-fn tell_part(keys: &mut Keys<'_>, shard: usize, args: Args<'_>, step: usize) {
+fn tell_part(keys: &mut Keys<'_>, shard: usize, row: &Command, args: Args<'_>, step: usize) {
     let (db, route) = (keys.db, keys.hand.route());
-    let mut words = vec![args.at(0)];
+    let mut words = vec![own_name(row, args)];
     for i in (1..args.len()).step_by(step) {
         if route.owner(args.at(i)) == shard {
             words.extend(args.range(i, (i + step).min(args.len())).iter());
@@ -141,7 +160,7 @@ pub fn tell_brief(
     let store = keys.hand.store(shard);
     if store.owes_effects() {
         match raw {
-            Some(raw) if ok => store.log.verbatim(db, raw),
+            Some(raw) if ok && is_own_name(row, args.at(0)) => store.log.verbatim(db, raw),
             _ => tell_one(keys, shard, row, args, ok, true),
         }
     }

@@ -143,7 +143,7 @@ impl World {
         let mut out = Out::with_buffer(Vec::new(), self.session.proto);
         match self.registry.find(args) {
             Err(Missing::Command) => out.error_text("ERR unknown command"),
-            Err(Missing::Subcommand(_)) => out.error_text("ERR unknown subcommand"),
+            Err(Missing::Subcommand) => out.error_text("ERR unknown subcommand"),
             Ok(found) if !found.row.takes(args.len()) => {
                 out.error(&crate::resp::Error::Arity(found.row.full_name));
             }

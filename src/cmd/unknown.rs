@@ -34,25 +34,19 @@ pub fn unknown_command(args: Args<'_>) -> Vec<u8> {
     [b"ERR unknown command '", name, b"', with args beginning with: ", &quoted].concat()
 }
 
-/// The error for a word that is no subcommand of `parent`.
-pub fn unknown_subcommand(parent: &str, args: Args<'_>) -> Vec<u8> {
+/// The error for a word that is no subcommand of the command before it.
+pub fn unknown_subcommand(args: Args<'_>) -> Vec<u8> {
     let word = c_text(args.at(1), QUOTED_MAX);
-    let parent = parent.to_ascii_uppercase();
-    [b"ERR unknown subcommand '", word, b"'. Try ", parent.as_bytes(), b" HELP."].concat()
+    let parent = c_text(args.at(0), QUOTED_MAX).to_ascii_uppercase();
+    [b"ERR unknown subcommand '", word, b"'. Try ", &parent, b" HELP."].concat()
 }
 
 /// The error of the few subcommands that count their arguments themselves.
-pub(crate) fn unknown_or_arity(parent: &str, args: Args<'_>) -> Vec<u8> {
+pub(crate) fn unknown_or_arity(args: Args<'_>) -> Vec<u8> {
     let word = c_text(args.at(1), QUOTED_MAX);
-    let parent = parent.to_ascii_uppercase();
-    [
-        b"ERR unknown subcommand or wrong number of arguments for '",
-        word,
-        b"'. Try ",
-        parent.as_bytes(),
-        b" HELP.",
-    ]
-    .concat()
+    let parent = c_text(args.at(0), QUOTED_MAX).to_ascii_uppercase();
+    [b"ERR unknown subcommand or wrong number of arguments for '", word, b"'. Try ", &parent, b" HELP."]
+        .concat()
 }
 
 #[cfg(test)]
@@ -91,7 +85,7 @@ mod tests {
 
     #[test]
     fn a_subcommand_is_quoted_with_its_parent() {
-        let of_client = |args: Args<'_>| unknown_subcommand("client", args);
+        let of_client = unknown_subcommand;
         assert_eq!(
             text(&[b"cLiEnt", b"Nope", b"x"], of_client),
             "ERR unknown subcommand 'Nope'. Try CLIENT HELP."

@@ -43,10 +43,28 @@ pub struct Loaded {
     pub warnings: Vec<String>,
     /// The file given, as an absolute path.
     pub path: Option<PathBuf>,
+    /// `rename-command`, in the order of the lines.
+    pub renames: Vec<Rename>,
+}
+
+/// A line `rename-command`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Rename {
+    pub from: String,
+    /// Empty: clients cannot call it.
+    pub to: String,
+    place: Place,
+}
+
+impl Rename {
+    /// The line cannot be followed, and why.
+    pub fn refused(&self, why: &str) -> FatalConfig {
+        fatal(&self.place, why)
+    }
 }
 
 /// Where a knob was set last, for a refusal that comes at the end.
-#[derive(Clone)]
+#[derive(Clone, Debug, PartialEq)]
 struct Place {
     line: usize,
     text: String,
@@ -57,6 +75,7 @@ struct Place {
 pub struct Loader {
     config: Config,
     warnings: Vec<String>,
+    renames: Vec<Rename>,
     places: HashMap<&'static str, Place>,
     depth: usize,
 }
@@ -86,7 +105,12 @@ impl Loader {
         match (name.as_str(), values.len()) {
             ("include", 1) => self.include(&values[0], &place),
             ("user", 1..) if only_default_user(values) => Ok(()),
-            ("user" | "loadmodule", 1..) | ("rename-command", 2) => Err(fatal(&place, NOT_SUPPORTED)),
+            ("user" | "loadmodule", 1..) => Err(fatal(&place, NOT_SUPPORTED)),
+            ("rename-command", 2) => {
+                let (from, to) = (values[0].clone(), values[1].clone());
+                self.renames.push(Rename { from, to, place });
+                Ok(())
+            }
             (old, 1) if FORGOTTEN.contains(&old) => {
                 self.warnings.push(format!("{old} is ignored: Redis has dropped it"));
                 Ok(())
@@ -145,7 +169,7 @@ impl Loader {
         if let Ok(dir) = std::fs::canonicalize(&self.config.dir) {
             self.config.dir = dir.to_string_lossy().into_owned();
         }
-        Ok(Loaded { config: self.config, warnings: self.warnings, path })
+        Ok(Loaded { config: self.config, warnings: self.warnings, path, renames: self.renames })
     }
 }
 
@@ -281,7 +305,6 @@ mod tests {
             "aclfile /x",
             "user alice on",
             "user default on #abc",
-            "rename-command FLUSHALL \"\"",
             "loadmodule /x",
         ] {
             assert_eq!(refusal(&format!("port 1\n{line}")), ("2".into(), NOT_SUPPORTED.into()), "{line}");

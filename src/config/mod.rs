@@ -37,7 +37,7 @@ mod redis70;
 pub use flags::{Start, from_args, help};
 pub use knob::{Knob, Rule, Status, When, find, knobs};
 pub use live::SetError;
-pub use load::{FatalConfig, Loaded};
+pub use load::{FatalConfig, Loaded, Rename};
 pub use rewrite::rewrite;
 pub use special::{
     ClientLimit, CpuList, EnableCommand, LogLevel, Master, MaxmemoryPolicy, MemoryOrPercent, OomScores,

@@ -6,9 +6,9 @@ use super::sockets::Listeners;
 use super::{cores, dataset};
 use crate::base::heap::{give_back_free_memory, map_chunks_alone, take_small_pages};
 use crate::base::{cpu, numa, pages, prng};
-use crate::cmd::ServerInfo;
 use crate::cmd::version::{KRING_VERSION, REDIS_VERSION};
-use crate::config::{Config, Loaded};
+use crate::cmd::{FAMILIES, Registry, ServerInfo};
+use crate::config::{Config, FatalConfig, Loaded, Rename};
 use crate::ring::{self, Bell, Clock, Options, probe};
 use crate::shard::{self, Core, Mesh, Notice, Setup, Shared};
 use crate::storage::Plane;
@@ -37,6 +37,8 @@ pub enum BootError {
     Listen(String, std::io::Error),
     BadAddress(String),
     NoListener,
+    /// A line of the configuration that cannot be followed.
+    Config(FatalConfig),
     Processor(&'static str),
     Io {
         what: String,
@@ -56,6 +58,7 @@ impl fmt::Display for BootError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             BootError::Ring(e) => e.fmt(f),
+            BootError::Config(e) => e.fmt(f),
             BootError::NoSuchCore { core, usable } => {
                 write!(
                     f,
@@ -97,9 +100,19 @@ fn io(what: impl Into<String>) -> impl FnOnce(std::io::Error) -> BootError {
     move |error| BootError::Io { what, error }
 }
 
+/// The commands, by the names that clients call them by.
+fn registry(renames: &[Rename]) -> Result<Registry, BootError> {
+    let mut registry = Registry::new(FAMILIES);
+    for rename in renames {
+        registry.rename(&rename.from, &rename.to).map_err(|why| BootError::Config(rename.refused(why)))?;
+    }
+    Ok(registry)
+}
+
 /// Runs the server until a signal or SHUTDOWN ends it.
 pub fn serve(loaded: Loaded) -> Result<(), BootError> {
-    let Loaded { mut config, warnings, path } = loaded;
+    let Loaded { mut config, warnings, path, renames } = loaded;
+    let registry = Arc::new(registry(&renames)?);
     if let Some(lacks) = cpu::missing() {
         return Err(BootError::Processor(lacks));
     }
@@ -140,7 +153,7 @@ pub fn serve(loaded: Loaded) -> Result<(), BootError> {
         cores.iter().map(|c| c.map_or("any".into(), |c| c.to_string())).collect::<Vec<_>>().join(",")
     ));
     let (main, inbox) = channel();
-    let process = start(Arc::new(config), info, path, cores, listeners, &main)?;
+    let process = start((Arc::new(config), registry), info, path, cores, listeners, &main)?;
     let waiter = main.clone();
     spawn("kring-signal", move || {
         while let Ok(signal) = signals.wait()
@@ -202,7 +215,7 @@ struct Plan {
 }
 
 fn start(
-    config: Arc<Config>,
+    (config, registry): (Arc<Config>, Arc<Registry>),
     info: ServerInfo,
     path: Option<std::path::PathBuf>,
     cores: Vec<Option<usize>>,
@@ -250,12 +263,15 @@ fn start(
         garbage,
         pending,
         storage,
+        registry: registry.clone(),
         config_file: path,
         log_place: Mutex::new(control::log_place(&config)),
         shards: lines,
     };
     let seed = prng::seeded(info.started_us as u64 ^ u64::from(info.pid) << 40);
-    let shared = Arc::new(Shared::new(info, config.databases as usize, seed, Box::new(line)));
+    let mut shared = Shared::new(info, config.databases as usize, seed, Box::new(line));
+    shared.registry = registry;
+    let shared = Arc::new(shared);
     let snapshot = dataset::file(&config);
     if snapshot.is_some() || config.appendonly {
         // Before any shard runs: no client is to see a dataset that is not there yet.
@@ -303,7 +319,8 @@ fn start(
             let _ = main.send(Message::LogLoaded(done));
         };
         let from = (control::log_place(&config), snapshot, true);
-        control::load_log(&plane, &to_shards, from, &config, shared.saves.clone(), Box::new(answer));
+        let with = (&*config, shared.registry.clone());
+        control::load_log(&plane, &to_shards, from, with, shared.saves.clone(), Box::new(answer));
     } else if let Some(path) = snapshot {
         dataset::load(path, &config, &shared, &plane, &to_shards, main);
     }

@@ -2,7 +2,7 @@
 //! storage plane.
 
 use crate::cmd::save::SaveBoard;
-use crate::cmd::{FAMILIES, Registry, ShutdownMode};
+use crate::cmd::{Registry, ShutdownMode};
 use crate::config::{Config, rewrite};
 use crate::persist::rdb::{Batch, Built};
 use crate::persist::replay::Piece;
@@ -63,6 +63,7 @@ pub(super) struct Line {
     pub garbage: Sender<Vec<Garbage>>,
     pub pending: Arc<PendingGarbage>,
     pub storage: crate::storage::Plane,
+    pub registry: Arc<Registry>,
     pub config_file: Option<std::path::PathBuf>,
     /// Where the append-only log is.
     pub log_place: Mutex<LogPlace>,
@@ -178,7 +179,8 @@ impl Control for Line {
             let _ = main.send(Message::LogReloaded(done));
         };
         let from = (self.log_place(), None, goes_on);
-        load_log(&self.storage, &self.shards, from, &config, saves, Box::new(answer));
+        let with = (&*config, self.registry.clone());
+        load_log(&self.storage, &self.shards, from, with, saves, Box::new(answer));
     }
 
     fn turn_log(&self, turn: LogTurn) {
@@ -302,7 +304,7 @@ pub(super) fn load_log(
     storage: &crate::storage::Plane,
     shards: &[(Bell, Sender<Notice>)],
     (place, snapshot, goes_on): (LogPlace, Option<PathBuf>, bool),
-    config: &Config,
+    (config, registry): (&Config, Arc<Registry>),
     saves: Arc<SaveBoard>,
     answer: Box<dyn FnOnce(Result<Recovered, String>) + Send>,
 ) {
@@ -313,7 +315,7 @@ pub(super) fn load_log(
         let _ = letterbox.send(Notice::Replay(piece));
         bell.ring();
     };
-    let (registry, route) = (Registry::new(FAMILIES), Route::new(shards.len()));
+    let route = Route::new(shards.len());
     let about = saves.clone();
     storage.load_log(LoadLog {
         place,

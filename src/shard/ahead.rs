@@ -15,10 +15,9 @@ use super::drive::Work;
 use crate::ring::net::World;
 use crate::store::{Hand, ShardSet};
 
-/// How many commands ahead of the one that runs entries are sent for: memory takes about as long as so many commands.
-pub(super) const ENTRIES_AHEAD: usize = 6;
-/// The same for the buckets that entries are found by; no more lines can be on their way at once.
-pub(super) const BUCKETS_AHEAD: usize = 16;
+/// Memory is sent for by so many commands at a time: what they wait for, mostly the walk to the page, overlaps only when
+/// no other work stands between. Entries are sent for one such group before they are used, buckets one before that.
+const GROUP: usize = 8;
 /// The fewest commands for which it pays to send for memory ahead.
 const FETCH_FROM: usize = 2;
 
@@ -92,27 +91,33 @@ impl Core {
         if commands.len() < FETCH_FROM {
             return commands.len();
         }
-        let mut run = 0;
-        for command in commands {
-            let Parsed { place: Place::Shard(shard), key: 1.., .. } = *command else { break };
-            if !self.hand.has(shard as usize) {
-                break;
-            }
-            if run < BUCKETS_AHEAD {
-                fetch_bucket(&self.hand, db, command);
-            }
-            run += 1;
+        let is_here = |c: &&Parsed| matches!(c, Parsed { place: Place::Shard(s), key: 1.., .. } if self.hand.has(*s as usize));
+        let run = commands.iter().take_while(is_here).count();
+        for command in &commands[..run.min(2 * GROUP)] {
+            fetch_bucket(&self.hand, db, command);
         }
-        for command in &commands[..run.min(ENTRIES_AHEAD)] {
+        for command in &commands[..run.min(GROUP)] {
             fetch_entry(&self.hand, db, command);
         }
         run
     }
 }
 
+/// Before command `ran` of a run: sends for the entries of the next group, and the buckets of the one after it.
+#[inline]
+pub(super) fn fetch_ahead(hand: &Hand, db: usize, commands: &[Parsed], ran: usize) {
+    if !ran.is_multiple_of(GROUP) || commands.len() <= ran + GROUP {
+        return;
+    }
+    let next = &commands[ran + GROUP..];
+    let (next, later) = next.split_at(next.len().min(GROUP));
+    next.iter().for_each(|command| fetch_entry(hand, db, command));
+    later.iter().take(GROUP).for_each(|command| fetch_bucket(hand, db, command));
+}
+
 /// Sends for the bucket of a brief command, if its store is in hand.
 #[inline]
-pub(super) fn fetch_bucket(hand: &Hand, db: usize, command: &Parsed) {
+fn fetch_bucket(hand: &Hand, db: usize, command: &Parsed) {
     if let Parsed { place: Place::Shard(shard), key: 1.., .. } = *command
         && hand.has(shard as usize)
     {
@@ -122,7 +127,7 @@ pub(super) fn fetch_bucket(hand: &Hand, db: usize, command: &Parsed) {
 
 /// Sends for the entry of a brief command, if its store is in hand.
 #[inline]
-pub(super) fn fetch_entry(hand: &Hand, db: usize, command: &Parsed) {
+fn fetch_entry(hand: &Hand, db: usize, command: &Parsed) {
     if let Parsed { place: Place::Shard(shard), key: 1.., .. } = *command
         && hand.has(shard as usize)
     {

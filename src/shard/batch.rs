@@ -49,6 +49,8 @@ pub(super) struct Rules<'a> {
     /// The most commands.
     pub depth: usize,
     pub registry: &'a Registry,
+    /// Whether they are a log's, where commands have other names than clients call them by.
+    pub logged: bool,
     pub route: Route,
     pub hasher: &'a KeyHasher,
 }
@@ -100,6 +102,7 @@ impl Batch {
         self.rest = start;
         while self.commands.len() < rules.depth {
             if rules.limits.authenticated
+                && !rules.logged
                 && parser.is_fresh()
                 && let Some(end) = self.whole(input, start, parser.position(), rules, heads)
             {
@@ -180,7 +183,7 @@ impl Batch {
         }
         let buf = if inline { &self.inline } else { input };
         let args = Args::new(buf, &self.spans[first..]);
-        let found = rules.registry.find(args);
+        let found = if rules.logged { rules.registry.find_logged(args) } else { rules.registry.find(args) };
         let fits = found.is_ok_and(|f| f.row.takes(args.len()));
         let place = match found {
             Ok(found) if fits => short_place(found, args, rules.route),

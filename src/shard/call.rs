@@ -4,7 +4,7 @@
 //! So a run of them shares it: the context is made once, the clock is read once, and the time taken is divided among them.
 
 use super::Core;
-use super::ahead::{BUCKETS_AHEAD, ENTRIES_AHEAD, fetch_bucket, fetch_entry};
+use super::ahead::fetch_ahead;
 use super::batch::{Batch, Parsed, Place};
 use super::drive::{Stop, Work};
 use super::evict::fits;
@@ -17,7 +17,7 @@ use crate::cmd::session::ReplyMode;
 use crate::cmd::{Cx, Env, Outcome, Plan, Session, effects};
 use crate::resp::{Args, Mark};
 use crate::ring::net::World;
-use crate::store::Keys;
+use crate::store::{Ahead, Keys};
 
 /// The most kinds of commands in a run: one more ends it.
 const KINDS_MAX: usize = 8;
@@ -152,15 +152,10 @@ impl Core {
             if !kinds.count(found.id) {
                 break;
             }
-            if let Some(next) = batch.commands.get(from + ran + ENTRIES_AHEAD) {
-                fetch_entry(cx.keys.hand, db, next);
-            }
-            if let Some(next) = batch.commands.get(from + ran + BUCKETS_AHEAD) {
-                fetch_bucket(cx.keys.hand, db, next);
-            }
+            fetch_ahead(cx.keys.hand, db, &batch.commands[from..], ran);
             let args = batch.args_of(command, work.input);
             let key = args.at(command.key as usize);
-            cx.keys.ahead = Some((key.as_ptr(), key.len(), command.hash));
+            cx.keys.ahead = Some(Ahead::new(key, command.hash, s));
             cx.row = found.row;
             last = found.id;
             let mark = cx.out.mark();
@@ -235,7 +230,7 @@ impl Core {
         let memory = if reports.is_some() { self.shared.memory_now(self.now) } else { MemoryNow::default() };
         let Desk { env, mut keys, .. } = self.desk(work.session, memory);
         keys.ahead = match found.row.plan {
-            Plan::Owner if hash != 0 => Some((args.at(1).as_ptr(), args.at(1).len(), hash)),
+            Plan::Owner if hash != 0 => Some(Ahead::new(args.at(1), hash, keys.hand.owner(args.at(1)))),
             _ => None,
         };
         let mut cx = Cx {

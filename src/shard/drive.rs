@@ -50,8 +50,8 @@ pub(super) enum Stop {
     Full,
     /// The next command needs stores that could not be had.
     Mail(ShardSet),
-    /// The next command needs this store, which is away for longer than a spin.
-    Away(usize),
+    /// The next command needs these stores, which may be borrowed, and one of them is away for longer than a spin.
+    Away(ShardSet),
     /// The next command can run at home only.
     Home,
     /// The next command can run at home only, and needs stores that could not be had.
@@ -245,7 +245,7 @@ impl Core {
             Stop::Orders(steps) => self.give_orders(id, steps),
             Stop::Block(blocked) => self.begin_wait(net, id, blocked),
             Stop::Mail(need) => self.mail_batch(id, need),
-            Stop::Away(shard) => self.put_off(id, shard),
+            Stop::Away(need) => self.put_off(id, need),
             Stop::Fetch(need) => self.fetch(id, need),
         }
     }
@@ -285,6 +285,7 @@ impl Core {
             limits: Limits { bulk_max: i64::MAX, authenticated: true },
             depth: MAILED_COMMANDS,
             registry: &self.shared.registry,
+            logged: false,
             route: self.shared.route,
             hasher: &self.shared.hasher,
         };
@@ -313,6 +314,7 @@ impl Core {
                 },
                 depth: if work.reports.is_some() { 1 } else { self.policy.depth },
                 registry: &self.shared.registry,
+                logged: work.session.is_replay() && self.shared.registry.has_other_names(),
                 route: self.shared.route,
                 hasher: &self.shared.hasher,
             };
@@ -420,6 +422,13 @@ impl Core {
         set.iter().all(|s| self.policy.may_borrow(self.id, s, found.row)) && self.take_all(net, set)
     }
 
+    /// Why a command stops that could not have these stores.
+    #[cold]
+    fn away_or_mail(&self, need: ShardSet, found: Found) -> Stop {
+        let borrows = need.iter().all(|s| self.policy.may_borrow(self.id, s, found.row));
+        if borrows { Stop::Away(need) } else { Stop::Mail(need) }
+    }
+
     /// What a command needs that its place alone does not tell.
     pub(super) fn needs(&self, session: &Session, found: Found, args: Args<'_>) -> Needs {
         match found.row.plan {
@@ -487,7 +496,8 @@ impl Core {
                 let s = s as usize;
                 if !self.have_one(net, s, Some(found)) {
                     let borrows = self.policy.may_borrow(self.id, s, found.row);
-                    return Some(if borrows { Stop::Away(s) } else { Stop::Mail(ShardSet::one(s)) });
+                    let need = ShardSet::one(s);
+                    return Some(if borrows { Stop::Away(need) } else { Stop::Mail(need) });
                 }
             }
             Place::Several => {
@@ -504,7 +514,7 @@ impl Core {
                 };
                 if !self.have(net, place, found) {
                     let set = self.need(place);
-                    return Some(if needs.home { Stop::Fetch(set) } else { Stop::Mail(set) });
+                    return Some(if needs.home { Stop::Fetch(set) } else { self.away_or_mail(set, found) });
                 }
             }
             Place::Anywhere => match found.row.plan {
@@ -532,7 +542,7 @@ impl Core {
         if let Outcome::Wider = outcome {
             let place = place_of(found, args, self.shared.route);
             if !self.have(net, place, found) {
-                return Some(Stop::Mail(self.need(place)));
+                return Some(self.away_or_mail(self.need(place), found));
             }
             outcome = self.call(work, found, command.hash, args);
         }
@@ -619,7 +629,7 @@ impl Core {
         }
         let text = match found {
             Err(Missing::Command) => unknown::unknown_command(args),
-            Err(Missing::Subcommand(parent)) => unknown::unknown_subcommand(parent, args),
+            Err(Missing::Subcommand) => unknown::unknown_subcommand(args),
             Ok(found) if !found.row.takes(args.len()) => {
                 Error::Arity(found.row.full_name).text().into_owned().into_bytes()
             }

@@ -15,7 +15,6 @@ use super::saves::WHOLE;
 use super::{Core, Job, Letter};
 use crate::resp::Parser;
 use crate::ring::net::World;
-use crate::store::ShardSet;
 
 /// After chores on so many keys the store is put back, for others to have it in between. A chore is done whole.
 pub(super) const CHORE_KEYS_PER_HOLD: usize = 256;
@@ -137,8 +136,7 @@ impl Core {
             job.out.clear();
         }
         let need = match stop {
-            Stop::Mail(need) => Some(need),
-            Stop::Away(shard) => Some(ShardSet::one(shard)),
+            Stop::Mail(need) | Stop::Away(need) => Some(need),
             _ => None,
         };
         if let Some(need) = need {

@@ -171,12 +171,15 @@ impl Core {
         }
     }
 
-    /// The next command of a connection needs a store that is away: it waits for it here, or, if it has done so often, at the owner.
-    pub(super) fn put_off(&mut self, id: ConnId, shard: usize) {
+    /// The next command of a connection needs stores of which one is away: it waits for that here, or, if it has done so often,
+    /// at the owner.
+    pub(super) fn put_off(&mut self, id: ConnId, need: ShardSet) {
+        let away = need.iter().find(|&s| !self.shared.cells[s].is_home()).or(need.next(0));
         let Some(conn) = self.conn(id) else { return };
+        let Some(shard) = away else { return self.mark_ready(id) };
         if conn.put_off > PUT_OFF_MAX {
             conn.put_off = 0;
-            return self.mail_batch(id, ShardSet::one(shard));
+            return self.mail_batch(id, need);
         }
         conn.waits = Waits::Store;
         self.put_off.push((id, shard));

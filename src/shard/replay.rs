@@ -42,7 +42,7 @@ impl ConnId {
 
 /// The shard that alone a command of a log concerns; none when it is several's or has no shard.
 pub fn alone_at(registry: &Registry, route: Route, args: Args<'_>) -> Option<usize> {
-    let found = registry.find(args).ok().filter(|found| found.row.takes(args.len()))?;
+    let found = registry.find_logged(args).ok().filter(|found| found.row.takes(args.len()))?;
     match place_of(found, args, route) {
         Where::Shard(shard) => Some(shard),
         Where::Anywhere | Where::Shards(_) | Where::All => None,

@@ -139,7 +139,7 @@ pub struct Shared {
     pub route: Route,
     /// How all stores hash keys.
     pub hasher: KeyHasher,
-    pub registry: Registry,
+    pub registry: Arc<Registry>,
     pub server: ServerInfo,
     pub control: Box<dyn Control>,
     /// Connections per shard: the acceptor adds, the shard that closes subtracts.
@@ -164,7 +164,7 @@ impl Shared {
             cells: (0..shards).map(|s| Cell::new(Box::new(Store::new(s, databases, seed)))).collect(),
             route: Route::new(shards),
             hasher: KeyHasher::new(seed),
-            registry: Registry::new(FAMILIES),
+            registry: Arc::new(Registry::new(FAMILIES)),
             server,
             planted: control.planted(),
             control,

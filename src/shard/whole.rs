@@ -18,7 +18,7 @@ use crate::cmd::registry::Found;
 use crate::cmd::row::flag;
 use crate::cmd::{Cx, Outcome, Where, effects};
 use crate::ring::net::World;
-use crate::store::ShardSet;
+use crate::store::{Ahead, ShardSet};
 
 /// The most commands between MULTI and EXEC: a longer transaction is queued.
 const WHOLE_MAX: usize = 64;
@@ -119,7 +119,7 @@ impl Core {
             if !logs {
                 cx.keys.hand.narrow(shard as usize);
             }
-            cx.keys.ahead = Some((key.as_ptr(), key.len(), command.hash));
+            cx.keys.ahead = Some(Ahead::new(key, command.hash, shard as usize));
             cx.row = found.row;
             let mark = cx.out.mark();
             match effects::run(&mut cx, args) {

@@ -25,6 +25,30 @@ pub struct Policy {
     pub now: Now,
 }
 
+/// Where a key lives.
+#[derive(Clone, Copy, Debug)]
+pub struct Ahead {
+    /// The key, by its address and length: the one that this was found out for, and no other that equals it.
+    key: (*const u8, usize),
+    hash: u64,
+    shard: usize,
+}
+
+impl Ahead {
+    #[inline]
+    pub fn new(key: &[u8], hash: u64, shard: usize) -> Ahead {
+        Ahead { key: (key.as_ptr(), key.len()), hash, shard }
+    }
+
+    #[inline]
+    fn is_of(&self, key: &[u8]) -> bool {
+        self.key == (key.as_ptr(), key.len())
+    }
+}
+
+/// How many keys of a command have their memory sent for at once: about as many lines as a core can wait for.
+const GROUP: usize = 16;
+
 /// The keyspace that a command sees.
 pub struct Keys<'a> {
     /// The stores in hand, for commands that span databases or whole shards.
@@ -37,8 +61,8 @@ pub struct Keys<'a> {
     pub policy: Policy,
     /// False under CLIENT NO-TOUCH: reads leave the access clock alone.
     pub touch: bool,
-    /// The hash of the command's first key, when the batch computed it ahead: (address, length, hash).
-    pub ahead: Option<(*const u8, usize, u64)>,
+    /// Where the key that is asked for next lives, when that was found out ahead.
+    pub ahead: Option<Ahead>,
     /// The state of the xorshift generator that LFU counters and RANDOMKEY draw from.
     pub random: &'a mut u64,
 }
@@ -76,7 +100,7 @@ impl Keys<'_> {
     /// The store of a key.
     #[inline]
     pub fn store_of(&mut self, key: &[u8]) -> &mut Store {
-        let owner = self.hand.owner(key);
+        let owner = self.owner(key);
         self.hand.store(owner)
     }
 
@@ -94,15 +118,53 @@ impl Keys<'_> {
 
     #[inline]
     pub(super) fn hash(&self, db: &Db, key: &[u8]) -> u64 {
-        match self.ahead {
-            Some((at, len, hash)) if std::ptr::eq(at, key.as_ptr()) && len == key.len() => hash,
+        match &self.ahead {
+            Some(ahead) if ahead.is_of(key) => ahead.hash,
             _ => db.table().hash(key),
+        }
+    }
+
+    /// The shard of a key.
+    #[inline]
+    fn owner(&self, key: &[u8]) -> usize {
+        match &self.ahead {
+            Some(ahead) if ahead.is_of(key) => ahead.shard,
+            _ => self.hand.owner(key),
+        }
+    }
+
+    /// Calls `each` for the first `count` keys in turn, with the memory of each sent for before it is needed. `key` gives them by number.
+    pub fn each_ahead<'k>(
+        &mut self,
+        count: usize,
+        key: impl Fn(usize) -> &'k [u8],
+        mut each: impl FnMut(&mut Self, usize, &'k [u8]),
+    ) {
+        let mut group = [Ahead::new(&[], 0, 0); GROUP];
+        let mut first = 0;
+        while first < count {
+            let group = &mut group[..(count - first).min(GROUP)];
+            for (i, ahead) in group.iter_mut().enumerate() {
+                let key = key(first + i);
+                let shard = self.hand.owner(key);
+                let table = self.hand.peek(shard).db(self.db).table();
+                *ahead = Ahead::new(key, table.hash(key), shard);
+                table.prefetch(ahead.hash);
+            }
+            for ahead in group.iter() {
+                self.hand.peek(ahead.shard).db(self.db).table().prefetch_entry(ahead.hash);
+            }
+            for (i, ahead) in group.iter().enumerate() {
+                self.ahead = Some(*ahead);
+                each(self, first + i, key(first + i));
+            }
+            first += group.len();
         }
     }
 
     #[inline]
     pub(super) fn find(&mut self, key: &[u8], how: Use) -> Option<(usize, u64)> {
-        let shard = self.hand.owner(key);
+        let shard = self.owner(key);
         let hash = self.hash(self.hand.peek(shard).db(self.db), key);
         let (now, policy, touch, index) = (self.now, self.policy, self.touch, self.db);
         let store = self.hand.store(shard);
@@ -139,7 +201,7 @@ impl Keys<'_> {
     /// Looks a key up for reading: counts a hit or a miss and notes the use.
     #[inline]
     pub fn read(&mut self, key: &[u8]) -> Option<Ref<'_, Value>> {
-        let shard = self.hand.owner(key);
+        let shard = self.owner(key);
         if self.hand.peek(shard).db(self.db).expires() == 0 {
             // Nothing here can have expired: one probe does.
             let hash = self.hash(self.hand.peek(shard).db(self.db), key);
@@ -207,7 +269,7 @@ impl Keys<'_> {
         expire_at: Option<i64>,
         access: Option<u32>,
     ) {
-        let shard = self.hand.owner(key);
+        let shard = self.owner(key);
         let hash = self.hash(self.hand.peek(shard).db(self.db), key);
         let (index, fresh) = (self.db, self.new_access());
         let keeps_count = self.policy.lfu.is_some();
@@ -231,7 +293,7 @@ impl Keys<'_> {
 
     /// Gives a key that is there another value; TTL and access clock stay. `mark` as in [`super::RAW`].
     pub fn set_value(&mut self, key: &[u8], payload: Payload<'_, Value>, mark: u8) {
-        let shard = self.hand.owner(key);
+        let shard = self.owner(key);
         let hash = self.hash(self.hand.peek(shard).db(self.db), key);
         let index = self.db;
         let store = self.hand.store(shard);

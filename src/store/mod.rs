@@ -34,7 +34,7 @@ pub use crate::ds::table::Kept;
 pub use db::{Db, Expired};
 pub use edit::{Edit, WrongType};
 pub use hand::{Hand, Route, SHARDS_MAX, ShardSet};
-pub use keys::{Keys, Policy, Taken};
+pub use keys::{Ahead, Keys, Policy, Taken};
 pub use long::Long;
 pub use store::{Garbage, LAZY_FREE_FROM, Store, Tally};
 pub use value::{Collection, EMBSTR_MAX, Kind, PerKind, RAW, Value, encoding, int_of, kind, string_of};

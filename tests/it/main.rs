@@ -20,6 +20,7 @@
 mod history;
 
 mod client;
+mod renames;
 mod reply;
 mod rng;
 mod server;

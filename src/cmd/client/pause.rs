@@ -49,7 +49,7 @@ pub(super) const UNBLOCK: Command = Command {
 
 fn client_pause(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
     if args.len() > 4 {
-        cx.out.error_bytes(&unknown_or_arity("client", args));
+        cx.out.error_bytes(&unknown_or_arity(args));
         return Ok(Outcome::Done);
     }
     let mode = match args.len() {
@@ -77,7 +77,7 @@ fn client_unpause(cx: &mut Cx<'_>, _args: Args<'_>) -> Done {
 
 fn client_unblock(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
     if args.len() > 4 {
-        cx.out.error_bytes(&unknown_or_arity("client", args));
+        cx.out.error_bytes(&unknown_or_arity(args));
         return Ok(Outcome::Done);
     }
     if args.len() == 4 && !args.is(3, "timeout") && !args.is(3, "error") {

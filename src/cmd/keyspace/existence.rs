@@ -91,12 +91,17 @@ pub const COMMANDS: &[Command] = &[
 
 fn del(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
     let mut removed = 0;
-    for key in args.from(1).iter() {
-        if cx.keys.delete(key) {
-            cx.keys.changed(key);
-            removed += 1;
-        }
-    }
+    let names = args.from(1);
+    cx.keys.each_ahead(
+        names.len(),
+        |i| names.at(i),
+        |keys, _, key| {
+            if keys.delete(key) {
+                keys.changed(key);
+                removed += 1;
+            }
+        },
+    );
     cx.out.int(removed);
     Ok(Outcome::Done)
 }
@@ -107,16 +112,20 @@ fn unlink(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
 }
 
 fn exists(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
-    let found = args.from(1).iter().filter(|key| cx.keys.exists(key)).count();
-    cx.out.int(found as i64);
+    let mut found = 0;
+    let names = args.from(1);
+    cx.keys.each_ahead(names.len(), |i| names.at(i), |keys, _, key| found += keys.exists(key) as i64);
+    cx.out.int(found);
     Ok(Outcome::Done)
 }
 
 fn touch(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
     // The one command that moves the access clock under CLIENT NO-TOUCH too.
     cx.keys.touch = true;
-    let found = args.from(1).iter().filter(|key| cx.keys.read(key).is_some()).count();
-    cx.out.int(found as i64);
+    let mut found = 0;
+    let names = args.from(1);
+    cx.keys.each_ahead(names.len(), |i| names.at(i), |keys, _, key| found += keys.read(key).is_some() as i64);
+    cx.out.int(found);
     Ok(Outcome::Done)
 }
 

@@ -26,7 +26,7 @@ fn shown_name(registry: &Registry, id: u32) -> &'static str {
 }
 
 fn hides_subcommands(registry: &Registry, name: &str) -> bool {
-    registry.command(name.as_bytes()).is_some_and(|found| found.row.is(flag::HIDE_SUBCOMMANDS))
+    registry.own(name.as_bytes()).is_some_and(|found| found.row.is(flag::HIDE_SUBCOMMANDS))
 }
 
 #[cfg(test)]

@@ -136,7 +136,7 @@ impl Options {
 }
 
 fn refuse(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
-    cx.out.error_bytes(&unknown_or_arity("xgroup", args));
+    cx.out.error_bytes(&unknown_or_arity(args));
     Ok(Outcome::Done)
 }
 

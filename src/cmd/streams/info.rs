@@ -171,7 +171,7 @@ fn form(args: Args<'_>) -> Result<Option<Option<u64>>, Error> {
 fn xinfo_stream(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
     let stream = cx.keys.look::<Stream>(args.at(2))?.ok_or(Error::NoSuchKey)?;
     let Some(full) = form(args)? else {
-        cx.out.error_bytes(&unknown_or_arity("xinfo", args));
+        cx.out.error_bytes(&unknown_or_arity(args));
         return Ok(Outcome::Done);
     };
     let (out, log) = (&mut *cx.out, &stream.log);

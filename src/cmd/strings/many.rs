@@ -61,13 +61,16 @@ pub const COMMANDS: &[Command] = &[
 
 fn mget(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
     let names = args.from(1);
-    cx.out.array(names.len());
-    for name in names.iter() {
-        match cx.keys.read(name).map(|entry| Text::of(entry.view())) {
-            Some(Ok(text)) => text.reply(cx.out),
-            Some(Err(_)) | None => cx.out.null(),
-        }
-    }
+    let Cx { keys, out, .. } = cx;
+    out.array(names.len());
+    keys.each_ahead(
+        names.len(),
+        |i| names.at(i),
+        |keys, _, name| match keys.read(name).map(|entry| Text::of(entry.view())) {
+            Some(Ok(text)) => text.reply(out),
+            Some(Err(_)) | None => out.null(),
+        },
+    );
     Ok(Outcome::Done)
 }
 
@@ -77,10 +80,14 @@ fn pairs<'a>(args: Args<'a>) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
 }
 
 fn set_all(cx: &mut Cx<'_>, args: Args<'_>) {
-    for (name, text) in pairs(args) {
-        cx.keys.set(name, stored(text), None);
-        cx.keys.changed(name);
-    }
+    cx.keys.each_ahead(
+        args.len() / 2,
+        |i| args.at(1 + 2 * i),
+        |keys, i, name| {
+            keys.set(name, stored(args.at(2 + 2 * i)), None);
+            keys.changed(name);
+        },
+    );
 }
 
 fn check_pairs(args: Args<'_>, command: &'static str) -> Result<(), Error> {

@@ -112,7 +112,7 @@ impl Stage {
         let info = ServerInfo { shards, ..ServerInfo::default() };
         let mut shared = Shared::new(info, 4, 7, Box::new(Nobody));
         let families: Vec<&[Command]> = FAMILIES.iter().copied().chain([TESTS]).collect();
-        shared.registry = Registry::new(&families);
+        shared.registry = Arc::new(Registry::new(&families));
         let config = Config { save: crate::config::SavePoints(vec![]), ..Config::default() };
         let (shared, config) = (Arc::new(shared), Arc::new(config));
         let now = Now { wall_us: 1_700_000_000_000_000, mono_us: 1_000_000 };
