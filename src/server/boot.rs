@@ -2,6 +2,7 @@
 
 use super::control::{self, Line, Message, PendingGarbage};
 use super::log::Log;
+use super::peers::Peers;
 use super::sockets::Listeners;
 use super::{cores, dataset};
 use crate::base::heap::{give_back_free_memory, map_chunks_alone, take_small_pages};
@@ -250,6 +251,7 @@ fn start(
         garbage,
         pending,
         storage,
+        peers: Peers::new(cores::usable()),
         config_file: path,
         log_place: Mutex::new(control::log_place(&config)),
         shards: lines,
