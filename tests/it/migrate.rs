@@ -410,7 +410,8 @@ fn only_who_wants_a_key_under_way_waits_for_it() {
 fn a_key_is_here_or_there_whatever_happens_meanwhile() {
     let gone = "$-1\r\n";
     let there = "$1\r\nv\r\n";
-    let cases: [(&str, &str, &str, &str); 8] = [
+    let touched = "-ERR A key has changed while it was on its way: it stays here, and the target instance has it as it was\r\n";
+    let cases: [(&str, &str, &str, &str); 11] = [
         ("PING", "+OK\r\n", "+OK\r\n", gone),
         ("PING", "-BUSYKEY no\r\n", "-ERR Target instance replied with error: BUSYKEY no\r\n", there),
         ("PING", "", "-IOERR error or timeout reading to target instance\r\n", there),
@@ -424,6 +425,10 @@ fn a_key_is_here_or_there_whatever_happens_meanwhile() {
         ("FLUSHALL", "-ERR no\r\n", "-ERR Target instance replied with error: ERR no\r\n", gone),
         ("SWAPDB 0 1", "+OK\r\n", "+OK\r\n", gone),
         ("CONFIG SET requirepass x", "+OK\r\n", "+OK\r\n", gone),
+        ("CLIENT PAUSE 200 WRITE", "+OK\r\n", "+OK\r\n", gone),
+        // What was loaded anew may be another.
+        ("DEBUG RELOAD", "+OK\r\n", touched, there),
+        ("BGSAVE", "+OK\r\n", "+OK\r\n", gone),
     ];
     on_each(|server| {
         let mut other = server.connect();
@@ -664,5 +669,20 @@ fn no_write_is_lost_under_load() {
             left.iter().filter(|r| **r != Reply::Null).map(|r| r.text().parse::<i64>().unwrap()).sum();
         assert_eq!(carried + left, raised.into_inner(), "{shards} shards {args:?}");
         assert!(carried > 0);
+    }
+}
+
+#[test]
+fn a_server_stops_though_a_peer_is_silent() {
+    for shards in [1, 3] {
+        let mut server = Server::kring(shards, &[]);
+        let peer = Peer::start();
+        server.connect().ok("SET k v");
+        let _moves = migrate(&server, peer.port, "k");
+        peer.key();
+        let began = Instant::now();
+        let _ = server.connect().send(b"SHUTDOWN NOSAVE\r\n");
+        assert!(server.wait().success());
+        assert!(began.elapsed() < Duration::from_secs(8), "it waits for the peer");
     }
 }
