@@ -32,7 +32,7 @@
 //! - After boot only `ring` and `storage` make system calls (reading a clock and the control plane's look at memory apart),
 //!   and only `shard` sends between cores.
 //! - Nobody touches a store that it does not hold. Nobody sleeps, enters the kernel or waits for I/O with a store in
-//!   hand; a job with a loan waits only for owners of higher number, which rules out deadlock.
+//!   hand (DEBUG SLEEP and MIGRATE between MULTI and EXEC apart); a job with a loan waits only for owners of higher number, which rules out deadlock.
 //! - A command runs to completion where the stores that it needs are in hand. What outlives it, or concerns more than
 //!   stores, it returns as an [`cmd::Outcome`].
 //! - A connection has one batch under way at a time: at home, in a job, or parked. Program order follows.
@@ -64,6 +64,7 @@
 //! | chore | something small to do in an owner's store, which nobody waits for |
 //! | wait | a blocked command, kept by the owners of the keys that it waits on |
 //! | line | those who wait for one key: first come, first served |
+//! | lock | of a key that is on its way to another server: who names it waits |
 //! | order | something that all shards carry out, in one sequence: CONFIG SET, CLIENT KILL |
 //! | report | what a shard tells a command that asks all of them: INFO, CLIENT LIST |
 //! | frame | one commit in a shard's log: a header that checks it, then commands |

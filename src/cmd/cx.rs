@@ -116,6 +116,8 @@ pub enum Outcome {
     Wider,
     /// Nothing to give yet: wait for keys, or for time to pass.
     Block(Box<Block>),
+    /// Another server is to be asked first; the session holds what ([`super::migration`]). It runs again when the answer is there.
+    Consult,
 }
 
 /// Who waits under CLIENT PAUSE.

@@ -10,6 +10,7 @@
 pub mod block;
 pub mod cx;
 pub mod effects;
+pub mod migration;
 pub mod registry;
 pub mod report;
 pub mod row;
@@ -109,6 +110,7 @@ pub const FAMILIES: &[&[Command]] = &[
     keyspace::existence::COMMANDS,
     keyspace::expiry::COMMANDS,
     keyspace::iteration::COMMANDS,
+    keyspace::migrate::COMMANDS,
     keyspace::object::COMMANDS,
     keyspace::serialization::COMMANDS,
     keyspace::sort::COMMANDS,

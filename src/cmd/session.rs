@@ -1,5 +1,6 @@
 //! What a client has said about itself. It travels with the client's commands, so that any shard can run them.
 
+use super::migration::Migration;
 use super::transaction::Transaction;
 use crate::persist::replay::Trouble;
 use crate::resp::{Error, Proto};
@@ -78,6 +79,8 @@ pub struct Session {
     pub transaction: Option<Box<Transaction>>,
     /// It is no client, but a log that is replayed.
     pub replay: Option<Box<Replaying>>,
+    /// Its next command has asked another server, and is to run again.
+    pub migration: Option<Box<Migration>>,
 }
 
 impl Session {
@@ -108,6 +111,7 @@ impl Session {
             commands: 0,
             transaction: None,
             replay: None,
+            migration: None,
         }
     }
 

@@ -18,7 +18,7 @@
 //!
 //! Reading order: [`net`] (the seam), [`ops`] (what goes in), `ring` (the turn), then one file an operation:
 //! `accept`, `recv`, `send`, `close`, `wake`, `files`; beside them `conns` and `buffers` hold the state, and `options`,
-//! `probe`, `clock`, `socket` serve the boot.
+//! `probe`, `clock`, `socket` serve the boot. [`peer`] is no part of a ring: a connection to another server, for threads that may wait.
 
 mod accept;
 mod buffers;
@@ -29,6 +29,7 @@ mod files;
 pub mod net;
 mod ops;
 mod options;
+pub mod peer;
 pub mod probe;
 mod recv;
 #[expect(clippy::module_inception, reason = "it holds Ring")]

@@ -2,6 +2,7 @@
 
 use super::control::{self, Line, Message, PendingGarbage};
 use super::log::Log;
+use super::peers::Peers;
 use super::sockets::Listeners;
 use super::{cores, dataset};
 use crate::base::heap::{give_back_free_memory, map_chunks_alone, take_small_pages};
@@ -264,6 +265,7 @@ fn start(
         pending,
         storage,
         registry: registry.clone(),
+        peers: Peers::new(cores::usable()),
         config_file: path,
         log_place: Mutex::new(control::log_place(&config)),
         shards: lines,

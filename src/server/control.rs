@@ -1,6 +1,8 @@
 //! The control plane's side of what shards ask: messages to the main thread, garbage to a thread that frees it, files to the
 //! storage plane.
 
+use super::peers::{self, Peers};
+use crate::cmd::migration::{Answer, Request};
 use crate::cmd::save::SaveBoard;
 use crate::cmd::{Registry, ShutdownMode};
 use crate::config::{Config, rewrite};
@@ -64,6 +66,7 @@ pub(super) struct Line {
     pub pending: Arc<PendingGarbage>,
     pub storage: crate::storage::Plane,
     pub registry: Arc<Registry>,
+    pub peers: Peers,
     pub config_file: Option<std::path::PathBuf>,
     /// Where the append-only log is.
     pub log_place: Mutex<LogPlace>,
@@ -110,6 +113,19 @@ impl Control for Line {
 
     fn listen(&self, from: usize, ticket: u64, pairs: Vec<(String, String)>) {
         let _ = self.main.send(Message::Listen { from, ticket, pairs });
+    }
+
+    fn consult(&self, shard: usize, ticket: u64, request: Request) {
+        let (bell, letterbox) = self.shards[shard].clone();
+        let answer = move |answer: Answer| {
+            let _ = letterbox.send(Notice::Consulted { ticket, answer });
+            bell.ring();
+        };
+        self.peers.ask(request, Box::new(answer));
+    }
+
+    fn consult_now(&self, request: Request) -> Answer {
+        peers::ask_now(&request)
     }
 
     fn purge(&self, whole: bool) {

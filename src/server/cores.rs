@@ -5,8 +5,7 @@ use crate::config::Config;
 
 /// The core of each shard, in order. More shards than cores share them.
 pub(super) fn assign(config: &Config) -> Result<Vec<Option<usize>>, BootError> {
-    let usable: Vec<usize> =
-        core_affinity::get_core_ids().unwrap_or_default().into_iter().map(|c| c.id).collect();
+    let usable = usable();
     let chosen = if config.cpu_list.0.is_empty() { usable.clone() } else { config.cpu_list.0.clone() };
     if let Some(missing) = chosen.iter().find(|c| !usable.contains(c)) {
         return Err(BootError::NoSuchCore { core: *missing, usable });
@@ -16,6 +15,11 @@ pub(super) fn assign(config: &Config) -> Result<Vec<Option<usize>>, BootError> {
         return Ok(vec![None; shards]);
     }
     Ok((0..shards).map(|s| Some(chosen[s % chosen.len()])).collect())
+}
+
+/// The cores that the calling thread may use.
+pub(super) fn usable() -> Vec<usize> {
+    core_affinity::get_core_ids().unwrap_or_default().into_iter().map(|c| c.id).collect()
 }
 
 /// Pins the calling thread; false when the kernel refuses.

@@ -9,6 +9,7 @@ mod control;
 mod cores;
 mod dataset;
 mod log;
+mod peers;
 mod sockets;
 
 pub use boot::{BootError, serve};

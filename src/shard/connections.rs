@@ -38,6 +38,8 @@ pub(super) enum Waits {
     Reader,
     /// Keys, or time to pass.
     Block,
+    /// A key that is locked.
+    Lock,
 }
 
 impl Waits {
@@ -155,6 +157,8 @@ pub(super) struct Conn {
     pub eof: bool,
     /// The driver has been told to close it.
     pub closed: bool,
+    /// To be closed when the job is back that is away with its keys.
+    pub doomed: bool,
     pub recv_paused: bool,
     /// What [`Conn::memory`] was when it was last counted.
     pub counted: usize,
@@ -187,6 +191,7 @@ impl Conn {
             closing: false,
             eof: false,
             closed: false,
+            doomed: false,
             recv_paused: false,
             counted: 0,
             in_ready: false,
@@ -221,6 +226,14 @@ impl Conn {
             self.chunk_bytes += chunk.as_slice().len();
             self.chunks.push_back(chunk);
         }
+    }
+
+    /// Nobody hears the replies that are not on their way yet.
+    pub fn forget_replies(&mut self) {
+        self.out.clear();
+        self.chunks.clear();
+        self.chunk_bytes = 0;
+        (self.holds, self.is_held) = (None, false);
     }
 
     /// Reply bytes that the peer has not taken.

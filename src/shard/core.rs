@@ -77,6 +77,8 @@ pub struct Core {
     pub(super) away: ShardSet,
     /// The other shards on this one's core.
     pub(super) siblings: ShardSet,
+    /// Connections that wait for locked keys.
+    pub(super) locked_out: Vec<ConnId>,
     /// Connections that CLIENT PAUSE holds.
     pub(super) paused: Vec<ConnId>,
     pub(super) pause: Option<(i64, PauseMode)>,
@@ -148,6 +150,7 @@ impl Core {
             put_off: Vec::new(),
             away: ShardSet::EMPTY,
             siblings: super::lend::siblings(&shared.server.cores, id),
+            locked_out: Vec::new(),
             paused: Vec::new(),
             pause: None,
             deadlines: BTreeSet::new(),
@@ -489,6 +492,7 @@ impl Core {
             Letter::LogClosed => self.log_closed(net),
             Letter::LogTurnFailed => self.log_turn_failed(net),
             Letter::Served { conn, wait, out, left } => self.served(net, conn, wait, *out, left),
+            Letter::Unlocked => self.unlocked(net),
             Letter::Chore(chore) => {
                 self.chores.push_back(chore);
                 self.serve_waiting(net);
@@ -524,9 +528,10 @@ impl Core {
     /// Closes a connection now; replies that wait are lost.
     pub(super) fn close(&mut self, net: &mut dyn World, id: ConnId) {
         let Some(conn) = self.conn(id) else { return };
-        if conn.closed {
+        if conn.closed || self.outlives_its_client(id) {
             return;
         }
+        let Some(conn) = self.conn(id) else { return };
         conn.closed = true;
         let input = conn.input.take();
         // A session that is away with a job is looked after when it comes home.
@@ -557,7 +562,7 @@ impl Core {
         let idle = match conn.waits {
             Waits::Nothing | Waits::Block => true,
             Waits::Pause => is_paused,
-            Waits::Job | Waits::Store | Waits::Ticket(_) | Waits::Reader => false,
+            Waits::Job | Waits::Store | Waits::Ticket(_) | Waits::Reader | Waits::Lock => false,
         };
         if conn.closing || idle {
             self.close(net, id);

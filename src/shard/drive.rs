@@ -64,6 +64,10 @@ pub(super) enum Stop {
     Orders(VecDeque<Step>),
     /// The last command waits for keys, or for time to pass.
     Block(Box<Blocked>),
+    /// The next command asks another server.
+    Consult,
+    /// The next command names a key that is locked; the count of unlocks when it did.
+    Locked(u64),
     /// CLIENT PAUSE holds the next command.
     Pause,
     /// The connection closes once its replies are out.
@@ -82,7 +86,7 @@ impl Stop {
             Outcome::Done => None,
             Outcome::Close => Some(Stop::Close),
             Outcome::Everywhere(order) => Some(Stop::Order(order, None)),
-            Outcome::Exec | Outcome::Block(_) | Outcome::Wider => {
+            Outcome::Exec | Outcome::Block(_) | Outcome::Wider | Outcome::Consult => {
                 unreachable!("no brief command does so; `one` knows")
             }
         }
@@ -90,6 +94,11 @@ impl Stop {
 }
 
 impl Work<'_> {
+    /// Whether so many replies wait for the peer that no command runs for now: but one whose keys are locked, for which others wait.
+    fn is_full(&self) -> bool {
+        self.out.len() >= self.room && self.session.migration.is_none()
+    }
+
     /// Whether this command of a log, MULTI or EXEC, needs not run: nobody looks on between them.
     fn passes_over(&mut self, found: Found) -> bool {
         let at = self.at;
@@ -197,7 +206,7 @@ impl Core {
             reports,
         };
         self.hold = Hold::default();
-        let stop = if owed > 0 && room <= work.out.len() { Stop::Full } else { self.drive(net, &mut work) };
+        let stop = if owed > 0 && work.is_full() { Stop::Full } else { self.drive(net, &mut work) };
         let (at, parser) = (work.at, work.parser);
         let reports = work.reports.take();
         if work.session.is_replay() {
@@ -247,6 +256,8 @@ impl Core {
             Stop::Mail(need) => self.mail_batch(id, need),
             Stop::Away(need) => self.put_off(id, need),
             Stop::Fetch(need) => self.fetch(id, need),
+            Stop::Consult => self.consult(id),
+            Stop::Locked(unlocks) => self.wait_for_unlock(id, unlocks),
         }
     }
 
@@ -303,7 +314,7 @@ impl Core {
             if work.at - began >= BYTES_PER_TURN && work.home {
                 return Stop::Yield;
             }
-            if work.out.len() >= work.room {
+            if work.is_full() {
                 return Stop::Full;
             }
             let mut batch = std::mem::take(&mut self.batch);
@@ -312,7 +323,11 @@ impl Core {
                     bulk_max: self.bulk_max(work.session),
                     authenticated: self.admits(work.session),
                 },
-                depth: if work.reports.is_some() { 1 } else { self.policy.depth },
+                depth: if work.reports.is_some() || work.session.migration.is_some() {
+                    1
+                } else {
+                    self.policy.depth
+                },
                 registry: &self.shared.registry,
                 logged: work.session.is_replay() && self.shared.registry.has_other_names(),
                 route: self.shared.route,
@@ -470,7 +485,14 @@ impl Core {
     ) -> Option<Stop> {
         let mark = work.out.mark();
         let found = match command.found {
-            Ok(found) if command.fits && (self.admits(work.session) || found.row.is(flag::NO_AUTH)) => found,
+            Ok(found)
+                if command.fits
+                    && (self.admits(work.session)
+                        || found.row.is(flag::NO_AUTH)
+                        || work.session.migration.is_some()) =>
+            {
+                found
+            }
             refused => return self.refuse(work, refused, args, mark),
         };
         if work.session.is_replay() {
@@ -482,7 +504,15 @@ impl Core {
         } else if !self.gate.is_open()
             && let Some(stop) = self.bar(work, found, flags_of(found, work.session), mark)
         {
+            if self.abandon_migration(work.session) {
+                work.out.cut(mark);
+                return Some(Stop::Close);
+            }
             return stop;
+        }
+        if work.session.migration.as_ref().is_some_and(|migration| migration.asks()) {
+            // It ran elsewhere. Its stores are not needed before there is an answer.
+            return Some(work.consult());
         }
         if work.session.is_queueing() && !found.row.is(flag::UNQUEUED) {
             if !self.make_room(net, None) {
@@ -531,12 +561,17 @@ impl Core {
         if may_grow && !self.make_room(net, here) {
             return self.refuse_oom(work, found, mark);
         }
-        if self.hand.is_crossed()
-            && let Some(stop) = self.cross(net, work, found, args)
-        {
-            return Some(stop);
+        if self.hand.is_crossed() {
+            if let Some(stop) = self.cross(net, work, found, args) {
+                return Some(stop);
+            }
+            if let Some(unlocks) = self.meets_lock(work.session, found, args) {
+                return Some(Stop::Locked(unlocks));
+            }
         }
         work.session.last_command = Some(found.id);
+        // What it has waited for an answer counts, as in Redis.
+        let asked_us = work.session.migration.as_ref().map(|migration| migration.began_us);
         let mut silenced_from = mark;
         let mut outcome = self.call(work, found, command.hash, args);
         if let Outcome::Wider = outcome {
@@ -546,7 +581,12 @@ impl Core {
             }
             outcome = self.call(work, found, command.hash, args);
         }
+        if asked_us.is_some() {
+            self.tell_unlocked();
+        }
+        let is_asking = matches!(outcome, Outcome::Consult);
         let mut stop = match outcome {
+            Outcome::Consult => Some(work.consult()),
             Outcome::Exec => {
                 let replies = work.session.reply == ReplyMode::On;
                 let stop = self.exec(net, work);
@@ -572,11 +612,17 @@ impl Core {
         }
         let done = net.ticks_ns();
         let began = std::mem::replace(ticks, done);
+        if is_asking {
+            return stop;
+        }
         match &mut stop {
             // Who waits is counted when it is served, or given up.
             Some(Stop::Block(_)) => {}
             Some(Stop::Order(_, bill)) => *bill = Some(Box::new(Bill::new(found, args, began))),
-            _ => self.account(work, found, args, mark, done.saturating_sub(began)),
+            _ => {
+                let asked_ns = asked_us.map_or(0, |at| self.now.mono_us.saturating_sub(at) * 1_000);
+                self.account(work, found, args, mark, done.saturating_sub(began) + asked_ns);
+            }
         }
         if work.session.reply != ReplyMode::On {
             self.reply_mode(work, silenced_from);

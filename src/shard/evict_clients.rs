@@ -67,7 +67,8 @@ impl Core {
         self.room.next_clients_us = self.now.mono_us + LOOK_US;
         loop {
             let conns = self.conns.iter().flatten().filter(|c| !c.closed);
-            let may_go = conns.filter(|c| c.session.as_ref().is_some_and(|s| !s.no_evict));
+            let may_go =
+                conns.filter(|c| c.session.as_ref().is_some_and(|s| !s.no_evict && s.migration.is_none()));
             let largest = may_go.map(|c| (c.counted, c.id)).max_by_key(|(bytes, _)| *bytes);
             let (bytes, id) = largest.unzip();
             let own = self.shared.ledger.of(self.id);

@@ -93,12 +93,14 @@ impl Core {
                 Chore::Unwatch { watcher, keys } => {
                     keys.iter().for_each(|watched| store.unwatch(watched.db, &watched.key, &watcher));
                 }
+                Chore::Unlock { holder, keys } => keys.iter().for_each(|key| store.unlock(key, holder)),
                 Chore::Leave(wait) => {
                     let here = |key: &&[u8]| self.shared.route.owner(key) == self.id;
                     wait.keys().filter(here).for_each(|key| store.leave_line(wait.waiter.db, key, &wait));
                 }
             }
         }
+        self.tell_unlocked();
     }
 
     /// Runs a job that has all its stores, and sends it on.
@@ -144,8 +146,10 @@ impl Core {
             return self.dispatch(job);
         }
         job.close = matches!(stop, Stop::Close);
-        if let Stop::Block(blocked) = stop {
-            job.blocked = Some(blocked);
+        match stop {
+            Stop::Block(blocked) => job.blocked = Some(blocked),
+            Stop::Locked(unlocks) => job.locked_out = Some(unlocks),
+            _ => {}
         }
         let home = job.home;
         self.post(home, Letter::Home(job));
@@ -162,6 +166,7 @@ impl Core {
         }
         let Some(conn) = self.conn(id).filter(|conn| !conn.closed) else {
             self.forget_watches(&mut job.session);
+            self.abandon_migration(&mut job.session);
             job.blocked.iter().for_each(|blocked| self.give_up(blocked));
             return self.put_back(net);
         };
@@ -173,6 +178,7 @@ impl Core {
         conn.shown = None;
         conn.waits = Waits::Nothing;
         conn.closing |= job.close;
+        let is_doomed = std::mem::take(&mut conn.doomed);
         conn.out.append(&mut job.out);
         conn.input.iter_mut().for_each(|input| input.mailed = 0);
         if !job.input.is_empty() {
@@ -186,6 +192,14 @@ impl Core {
         if let Some(blocked) = job.blocked {
             self.mark_dirty(id);
             return self.begin_wait(net, id, blocked);
+        }
+        if is_doomed {
+            self.close(net, id);
+        }
+        if let Some(unlocks) = job.locked_out {
+            self.mark_dirty(id);
+            self.wait_for_unlock(id, unlocks);
+            return self.close_if_done(net, id);
         }
         let Some(conn) = self.conn(id) else { return };
         if brings && conn.may_run() {

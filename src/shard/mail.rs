@@ -38,6 +38,8 @@ pub struct Job {
     pub errand: bool,
     /// Its last command waits.
     pub blocked: Option<Box<Blocked>>,
+    /// Its next command met a locked key; the count of unlocks when it did.
+    pub locked_out: Option<u64>,
     /// What its replies wait for.
     pub hold: Hold,
 }
@@ -63,6 +65,7 @@ impl Job {
             close: false,
             errand: false,
             blocked: None,
+            locked_out: None,
             hold: Hold::default(),
         }
     }
@@ -79,6 +82,8 @@ pub enum Chore {
     Unwatch { watcher: Arc<Watcher>, keys: Vec<Watched> },
     /// This wait is over.
     Leave(Arc<Wait>),
+    /// These keys are not on their way to another server any more.
+    Unlock { holder: u64, keys: Vec<Box<[u8]>> },
 }
 
 impl Chore {
@@ -87,6 +92,7 @@ impl Chore {
         match self {
             Chore::Unwatch { keys, .. } => keys.len(),
             Chore::Leave(wait) => wait.keys.len(),
+            Chore::Unlock { keys, .. } => keys.len(),
         }
     }
 }
@@ -132,6 +138,8 @@ pub enum Letter {
     LogClosed,
     /// The next generation could not be made.
     LogTurnFailed,
+    /// Keys were unlocked.
+    Unlocked,
     /// The reply to a command that waited; it still stands in the lines of the shards that are left.
     Served { conn: ConnId, wait: Arc<Wait>, out: Box<Out>, left: ShardSet },
 }

@@ -22,6 +22,7 @@ mod build;
 mod call;
 mod compact;
 mod connections;
+mod consult;
 mod core;
 mod cron;
 mod drive;

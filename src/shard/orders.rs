@@ -76,7 +76,7 @@ pub(super) struct Parked {
 }
 
 impl Core {
-    fn park(&mut self, conn: ConnId) -> u64 {
+    pub(super) fn park(&mut self, conn: ConnId) -> u64 {
         self.next_ticket += 1;
         let left = self.shared.route.shards();
         let (rest, then) = (Out::default(), VecDeque::new());
@@ -85,6 +85,11 @@ impl Core {
         self.parked.insert(self.next_ticket, parked);
         self.wait_for(conn, Waits::Ticket(self.next_ticket));
         self.next_ticket
+    }
+
+    /// What a parked connection has waited for is here.
+    pub(super) fn unpark(&mut self, ticket: u64) -> Option<ConnId> {
+        self.parked.remove(&ticket).map(|parked| parked.conn)
     }
 
     /// Asks every shard for a report, for the command that `conn` waits to run.
@@ -347,9 +352,11 @@ impl Core {
         let mut found = Vec::new();
         for conn in self.conns.iter_mut().flatten() {
             let session = conn.session.as_ref().or(conn.shown.as_ref());
-            if session.is_some_and(|s| ids.binary_search(&s.id).is_ok()) {
-                conn.closing = true;
-                found.push((conn.id, matches!(conn.waits, Waits::Ticket(_))));
+            if let Some(session) = session.filter(|s| ids.binary_search(&s.id).is_ok()) {
+                // What waits for another server comes to its end first.
+                let is_asking = session.migration.is_some();
+                conn.closing |= !is_asking;
+                found.push((conn.id, !is_asking && matches!(conn.waits, Waits::Ticket(_))));
             }
         }
         for (id, parked) in found {

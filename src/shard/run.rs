@@ -3,6 +3,7 @@
 
 use super::mail::Mesh;
 use super::{Core, Delivery, Letter, LogStart, Peer};
+use crate::cmd::migration::Answer;
 use crate::persist::aof::Framer;
 use crate::persist::replay::Piece;
 use crate::ring::net::{Chunk, ConnId, Event, FileId, FileWrite, Net, World};
@@ -35,6 +36,8 @@ pub enum Notice {
     ConfigWritten { ticket: u64, result: Result<(), String> },
     /// To shard 0: the sockets for a CONFIG SET of a connection of shard `from`, or the reply that says why there are none.
     Listens { from: usize, ticket: u64, result: Result<Sockets, String> },
+    /// What another server has answered.
+    Consulted { ticket: u64, answer: Answer },
     /// Entries of a snapshot for this shard.
     Deliver(Delivery),
     /// Commands of a log to replay here.
@@ -210,6 +213,7 @@ fn take_notice(core: &mut Core, port: &mut Port, notice: Notice) {
             core.listens(from, ticket, told);
         }
         Notice::ConfigWritten { ticket, result } => core.config_written(port, ticket, result),
+        Notice::Consulted { ticket, answer } => core.consulted(port, ticket, answer),
         Notice::Deliver(delivery) => core.deliver(delivery),
         Notice::Replay(piece) => core.replay_piece(piece),
         Notice::Saved(result) => core.saved(port, result),

@@ -6,6 +6,7 @@ use super::rewrite::{LogTurn, NewBase};
 use crate::base::cell::Cell;
 use crate::base::time::Now;
 use crate::cmd::cx::MemoryNow;
+use crate::cmd::migration::{Answer, Request};
 use crate::cmd::save::SaveBoard;
 use crate::cmd::{FAMILIES, Registry, ServerInfo, ShutdownMode};
 use crate::config::Config;
@@ -16,7 +17,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
 
-/// What shards ask of the control plane. No call blocks.
+/// A control plane without sockets is not asked about others.
+const NO_PEERS: &str = "nobody here asks other servers";
+
+/// What shards ask of the control plane. No call blocks, but for [`Control::consult_now`].
 pub trait Control: Send + Sync {
     /// Free this memory somewhere else.
     fn free(&self, garbage: Vec<Garbage>);
@@ -34,6 +38,14 @@ pub trait Control: Send + Sync {
     /// sockets.
     fn listen(&self, _from: usize, _ticket: u64, _pairs: Vec<(String, String)>) {
         unreachable!("a control plane without sockets is asked for none")
+    }
+    /// Ask another server; the answer comes as [`super::Core::consulted`] with this ticket.
+    fn consult(&self, _shard: usize, _ticket: u64, _request: Request) {
+        unreachable!("{NO_PEERS}")
+    }
+    /// The same at once: this one call stands still until there is an answer. A transaction makes it.
+    fn consult_now(&self, _request: Request) -> Answer {
+        unreachable!("{NO_PEERS}")
     }
     /// Give free memory back to the kernel: this thread's, and what no thread owns too if `whole`.
     fn purge(&self, whole: bool);
@@ -146,6 +158,8 @@ pub struct Shared {
     pub connections: Vec<AtomicUsize>,
     pub next_client: AtomicU64,
     pub next_slow: AtomicU64,
+    /// How often keys were unlocked that somebody waited for.
+    pub unlocks: AtomicU64,
     /// The rank of `loglevel` that CONFIG SET has asked for; 255: none yet.
     pub log_level: AtomicU8,
     pub memory: MemoryBoard,
@@ -171,6 +185,7 @@ impl Shared {
             connections: (0..shards).map(|_| AtomicUsize::new(0)).collect(),
             next_client: AtomicU64::new(1),
             next_slow: AtomicU64::new(0),
+            unlocks: AtomicU64::new(0),
             log_level: AtomicU8::new(u8::MAX),
             memory: MemoryBoard::default(),
             ledger: Ledger::new(shards),

@@ -97,7 +97,10 @@ impl Core {
                 self.bring_up_to_date(work.reports.as_deref_mut().unwrap_or_default(), parts);
             }
             let mark = work.out.mark();
-            let outcome = self.call(work, found, hash, args);
+            let mut outcome = self.call(work, found, hash, args);
+            if let Outcome::Consult = outcome {
+                outcome = self.consult_at_once(work, found, hash, args);
+            }
             self.hand.stamp_ready();
             if let Outcome::Everywhere(Order::Sleep(us)) = outcome {
                 // Here and now, stores in hand: what comes behind it is to come later.

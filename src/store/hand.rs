@@ -221,7 +221,7 @@ impl Hand {
         Some((shard, db, key))
     }
 
-    /// Whether somebody waits, in a store held, who needs others beside it.
+    /// Whether somebody waits, in a store held, who needs others beside it, or a key there is locked.
     #[inline]
     pub fn is_crossed(&self) -> bool {
         match self.held {
@@ -229,6 +229,11 @@ impl Hand {
             1 => self.stores[self.last].as_ref().is_some_and(|store| store.is_crossed()),
             _ => self.iter().any(Store::is_crossed),
         }
+    }
+
+    /// Whether a key is locked in a store held.
+    pub fn has_locks(&self) -> bool {
+        self.iter().any(Store::has_locks)
     }
 
     /// The shards whose stores are held.

@@ -186,10 +186,11 @@ impl Store {
         entry.expire_at().is_none_or(|at| at > now_ms).then(|| kind(&entry))
     }
 
-    /// Whether somebody in a line needs more stores than this one to run.
+    /// Whether a command has to be looked at before it runs here: somebody in a line needs more stores than this one, or a key is
+    /// locked.
     #[inline]
     pub fn is_crossed(&self) -> bool {
-        self.lines.crossing > 0
+        self.lines.crossing > 0 || self.has_locks()
     }
 
     /// The stores that those in line need beyond their keys'. Who is served may feed another line of this store, so this is

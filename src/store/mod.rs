@@ -21,6 +21,7 @@ pub mod fifo;
 mod hand;
 mod keys;
 mod lines;
+mod locks;
 pub mod log;
 mod long;
 #[expect(clippy::module_inception, reason = "it holds Store")]

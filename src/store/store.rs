@@ -2,6 +2,7 @@
 
 use super::cut::Aside;
 use super::lines::Lines;
+use super::locks::Locks;
 use super::log::Log;
 use super::victims::Pool;
 use super::watch::Watches;
@@ -69,10 +70,11 @@ pub struct Store {
     pub dirty: u64,
     /// What the append-only log will say.
     pub log: Log,
-    /// How many keys somebody watches or waits for: while it is 0, nobody has to hear of a change.
+    /// How many keys somebody watches, waits for or has locked: while it is 0, nobody has to hear of a change.
     observers: usize,
     pub(super) watches: Watches,
     pub(super) lines: Lines,
+    pub(super) locks: Locks,
     /// A cut under way.
     pub(super) aside: Option<Aside>,
     pub(super) garbage: Vec<Garbage>,
@@ -100,6 +102,7 @@ impl Store {
             watches: Watches::default(),
             aside: None,
             lines: Lines::default(),
+            locks: Locks::default(),
             garbage: Vec::new(),
             pool: Pool::default(),
             touched: 0,
@@ -145,13 +148,14 @@ impl Store {
     }
 
     pub(super) fn count_observers(&mut self) {
-        self.observers = self.watches.keys() + self.lines.keys();
+        self.observers = self.watches.keys() + self.lines.keys() + self.locks.keys();
     }
 
     /// Tells those who observe a key that it has changed, or is gone.
     #[inline(never)]
     pub(super) fn note_change(&mut self, db: usize, key: &[u8]) {
         self.tell_watchers(db, key);
+        self.tell_lock(db, key);
         self.mark_ready(db, key);
     }
 
@@ -160,6 +164,7 @@ impl Store {
         if self.is_observed() && a != b {
             self.tell_of_swap(a, b, now_ms);
             self.tell_of_swap(b, a, now_ms);
+            self.tell_locks_of_swap(a, b);
             self.mark_all_ready(a);
             self.mark_all_ready(b);
         }
@@ -173,6 +178,7 @@ impl Store {
     pub fn flush(&mut self, db: usize) -> usize {
         if self.is_observed() {
             self.tell_of_flush(db);
+            self.tell_locks_of_flush(db);
             self.mark_all_ready(db);
         }
         let old = std::mem::replace(&mut self.dbs[db], Db::new(self.seed));

@@ -56,6 +56,8 @@ pub struct Topics {
     pub shutdowns: usize,
     /// Per thousand: BGREWRITEAOF.
     pub rewrites: usize,
+    /// Per thousand: MIGRATE, to a server that takes everything (`yes`) or nothing (`no`).
+    pub migrations: usize,
     /// Per thousand looks at a group: at one key of it only.
     pub peeps: usize,
     /// The longest argument, in bytes; `None`: longer than any.
@@ -243,6 +245,9 @@ impl Author {
         if rng.permille(30) && !self.queueing {
             return self.unanswered(&key, value);
         }
+        if topics.migrations > 0 && rng.permille(topics.migrations) {
+            return self.migrate(rng, &key, &other);
+        }
         let inline = rng.permille(100);
         let (words, reply): (Vec<&str>, Vec<u8>) = match rng.below(12) {
             0..=2 => {
@@ -319,6 +324,41 @@ impl Author {
         requests.push(Request::new(&["EXEC"], false, What::Exactly(all)));
     }
 
+    /// Two private keys go to another server, or do not.
+    fn migrate(&mut self, rng: &mut Rng, key: &str, other: &str) -> Request {
+        let (takes, copies) = (rng.permille(600), rng.permille(200));
+        let there = self.get(key).is_some() || self.get(other).is_some();
+        let reply = match (there, takes) {
+            (false, _) => "+NOKEY\r\n",
+            (true, false) => "-ERR Target instance replied with error: ERR no\r\n",
+            (true, true) => "+OK\r\n",
+        };
+        if takes && !copies {
+            self.remove(key);
+            self.remove(other);
+        }
+        let host = if takes { "yes" } else { "no" };
+        let mut words = vec!["MIGRATE", host, "1", "", "0", "1000"];
+        words.extend(copies.then_some("COPY"));
+        words.extend(["KEYS", key, other]);
+        Request::new(&words, false, What::Exactly(reply.into()))
+    }
+
+    /// Keys that everybody uses go to another server, which does not take them: nothing has changed, but others had to wait.
+    fn migrate_in_vain(rng: &mut Rng, topics: &Topics) -> Request {
+        let mut words: Vec<String> = ["MIGRATE", "no", "1", "", "0", "1000", "KEYS"].map(String::from).into();
+        for _ in 0..rng.between(1, 4) {
+            words.push(match rng.below(5) {
+                0 => format!("c{}", rng.below(topics.counters)),
+                1 => format!("t{}", rng.below(topics.names)),
+                2 => format!("a{}", rng.below(topics.accounts)),
+                3 if topics.queues > 0 => topics.queue_name(rng.below(topics.queues)),
+                _ => group_keys(rng.below(topics.groups), topics.width).swap_remove(rng.below(topics.width)),
+            });
+        }
+        Request::of(&words)
+    }
+
     /// A SET whose reply is skipped, then a GET that tells.
     fn unanswered(&mut self, key: &str, value: String) -> Request {
         let skip = Request::new(&["CLIENT", "REPLY", "SKIP"], false, What::Anything);
@@ -334,6 +374,9 @@ impl Author {
 
     fn shared(&mut self, rng: &mut Rng, topics: &Topics, requests: &mut Vec<Request>) {
         self.select(0, requests);
+        if topics.migrations > 0 && rng.permille(topics.migrations) {
+            return requests.push(Author::migrate_in_vain(rng, topics));
+        }
         match rng.below(10) {
             0..=1 => {
                 let counter = rng.below(topics.counters);

@@ -8,7 +8,6 @@ set ::kring_missing {
     {\ysubscribe\y|\ypsubscribe\y|\yssubscribe\y|\yspublish\y|\ypublish\y|notify-keyspace-events} pub/sub
     {(?i)\ymonitor\y} MONITOR
     {(?i)client (tracking|caching|trackinginfo|getredir)\y} {client tracking}
-    {(?i)\ymigrate\y} MIGRATE
     {get_child_pid} {a child process}
     {(?i)\ymodule (load|unload|list)\y|loadmodule} modules
     {(?i)\ycluster (slots|nodes|info|addslots|countkeysinslot|keyslot)\y|start_cluster|cluster_setup} cluster

@@ -4,8 +4,8 @@
 //! models. Clients write random pipelines in pieces cut anywhere, vanish and come back; stores are away at random times (`thieves.rs`);
 //! every reply is checked as it comes and the whole history at the end (`tests/history`, which `tests/it/histories.rs` uses on a real
 //! process). Among the requests are all that outlives a command or concerns all shards: waits for lists, sorted sets and streams, keys
-//! that expire, CONFIG SET, CLIENT KILL and PAUSE, snapshots, DEBUG SLEEP, FLUSHALL and SWAPDB, and SHUTDOWN, after which the last
-//! snapshot must hold all that was acknowledged.
+//! that expire, MIGRATE to servers that take all or nothing, CONFIG SET, CLIENT KILL and PAUSE, snapshots, DEBUG SLEEP, FLUSHALL and
+//! SWAPDB, and SHUTDOWN, after which the last snapshot must hold all that was acknowledged.
 //!
 //! A run that fails prints its seed:
 //! ```text

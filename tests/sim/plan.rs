@@ -94,6 +94,8 @@ impl Plan {
             // A walk waits by the clock.
             saves: if frozen { 0 } else { sometimes(&mut rng, 20) },
             rewrites: 0,
+            // Drawn apart, so that seeds go on meaning what they did.
+            migrations: Rng::new(seed ^ 0x316).pick(&[0, 0, 20, 150]),
             peeps: 0,
             bulk_max: Some(BULK_MAX),
             has_file: true,

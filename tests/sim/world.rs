@@ -22,6 +22,7 @@ use crate::script::{self, Author, Request};
 use crate::shard::{Happened, Shard};
 use crate::thieves::Thieves;
 use kring::base::time::Now;
+use kring::cmd::migration::{self, Trouble};
 use kring::cmd::{ServerInfo, ShutdownMode};
 use kring::config::Config;
 use kring::ring::net::ConnId;
@@ -36,16 +37,29 @@ use std::sync::{Arc, Mutex};
 const STALL_STEPS: u64 = 400_000;
 /// Per thousand steps of a client that waits for a queue: it says that it asks nothing more.
 const PATIENCE: usize = 20;
+/// Per thousand steps of a shard that has asked another server: it is answered.
+const ANSWERS: usize = 100;
 /// Steps between two looks at whether all is quiet.
 const LOOK_EVERY: u64 = 32;
 /// Seconds since 1970 when a simulation begins.
 const EPOCH_SECS: i64 = 1_700_000_000;
+
+/// What other servers are asked: the shard, its ticket, the request.
+type Consults = Arc<Mutex<VecDeque<(usize, u64, migration::Request)>>>;
+
+/// What another server answers: the name of its host says it.
+fn answer_of(request: &migration::Request) -> migration::Answer {
+    let takes = request.host == b"yes";
+    let trouble = (!takes).then(|| Trouble::Target(b"ERR no".to_vec()));
+    migration::Answer { arrived: vec![takes; request.parcels.len()], trouble }
+}
 
 /// The control plane: it frees at once, and writes configurations that nobody reads.
 struct Desk {
     written: Arc<Mutex<VecDeque<(usize, u64)>>>,
     saves: Arc<Mutex<VecDeque<SaveRequest>>>,
     asked: Arc<Mutex<VecDeque<Ask>>>,
+    consults: Consults,
     planted: Planted,
     /// The process has ended.
     down: Arc<AtomicBool>,
@@ -58,6 +72,14 @@ impl Control for Desk {
 
     fn write_config(&self, shard: usize, ticket: u64, _config: Arc<Config>) {
         self.written.lock().expect("one thread").push_back((shard, ticket));
+    }
+
+    fn consult(&self, shard: usize, ticket: u64, request: migration::Request) {
+        self.consults.lock().expect("one thread").push_back((shard, ticket, request));
+    }
+
+    fn consult_now(&self, request: migration::Request) -> migration::Answer {
+        answer_of(&request)
     }
 
     fn purge(&self, _whole: bool) {}
@@ -113,6 +135,7 @@ pub struct World {
     progress: u64,
     now: Now,
     written: Arc<Mutex<VecDeque<(usize, u64)>>>,
+    consults: Consults,
     pub scribe: Scribe,
     pub log: Option<LogSide>,
     down: Arc<AtomicBool>,
@@ -128,11 +151,13 @@ impl World {
         let written = Arc::new(Mutex::new(VecDeque::new()));
         let saves = Arc::new(Mutex::new(VecDeque::new()));
         let asked = Arc::new(Mutex::new(VecDeque::new()));
+        let consults = Consults::default();
         let down = Arc::new(AtomicBool::new(false));
         let desk = Box::new(Desk {
             written: written.clone(),
             saves: saves.clone(),
             asked: asked.clone(),
+            consults: consults.clone(),
             planted: plan.planted,
             down: down.clone(),
         });
@@ -167,6 +192,7 @@ impl World {
             progress: 0,
             now,
             written,
+            consults,
             scribe: Scribe::new(saves),
             log,
             down,
@@ -279,6 +305,7 @@ impl World {
         self.thefts() == 0
             && self.mail.iter().all(VecDeque::is_empty)
             && self.written.lock().expect("one thread").is_empty()
+            && self.consults.lock().expect("one thread").is_empty()
             && self.log.as_ref().is_none_or(LogSide::is_idle)
             && self.clients.iter().all(|c| c.link.is_none() && c.budget == 0)
             && self.shards.iter().all(Shard::is_quiet)
@@ -477,11 +504,19 @@ impl World {
         let letter = (!senders.is_empty()).then(|| self.rng.pick(&senders) * n + at);
         let written = self.written.lock().expect("one thread").front().is_some_and(|w| w.0 == at);
         let saved = at == 0 && !self.scribe.answers.is_empty();
+        let consult = self.consults.lock().expect("one thread").iter().position(|(shard, ..)| *shard == at);
+        let consult = consult.filter(|_| self.rng.permille(ANSWERS));
         let told = self.log.as_ref().is_some_and(|log| !log.plane.answers[at].is_empty());
         let cell = &self.shared.cells[at];
         let slowest_ms = self.shards.iter().map(|shard| shard.clock_ms(self.now)).min().unwrap_or(0);
         let shard = &mut self.shards[at];
-        let happened = shard.step(&mut self.rng, self.now, letter.is_some(), written || saved || told, cell);
+        let happened = shard.step(
+            &mut self.rng,
+            self.now,
+            letter.is_some(),
+            written || saved || told || consult.is_some(),
+            cell,
+        );
         match happened {
             Happened::Nothing => {}
             Happened::ReadsMail => {
@@ -495,6 +530,12 @@ impl World {
                 }
                 if saved && let Some(result) = self.scribe.answers.pop_front() {
                     shard.core.saved(&mut shard.net, result);
+                    return self.post(at);
+                }
+                if let Some((_, ticket, request)) =
+                    consult.and_then(|i| self.consults.lock().expect("one thread").remove(i))
+                {
+                    shard.core.consulted(&mut shard.net, ticket, answer_of(&request));
                     return self.post(at);
                 }
                 let notice = self.written.lock().expect("one thread").pop_front();

@@ -2,6 +2,7 @@
 
 use super::family::BASE;
 use super::info::names;
+use crate::cmd::keyspace::migrate;
 use crate::cmd::row::key;
 use crate::cmd::{Command, Cx, Done, Outcome};
 use crate::resp::{Args, Error};
@@ -60,10 +61,17 @@ fn keys<'a>(cx: &Cx<'_>, args: Args<'a>) -> Result<Vec<(&'a [u8], u32)>, Error> 
         return Err(Error::text_of("ERR Invalid number of arguments specified for command"));
     }
     let mut keys = Vec::new();
-    let fits = specs().all(|spec| {
-        let flags = of_this_call(row, call, spec.flags);
-        spec.each(call, &mut |at| keys.push((call.at(at), flags)))
-    });
+    let fits = match row.name {
+        // Its specifications are incomplete, and find the empty string beside KEYS.
+        "migrate" => {
+            keys.extend(migrate::named_keys(call).map(|at| (call.at(at), row.keys[0].flags)));
+            true
+        }
+        _ => specs().all(|spec| {
+            let flags = of_this_call(row, call, spec.flags);
+            spec.each(call, &mut |at| keys.push((call.at(at), flags)))
+        }),
+    };
     if !fits || keys.is_empty() {
         return Err(Error::text_of("ERR Invalid arguments specified for command"));
     }

@@ -8,6 +8,7 @@
 //! | `databases` | SWAPDB FLUSHDB FLUSHALL |
 //! | `object` | OBJECT |
 //! | `serialization` | DUMP RESTORE |
+//! | `migrate` | MIGRATE |
 //! | `sort` | SORT SORT_RO |
 //! | `expiry` | EXPIRE PEXPIRE EXPIREAT PEXPIREAT TTL PTTL EXPIRETIME PEXPIRETIME PERSIST |
 
@@ -15,6 +16,7 @@ pub mod databases;
 pub mod existence;
 pub mod expiry;
 pub mod iteration;
+pub mod migrate;
 pub mod object;
 pub mod serialization;
 pub mod sort;

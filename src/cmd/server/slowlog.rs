@@ -2,6 +2,7 @@
 
 use crate::base::number::parse_i64;
 use crate::cmd::help::help;
+use crate::cmd::keyspace::migrate;
 use crate::cmd::row::flag;
 use crate::cmd::{Command, Cx, Done, Order, Outcome, Plan, Report, Sections, SlowEntry};
 use crate::resp::{Args, Error};
@@ -115,6 +116,7 @@ fn is_secret(args: Args<'_>, row: &Command, i: usize) -> bool {
     match row.full_name {
         "config|set" => i > 2 && i % 2 == 1 && SECRETS.iter().any(|name| args.is(i - 1, name)),
         "auth" => i > 0,
+        "migrate" => migrate::is_secret(args, i),
         "hello" => i > 2 && (args.is(i - 1, "auth") || i > 3 && args.is(i - 2, "auth")),
         _ => false,
     }
