@@ -42,6 +42,7 @@ pub mod mail;
 mod orders;
 mod planted;
 pub mod policy;
+mod renew;
 mod replay;
 mod rewrite;
 mod run;

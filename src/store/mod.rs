@@ -23,6 +23,7 @@ mod keys;
 mod lines;
 pub mod log;
 mod long;
+pub mod lru;
 #[expect(clippy::module_inception, reason = "it holds Store")]
 mod store;
 mod value;
