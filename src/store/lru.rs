@@ -100,9 +100,9 @@ pub fn idle_us(stamp: u32, now: Now) -> u64 {
     form.steps(stamp, now) * form.step_us
 }
 
-/// Seconds since a key with these access bits was used.
+/// Seconds since a key with these access bits was used. A step is not worth a second: after three whole ones it says 3.
 pub fn idle_secs(stamp: u32, now: Now) -> u64 {
-    idle_us(stamp, now) / SECOND_US
+    (idle_us(stamp, now) + FINE.step_us) / SECOND_US
 }
 
 /// What a stamp that has aged is to be replaced by.
@@ -145,7 +145,7 @@ impl Renewal {
 impl Db {
     fn renew_stamps(&mut self, now: Now, parts: u64, buckets: usize) {
         let (table, renewal) = self.for_renewal();
-        let due = renewal.owe(if table.len() == 0 { 0 } else { parts });
+        let due = renewal.owe(if table.is_empty() { 0 } else { parts });
         for _ in 0..buckets {
             if renewal.hand.position() >= due {
                 return;

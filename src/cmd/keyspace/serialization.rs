@@ -258,7 +258,7 @@ mod tests {
         restored(&mut world, "0", &["IDLETIME", "1000"]);
         assert_eq!(world.run("OBJECT IDLETIME j"), ":1000\r\n");
         restored(&mut world, "0", &["IDLETIME", "9223372036854775807", "REPLACE"]);
-        assert_eq!(world.run("OBJECT IDLETIME j"), ":16777215\r\n");
+        assert_eq!(world.run("OBJECT IDLETIME j"), ":234881024\r\n");
         restored(&mut world, "0", &["FREQ", "200", "REPLACE"]);
         assert_eq!(world.run("OBJECT IDLETIME j"), ":0\r\n");
         world.policy.lfu = Some(Lfu { log_factor: 10, decay_minutes: 1 });
