@@ -26,6 +26,10 @@ use crate::ds::{Ref, Table};
 const POOL: usize = 16;
 const POOL_PART: usize = 64;
 const POOL_FEW: usize = 4;
+/// Under LFU who has just come has the lowest count of all, so that those who wait are the new: fewer, or they get no chance.
+const LFU_POOL: usize = 4;
+const LFU_POOL_PART: usize = 128;
+const LFU_POOL_FEW: usize = 2;
 /// Buckets looked at in one go for keys with a TTL, where these are rare.
 const EXPIRING_BUCKETS: usize = 64;
 /// Goes without a candidate until a search is given up for now.
@@ -76,6 +80,15 @@ impl Rule {
             Judge::Lru => mine.saturating_add(mine / 8 + TURN_US) >= best,
             Judge::Fifo => mine.saturating_add(mine / 8) >= best,
             Judge::Lfu(_) | Judge::Ttl | Judge::Random => mine >= best,
+        }
+    }
+
+    /// Candidates that a store of so many keys keeps.
+    #[inline]
+    fn candidates(&self, keys: usize) -> usize {
+        match self.judge {
+            Judge::Lfu(_) => (keys / LFU_POOL_PART).clamp(LFU_POOL_FEW, LFU_POOL),
+            _ => (keys / POOL_PART).clamp(POOL_FEW, POOL),
         }
     }
 
@@ -182,7 +195,7 @@ impl Store {
         if let Judge::Fifo = rule.judge {
             return self.fifo_sign(rule.volatile, now);
         }
-        let most = (self.evictable(rule) / POOL_PART).clamp(POOL_FEW, POOL);
+        let most = rule.candidates(self.evictable(rule));
         let pool = &mut self.pool;
         let mut cursor = pool.cursor;
         let [at, next] = pool.ahead;
