@@ -181,6 +181,34 @@ fn eight_shards_keep_as_good_keys_as_one() {
     }
 }
 
+/// Stamps that tell milliseconds apart come round in half an hour, those in seconds in 97 days: a walk over the keys has to be there first.
+#[test]
+fn idle_times_stay_true_for_days_and_years() {
+    const KEYS: u32 = 3_000;
+    let idle_secs = |turn_secs: i64, turns: usize, knobs: &[(&str, &str)]| {
+        let mut cache = Cache::new(3, knobs, 100_000);
+        let mut out = Vec::new();
+        let sets = Cache::note(&mut out, &(0..KEYS).collect::<Vec<u32>>());
+        cache.server.ask(&out, sets, reply_len);
+        cache.server.turn_us = turn_secs * 1_000_000;
+        (0..turns).for_each(|_| cache.server.turn());
+        cache.server.turn_us = 1;
+        let mut out = Vec::new();
+        (0..KEYS).for_each(|k| add(&mut out, &[b"OBJECT", b"IDLETIME", k.to_string().as_bytes()]));
+        let replies = cache
+            .server
+            .ask(&out, KEYS as usize, |bytes| Some(bytes.windows(2).position(|w| w == b"\r\n")? + 2));
+        let told =
+            replies.iter().map(|r| String::from_utf8_lossy(&r[1..r.len() - 2]).parse::<u64>().unwrap());
+        (told.clone().min().unwrap(), told.max().unwrap())
+    };
+    let bounded = [("maxmemory", "1gb"), ("maxmemory-policy", "allkeys-lru")];
+    let (least, most) = idle_secs(20, 8_640, &bounded);
+    assert!(least >= 2 * 86_400 - 2 && most <= 2 * 86_400 + 3, "{least} to {most} after two days");
+    let (least, most) = idle_secs(86_400, 1_000, &[]);
+    assert!(least >= 86_400_000 - 70 && most <= 86_400_000 + 70, "{least} to {most} after 1,000 days");
+}
+
 /// The hand of S3-FIFO must go round several times where every key was used: it once gave up for the moment, and the command ran with no
 /// key gone for it.
 #[test]

@@ -51,7 +51,7 @@ impl World {
             now,
             saves: super::save::SaveBoard::new(shards, now.secs()),
             reports: (0..shards).map(|shard| Report { shard, ..Report::default() }).collect(),
-            policy: Policy { lfu: None, fifo: false, frozen: false, clock: 0, now },
+            policy: Policy { lfu: None, fifo: false, frozen: false, fine: false, clock: 0, now },
             outcome: None,
             in_unit: false,
             replays: false,
@@ -163,7 +163,7 @@ impl World {
                     db: self.session.db,
                     now: if self.replays { self.now.before_all() } else { self.now },
                     policy: Policy {
-                        clock: crate::store::access::lru_clock(self.now.secs()),
+                        clock: crate::store::lru::stamp(self.now, self.policy.fine),
                         now: self.now,
                         ..self.policy
                     },

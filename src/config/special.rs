@@ -95,8 +95,12 @@ impl MaxmemoryPolicy {
 
     /// Whether Redis gives every key a value of its own, for the sake of its uses.
     pub fn tracks_use(self) -> bool {
-        use MaxmemoryPolicy::{AllkeysLru, VolatileLru};
-        self.is_lfu() || matches!(self, AllkeysLru | VolatileLru)
+        self.is_lfu() || self.is_lru()
+    }
+
+    /// Whether the keys go that were not used for longest.
+    pub fn is_lru(self) -> bool {
+        matches!(self, MaxmemoryPolicy::VolatileLru | MaxmemoryPolicy::AllkeysLru)
     }
 
     /// Whether keys stand in the queues of S3-FIFO.

@@ -1,12 +1,14 @@
 //! Building what a snapshot holds: batches of entries that the storage plane has read, at the owner of their keys.
 
 use super::Core;
+use crate::base::time::Now;
 use crate::ds::Owned;
 use crate::persist::empty::is_empty;
 use crate::persist::rdb::{Batch, Built, Entry};
 use crate::persist::value::{Reading, decode};
 use crate::ring::net::World;
-use crate::store::access::{lfu_of, lru_clock};
+use crate::store::access::{lfu_new, lfu_of};
+use crate::store::lru;
 use crate::store::{Keys, Policy, Taken, Value};
 use std::sync::mpsc::Sender;
 
@@ -93,7 +95,7 @@ impl Core {
                 return Err(format!("the value of key '{}' is damaged (type {kind}, at byte {at})", key()));
             }
         };
-        let access = access_of(entry, self.access, self.now.secs());
+        let access = access_of(entry, self.access, self.now);
         let mut keys = Keys {
             hand: &mut self.hand,
             db: entry.db as usize,
@@ -112,9 +114,9 @@ impl Core {
 }
 
 /// The access bits of an entry, from what its file tells and the policy in force counts.
-fn access_of(entry: &Entry<'_>, policy: Policy, now_secs: i64) -> u32 {
+fn access_of(entry: &Entry<'_>, policy: Policy, now: Now) -> u32 {
     match policy.lfu {
-        Some(_) => entry.frequency.map_or(crate::store::access::lfu_new(now_secs), |n| lfu_of(n, now_secs)),
-        None => lru_clock(now_secs - entry.idle_secs.unwrap_or(0).min(i64::MAX as u64 / 2) as i64),
+        Some(_) => entry.frequency.map_or(lfu_new(now.secs()), |n| lfu_of(n, now.secs())),
+        None => lru::idle_since(entry.idle_secs.unwrap_or(0), now),
     }
 }

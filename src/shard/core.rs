@@ -196,7 +196,7 @@ impl Core {
         self.now = now;
         self.room.now = now;
         self.access.frozen = self.pause.is_some();
-        self.access.clock = crate::store::access::lru_clock(now.secs());
+        self.access.clock = crate::store::lru::stamp(now, self.access.fine);
         self.tell_strict();
         self.access.now = now;
         self.look_at_gate();

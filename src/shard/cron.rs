@@ -2,6 +2,7 @@
 
 use super::Core;
 use super::connections::Waits;
+use super::renew::Renewed;
 use crate::base::time::Now;
 use crate::ring::net::{ConnId, World};
 
@@ -15,6 +16,7 @@ pub(super) struct Cron {
     next_round_us: u64,
     next_expire_us: u64,
     pub next_compact_us: u64,
+    pub renewed: Renewed,
     busy: bool,
     /// Much memory was freed here: give it back to the kernel.
     pub purge: bool,
@@ -29,6 +31,7 @@ impl Cron {
             next_round_us: now.mono_us,
             next_expire_us: now.mono_us,
             next_compact_us: now.mono_us,
+            renewed: Renewed::new(now.mono_us),
             busy: false,
             purge: false,
             conn_cursor: 0,
@@ -95,6 +98,7 @@ impl Core {
         self.look_at_save_points(net);
         self.look_after_log(net);
         self.look_after_connections(net);
+        self.renew_slice(net);
     }
 
     /// When the loop has to turn again at the latest, in microseconds from now.

@@ -43,6 +43,7 @@ pub mod mail;
 mod orders;
 mod planted;
 pub mod policy;
+mod renew;
 mod replay;
 mod rewrite;
 mod run;

@@ -6,10 +6,11 @@ use crate::cmd::registry::Found;
 use crate::cmd::row::flag;
 use crate::cmd::server::slowlog::trim;
 use crate::cmd::{Report, Sections, Session, SlowEntry};
-use crate::config::Config;
+use crate::config::{Config, MemoryOrPercent};
 use crate::metrics::{CommandStats, Counters, ErrorCounts, LatencyEvents, RateSampler};
 use crate::resp::Args;
-use crate::store::access::{self, Lfu};
+use crate::store::access::Lfu;
+use crate::store::lru;
 use crate::store::{Expired, Policy};
 use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
@@ -38,11 +39,13 @@ pub(super) fn access_policy(config: &Config, now: Now) -> Policy {
         .maxmemory_policy
         .is_lfu()
         .then_some(Lfu { log_factor: config.lfu_log_factor, decay_minutes: config.lfu_decay_time });
+    let fine = config.maxmemory_policy.is_lru() && config.maxmemory != MemoryOrPercent::Bytes(0);
     Policy {
         lfu,
         fifo: config.maxmemory_policy.is_fifo(),
         frozen: false,
-        clock: access::lru_clock(now.secs()),
+        fine,
+        clock: lru::stamp(now, fine),
         now,
     }
 }

@@ -1,15 +1,12 @@
-//! The 24 bits per key that eviction judges by: when it was last used, or how often.
+//! The 24 bits per key that eviction judges by, where they count how often it was used (LFU).
 //!
 //! ```text
-//!  LRU:  24 bits   seconds, wrapping after 194 days
-//!  LFU:  16 bits   minutes of the last decrement    8 bits   logarithmic counter
+//!  16 bits   minutes of the last decrement    8 bits   logarithmic counter
 //! ```
-//! Under S3-FIFO they are a place in a queue: see [`super::fifo`].
+//! Elsewhere they tell when that was ([`super::lru`]), or are a place in a queue ([`super::fifo`]).
+//!
 //! The counter is Morris's approximate counting (1978): it grows with probability 1 / ((counter - 5) * factor + 1).
 
-const CLOCK_MASK: u32 = 0xff_ffff;
-/// The longest idle time that can be told, in seconds.
-pub const IDLE_MAX: i64 = CLOCK_MASK as i64;
 /// What a new key's counter starts at, so that it is not the first to go.
 pub const LFU_INIT: u32 = 5;
 
@@ -18,16 +15,6 @@ pub const LFU_INIT: u32 = 5;
 pub struct Lfu {
     pub log_factor: u32,
     pub decay_minutes: u32,
-}
-
-/// The clock of LRU at a time in seconds.
-pub fn lru_clock(secs: i64) -> u32 {
-    secs as u32 & CLOCK_MASK
-}
-
-/// Seconds since an LRU access.
-pub fn idle_secs(access: u32, secs: i64) -> u32 {
-    lru_clock(secs).wrapping_sub(access) & CLOCK_MASK
 }
 
 fn minutes(secs: i64) -> u32 {
@@ -67,12 +54,6 @@ pub fn lfu_used(access: u32, secs: i64, lfu: Lfu, random: u32) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn clocks_wrap() {
-        assert_eq!(idle_secs(lru_clock(100), 160), 60);
-        assert_eq!(idle_secs(CLOCK_MASK, CLOCK_MASK as i64 + 3), 3);
-    }
 
     #[test]
     fn a_counter_decays_and_grows() {

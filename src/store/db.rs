@@ -2,6 +2,7 @@
 
 use super::field_expiry::FieldExpiry;
 use super::fifo::Fifo;
+use super::lru::Renewal;
 use super::{Garbage, Kind, LAZY_FREE_FROM, PerKind, Value};
 use crate::ds::{ClockHand, Payload, Table, ViewMut};
 
@@ -85,6 +86,8 @@ pub struct Db {
     field_expiry: FieldExpiry,
     /// How far compaction has come.
     compacted: ClockHand,
+    /// How far stamps of uses have been renewed.
+    renewal: Renewal,
     /// The queues of an `s3fifo` policy.
     fifo: Option<Box<Fifo>>,
     /// The number that it had when the cut under way was made.
@@ -100,6 +103,7 @@ impl Db {
             grace_ms: 0,
             field_expiry: FieldExpiry::new(seed),
             compacted: ClockHand::default(),
+            renewal: Renewal::default(),
             fifo: None,
             cut_as: 0,
         }
@@ -142,6 +146,11 @@ impl Db {
     /// The table, and the queues of an `s3fifo` policy, made now if there were none.
     pub(super) fn with_fifo(&mut self, now_ms: i64) -> (&mut Table<Value>, &mut Fifo) {
         (&mut self.table, self.fifo.get_or_insert_with(|| Box::new(Fifo::new(now_ms))))
+    }
+
+    /// The table, and how far its stamps have been renewed.
+    pub(super) fn for_renewal(&mut self) -> (&mut Table<Value>, &mut Renewal) {
+        (&mut self.table, &mut self.renewal)
     }
 
     /// Another policy is in force.

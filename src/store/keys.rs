@@ -19,7 +19,9 @@ pub struct Policy {
     pub fifo: bool,
     /// Whether the data stays as it is: what has expired is not there, but nobody removes it (CLIENT PAUSE).
     pub frozen: bool,
-    /// The LRU clock of this turn: `access::lru_clock` of the time.
+    /// Whether uses are noted to less than a millisecond ([`super::lru`]): memory is bounded, and the longest unused keys go.
+    pub fine: bool,
+    /// What a key that is used in this turn is stamped with: [`super::lru::stamp`].
     pub clock: u32,
     /// The time of this turn, also where [`Keys::now`] stands still.
     pub now: Now,

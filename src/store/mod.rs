@@ -24,6 +24,7 @@ mod lines;
 mod locks;
 pub mod log;
 mod long;
+pub mod lru;
 #[expect(clippy::module_inception, reason = "it holds Store")]
 mod store;
 mod value;

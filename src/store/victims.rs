@@ -6,7 +6,7 @@
 //!
 //! | policy | sign | goes first |
 //! |---|---|---|
-//! | lru | the access clock | the longest unused |
+//! | lru | when it was last used, as in [`super::lru`] | the longest unused |
 //! | lfu | minute and counter | the least used, after decay |
 //! | ttl | when it expires, ms | the earliest |
 //! | random | none | any |
@@ -16,7 +16,7 @@
 //! so the eviction before has fetched them.
 
 use super::access::{self, Lfu};
-use super::{Garbage, Store, Value};
+use super::{Garbage, Store, Value, lru};
 use crate::base::prng::xorshift;
 use crate::base::time::Now;
 use crate::ds::{Ref, Table};
@@ -26,10 +26,17 @@ use crate::ds::{Ref, Table};
 const POOL: usize = 16;
 const POOL_PART: usize = 64;
 const POOL_FEW: usize = 4;
+/// Under LFU who has just come has the lowest count of all, so that those who wait are the new: fewer, or they get no chance.
+const LFU_POOL: usize = 4;
+const LFU_POOL_PART: usize = 128;
+const LFU_POOL_FEW: usize = 2;
 /// Buckets looked at in one go for keys with a TTL, where these are rare.
 const EXPIRING_BUCKETS: usize = 64;
 /// Goes without a candidate until a search is given up for now.
 const TRIES: usize = 64;
+
+/// About what a shard's turn takes.
+const TURN_US: u64 = 500;
 
 /// What a policy judges by.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -56,11 +63,7 @@ impl Rule {
     #[inline]
     pub fn rank(&self, sign: u64, now: Now) -> u64 {
         match self.judge {
-            // Cores read the clock one after the other: a use may seem to lie ahead.
-            Judge::Lru => match access::idle_secs(sign as u32, now.secs()) {
-                ahead if i64::from(ahead) > access::IDLE_MAX / 2 => 0,
-                idle => u64::from(idle),
-            },
+            Judge::Lru => lru::idle_us(sign as u32, now),
             Judge::Lfu(lfu) => u64::from(255 - access::lfu_counter(sign as u32, now.secs(), lfu)),
             Judge::Ttl => u64::MAX - 1 - sign,
             // The sign is a time in ms.
@@ -70,13 +73,22 @@ impl Rule {
     }
 
     /// Whether a key of rank `mine` is about as good a victim as the best of all: a borrow is not worth a few percent of
-    /// idle time, nor the one tick of the clock by which all keys differ at its next.
+    /// idle time, nor a turn of a loop by which the cores' clocks may differ.
     #[inline]
     pub fn near(&self, mine: u64, best: u64) -> bool {
         match self.judge {
-            Judge::Lru => mine.saturating_add(mine / 8 + 1) >= best,
+            Judge::Lru => mine.saturating_add(mine / 8 + TURN_US) >= best,
             Judge::Fifo => mine.saturating_add(mine / 8) >= best,
             Judge::Lfu(_) | Judge::Ttl | Judge::Random => mine >= best,
+        }
+    }
+
+    /// Candidates that a store of so many keys keeps.
+    #[inline]
+    fn candidates(&self, keys: usize) -> usize {
+        match self.judge {
+            Judge::Lfu(_) => (keys / LFU_POOL_PART).clamp(LFU_POOL_FEW, LFU_POOL),
+            _ => (keys / POOL_PART).clamp(POOL_FEW, POOL),
         }
     }
 
@@ -183,7 +195,7 @@ impl Store {
         if let Judge::Fifo = rule.judge {
             return self.fifo_sign(rule.volatile, now);
         }
-        let most = (self.evictable(rule) / POOL_PART).clamp(POOL_FEW, POOL);
+        let most = rule.candidates(self.evictable(rule));
         let pool = &mut self.pool;
         let mut cursor = pool.cursor;
         let [at, next] = pool.ahead;
@@ -329,7 +341,7 @@ mod tests {
     use super::*;
     use crate::ds::Payload;
 
-    const NOW: Now = Now { wall_us: 1_000_000_000, mono_us: 0 };
+    const NOW: Now = Now { wall_us: 1_000_000_000, mono_us: 5_000_000_000 };
     const LFU: Lfu = Lfu { log_factor: 10, decay_minutes: 1 };
 
     /// Keys 0..n in database `n % 2`; the higher, the older, the less used, the later to expire.
@@ -340,7 +352,7 @@ mod tests {
             let key = i.to_be_bytes();
             let expire = (i % 4 == 0).then_some(2_000_000 + i64::from(i));
             let (entry, ..) = table.upsert_mut(table.hash(&key), &key, Payload::Int(0), expire);
-            entry.set_access(access::lru_clock(1_000 - i64::from(i / 10)));
+            entry.set_access(lru::idle_since(u64::from(i / 10), NOW));
         }
         store
     }
@@ -425,13 +437,16 @@ mod tests {
             store.seek_victims(&rule, NOW, &mut random);
         }
         for db in 0..2 {
-            store.db(db).table().iter().for_each(|e| e.set_access(access::lru_clock(1_001)));
+            store.db(db).table().iter().for_each(|e| e.set_access(lru::stamp(NOW.later(1_000), true)));
         }
         let spared = 7u32.to_be_bytes();
         let table = store.db(1).table();
-        table.get(table.hash(&spared), &spared).expect("there").set_access(access::lru_clock(2_000));
+        table
+            .get(table.hash(&spared), &spared)
+            .expect("there")
+            .set_access(lru::stamp(NOW.later(3_000), true));
         for _ in 0..9 {
-            assert!(store.evict_one(&rule, Now { wall_us: 2_000_000_000, mono_us: 0 }, &mut random));
+            assert!(store.evict_one(&rule, NOW.later(9_000), &mut random));
         }
         assert_eq!(left(&store).len(), 1);
     }
@@ -439,7 +454,9 @@ mod tests {
     #[test]
     fn ranks_compare_across_stores() {
         let lru = rule(Judge::Lru, false);
-        assert!(lru.rank(900, NOW) > lru.rank(950, NOW) && lru.near(90, 100) && !lru.near(50, 100));
+        let old = |us| u64::from(lru::stamp(Now { mono_us: NOW.mono_us - us, ..NOW }, true));
+        assert!(lru.rank(old(9_000), NOW) > lru.rank(old(8_000), NOW));
+        assert!(lru.near(9_000, 10_000) && lru.near(0, TURN_US) && !lru.near(5_000, 10_000));
         let ttl = rule(Judge::Ttl, true);
         assert!(ttl.rank(5, NOW) > ttl.rank(6, NOW));
         let lfu = rule(Judge::Lfu(LFU), false);

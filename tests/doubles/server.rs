@@ -46,7 +46,7 @@ pub struct SmallServer {
     now: Now,
     /// The shard that the client lives on, once there is one.
     home: Option<usize>,
-    /// By how much a turn moves the clock on the wall, which stands still otherwise.
+    /// By how much a turn moves the clocks; at 0 the one on the wall stands still.
     pub turn_us: i64,
 }
 
@@ -63,7 +63,7 @@ impl SmallServer {
 
     /// One turn of every core.
     pub fn turn(&mut self) {
-        self.now.mono_us += 1_000;
+        self.now.mono_us += if self.turn_us > 0 { self.turn_us as u64 } else { 1_000 };
         self.now.wall_us += self.turn_us;
         for id in 0..self.cores.len() {
             let (core, ear) = (&mut self.cores[id], &mut self.ears[id]);

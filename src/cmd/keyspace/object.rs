@@ -6,7 +6,7 @@ use crate::cmd::{Command, Cx, Done, KeySpec, Outcome, Plan};
 use crate::config::MemoryOrPercent;
 use crate::ds::{Ref, View};
 use crate::resp::{Args, Error};
-use crate::store::{Value, access, fifo};
+use crate::store::{Value, access, fifo, lru};
 
 /// This file's rows.
 pub const COMMANDS: &[Command] = &[Command {
@@ -140,7 +140,7 @@ fn idletime(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
         (None, _) => cx.out.null(),
         (Some(_), _) if policy.fifo => return Err(Error::text_of(IDLE_UNTRACKED_FIFO)),
         (Some(_), Some(_)) => return Err(Error::text_of(IDLE_UNTRACKED)),
-        (Some(entry), None) => cx.out.int(access::idle_secs(entry.access(), now.secs()) as i64),
+        (Some(entry), None) => cx.out.int(lru::idle_secs(entry.access(), now) as i64),
     }
     Ok(Outcome::Done)
 }
@@ -253,6 +253,22 @@ mod tests {
         }
         world.run("GET k");
         assert_eq!(world.run("OBJECT IDLETIME k"), ":0\r\n");
+    }
+
+    #[test]
+    fn idle_times_are_whole_seconds_whatever_is_noted() {
+        for fine in [false, true] {
+            let mut world = World::new(2);
+            world.policy.fine = fine;
+            world.advance_ms(100_300);
+            world.run("SET k v");
+            for (passed_ms, shown) in
+                [(600, ":0\r\n"), (600, ":1\r\n"), (59_000, ":60\r\n"), (900_000, ":960\r\n")]
+            {
+                world.advance_ms(passed_ms);
+                assert_eq!(world.run("OBJECT IDLETIME k"), shown, "fine {fine}");
+            }
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@ use crate::cmd::{Command, Cx, Done, KeySpec, Outcome, Plan};
 use crate::persist::dump::{self, Refused};
 use crate::persist::value::Reading;
 use crate::resp::{Args, Error};
-use crate::store::{Keys, Taken, access};
+use crate::store::{Keys, Taken, access, lru};
 use bytes::Bytes;
 
 /// This file's rows.
@@ -70,7 +70,7 @@ impl Used {
     fn access(self, keys: &Keys<'_>) -> u32 {
         let secs = keys.policy.now.secs();
         match (self, keys.policy.lfu) {
-            (Used::Idle(idle), None) => access::lru_clock(secs - idle.min(access::IDLE_MAX)),
+            (Used::Idle(idle), None) => lru::idle_since(idle.max(0) as u64, keys.policy.now),
             (Used::Freq(counter), Some(_)) => access::lfu_of(counter, secs),
             _ => keys.new_access(),
         }
@@ -258,7 +258,7 @@ mod tests {
         restored(&mut world, "0", &["IDLETIME", "1000"]);
         assert_eq!(world.run("OBJECT IDLETIME j"), ":1000\r\n");
         restored(&mut world, "0", &["IDLETIME", "9223372036854775807", "REPLACE"]);
-        assert_eq!(world.run("OBJECT IDLETIME j"), ":16777215\r\n");
+        assert_eq!(world.run("OBJECT IDLETIME j"), ":234881024\r\n");
         restored(&mut world, "0", &["FREQ", "200", "REPLACE"]);
         assert_eq!(world.run("OBJECT IDLETIME j"), ":0\r\n");
         world.policy.lfu = Some(Lfu { log_factor: 10, decay_minutes: 1 });

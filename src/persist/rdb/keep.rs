@@ -5,7 +5,8 @@ use crate::base::time::Now;
 use crate::ds::table::{Keeper, Kept};
 use crate::ds::{Ref, View};
 use crate::store::Value;
-use crate::store::access::{Lfu, idle_secs, lfu_counter};
+use crate::store::access::{Lfu, lfu_counter};
+use crate::store::lru;
 
 /// Strings from this length on are shared with the file's writer, who compresses them: no shard waits for that.
 const SHARE_FROM: usize = 64 * 1024;
@@ -39,7 +40,7 @@ impl Form {
         let mut traits = Traits { expire_at: entry.expire_at(), ..Traits::default() };
         match self.uses {
             Uses::Nothing => {}
-            Uses::Idle => traits.idle_secs = Some(u64::from(idle_secs(entry.access(), self.now.secs()))),
+            Uses::Idle => traits.idle_secs = Some(lru::idle_secs(entry.access(), self.now)),
             Uses::Frequency(lfu) => {
                 traits.frequency = Some(lfu_counter(entry.access(), self.now.secs(), lfu) as u8);
             }

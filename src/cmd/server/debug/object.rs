@@ -9,7 +9,7 @@ use crate::ds::View;
 use crate::ds::table::Stats;
 use crate::persist::dump::dump;
 use crate::resp::{Args, Error};
-use crate::store::access::idle_secs;
+use crate::store::lru;
 use crate::store::{Value, encoding};
 
 /// What a DUMP payload has around its value: the type before, version and checksum after.
@@ -18,16 +18,17 @@ const DUMP_FRAME: usize = 11;
 /// `DEBUG OBJECT key`. The address is the entry's.
 pub(super) fn object(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
     permit(cx)?;
-    let (secs, compress) = (cx.keys.now.secs(), cx.env.config.rdbcompression);
+    let (now, compress) = (cx.keys.policy.now, cx.env.config.rdbcompression);
     let entry = cx.keys.peek(args.at(2)).ok_or(Error::NoSuchKey)?;
+    let idle_secs = lru::idle_secs(entry.access(), now);
     let line = format!(
         "Value at:{:p} refcount:{} encoding:{} serializedlength:{} lru:{} lru_seconds_idle:{}",
         entry.key().as_ptr(),
         references(&entry),
         encoding(&entry),
         dump(entry.view(), compress).len() - DUMP_FRAME,
-        entry.access(),
-        idle_secs(entry.access(), secs)
+        lru::wall_clock(now, idle_secs),
+        idle_secs
     );
     cx.out.simple(&line);
     Ok(Outcome::Done)

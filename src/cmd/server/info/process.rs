@@ -4,7 +4,7 @@ use super::sections::View;
 use crate::cmd::server::memory::{ALLOCATOR, Figures};
 use crate::cmd::server::text::Text;
 use crate::cmd::version::{KRING_VERSION, REDIS_VERSION};
-use crate::store::access::lru_clock;
+use crate::store::lru;
 
 /// What runs, since when, and where it listens.
 pub fn server(text: &mut Text, view: &View<'_>) {
@@ -31,7 +31,7 @@ pub fn server(text: &mut Text, view: &View<'_>) {
     text.field("uptime_in_days", uptime_secs / 86_400);
     text.field("hz", config.hz);
     text.field("configured_hz", config.hz);
-    text.field("lru_clock", lru_clock(now.secs()));
+    text.field("lru_clock", lru::wall_clock(now, 0));
     text.field("executable", &server.executable);
     text.field("config_file", &server.config_file);
     text.field("io_threads_active", 0);
