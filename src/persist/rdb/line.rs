@@ -2,8 +2,12 @@
 //!
 //! Each shard sees how much of its own is on the way, and waits with its walk while that is too much. What it must keep because
 //! somebody writes is not held up by this: it waits in the store.
+//!
+//! A large value comes in several pieces, which stay together in the file: what others send meanwhile waits at the writer's end, and
+//! they with their walks once that is too much.
 
 use crate::ds::table::Kept;
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -35,6 +39,40 @@ pub struct Line {
 pub struct Inbox {
     from: Receiver<Piece>,
     state: Arc<State>,
+}
+
+/// Pieces in an order in which they can be written.
+#[derive(Default)]
+pub struct Order {
+    waiting: VecDeque<Piece>,
+    /// The shard whose last piece goes on.
+    midway: Option<usize>,
+}
+
+impl Order {
+    /// A piece has come.
+    pub fn push(&mut self, piece: Piece) {
+        self.waiting.push_back(piece);
+    }
+
+    /// The next one to write, if it has come.
+    pub fn next(&mut self) -> Option<Piece> {
+        let of = |piece: &Piece| match piece {
+            Piece::Entries { shard, kept, .. } => Some((*shard, kept.goes_on)),
+            Piece::Through | Piece::GivenUp => None,
+        };
+        let at = match self.midway {
+            None => 0,
+            Some(midway) => {
+                self.waiting.iter().position(|piece| of(piece).is_some_and(|(shard, _)| shard == midway))?
+            }
+        };
+        let piece = self.waiting.remove(at)?;
+        if let Some((shard, goes_on)) = of(&piece) {
+            self.midway = goes_on.then_some(shard);
+        }
+        Some(piece)
+    }
 }
 
 /// A line from so many shards.
