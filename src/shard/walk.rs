@@ -78,6 +78,7 @@ impl Core {
             let since = *walk.behind_us.get_or_insert(now_us);
             walk.next_us = now_us + WRITER_US;
             if now_us.saturating_sub(since) > STARVES_US {
+                walk.line.wake();
                 net.sleep_us(CEDED_US);
             }
             return;

@@ -3,7 +3,10 @@
 use super::sink::Sink;
 use crate::persist::rdb::{Assembly, Inbox, Order, Piece};
 use glommio::LocalExecutorBuilder;
+use glommio::timer::Timer;
+use std::future::{Future, poll_fn};
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
 use std::time::Duration;
 
 /// How long the writer sleeps when no piece is there. Blocks under way get on meanwhile.
@@ -88,6 +91,17 @@ async fn write_file(
     }
 }
 
+/// Sleeps for a while. Whoever waits for the writer can wake its executor, which then looks at its timers.
+async fn rest(inbox: &Inbox, time: Duration) {
+    let mut timer = Timer::new(time);
+    poll_fn(|context| {
+        inbox.sleeps(context.waker());
+        Pin::new(&mut timer).poll(context)
+    })
+    .await;
+    inbox.awake();
+}
+
 async fn write_pieces(
     sink: &mut Sink,
     head: Vec<u8>,
@@ -105,9 +119,9 @@ async fn write_pieces(
         let came = inbox.try_next();
         let is_idle = came.is_none();
         came.into_iter().for_each(|piece| order.push(piece));
-        match order.next() {
+        match order.pop() {
             None if is_idle => {
-                glommio::timer::sleep(PAUSE).await;
+                rest(inbox, PAUSE).await;
             }
             None => {}
             Some(Piece::Entries { shard, db, kept }) => {
@@ -117,7 +131,7 @@ async fn write_pieces(
                 let (weight, mut left_us) = (kept.weight(), delay_us * kept.entries as f64);
                 while left_us >= 1.0 && !inbox.is_given_up() {
                     let nap_us = left_us.min(NAP_US);
-                    glommio::timer::sleep(Duration::from_micros(nap_us as u64)).await;
+                    rest(inbox, Duration::from_micros(nap_us as u64)).await;
                     left_us -= nap_us;
                 }
                 for bytes in assembly.piece(db, kept) {

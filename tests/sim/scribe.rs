@@ -57,7 +57,7 @@ impl Scribe {
         }
         let Some(open) = &mut self.open else { return };
         open.request.inbox.try_next().into_iter().for_each(|piece| open.order.push(piece));
-        let Some(piece) = open.order.next() else { return };
+        let Some(piece) = open.order.pop() else { return };
         if rng.permille(FAILURES) {
             self.open = None;
             return self.answers.push_back(Err("the disk is full".into()));

@@ -157,7 +157,7 @@ fn the_file_is_the_dataset_of_its_instant() {
                 if through || xorshift(&mut rng).is_multiple_of(2) {
                     store.take_kept(&mut |db, kept| order.push(Piece::Entries { shard, db, kept }));
                 }
-                while let Some(piece) = order.next() {
+                while let Some(piece) = order.pop() {
                     if let Piece::Entries { db, kept, .. } = piece {
                         assembly.piece(db, kept).iter().for_each(|part| file.extend_from_slice(part));
                     }
