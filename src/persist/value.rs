@@ -83,7 +83,7 @@ pub fn begin(out: &mut Vec<u8>, value: &Value) -> Option<(u8, Mark)> {
 
 /// Appends parts of a value that was begun, some `bytes` of them, and gives where the rest begins.
 pub fn go_on(out: &mut Vec<u8>, value: &Value, mark: Mark, bytes: usize, compress: bool) -> Mark {
-    let until = out.len() + bytes;
+    let until = out.len() + bytes.max(1);
     match value {
         Value::Str(_) => Mark { left: 0, ..mark },
         Value::List(list) => rdb_list::go_on(out, list, mark, until, compress),
