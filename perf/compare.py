@@ -551,7 +551,8 @@ SCENARIOS = {"p1": p1, "p32": p32, "open": open_loop, "shards": shards, "latency
              "types": types,
              "collections": collections, "growth": growth,
              "always": durability(durable.always), "everysec": durability(durable.everysec),
-             "snapshot": durability(durable.snapshot), "load": durability(durable.load),
+             "snapshot": durability(durable.snapshot), "pause": durability(durable.pause),
+             "huge": durability(durable.huge), "load": durability(durable.load),
              "full": durability(capacity.full), "bytes": resident}
 
 

@@ -1,8 +1,9 @@
-"""What durability costs, against redis-server: the scenarios always, everysec, snapshot and load of perf/compare.
+"""What durability costs, against redis-server: the scenarios always, everysec, snapshot, pause, huge and load of perf/compare.
 
 Servers work in directories of their own below the directory for temporary files: point TMPDIR at the disk that is to be measured.
 """
 
+import concurrent.futures
 import os
 import statistics
 import time
@@ -12,6 +13,10 @@ SETS = ("--ratio", "1:0")
 SNAPSHOT_KEYS = 5_000_000
 SNAPSHOT_S = 60  # how long a snapshot may take
 LOAD_KEYS = 2_000_000
+CUTS = 5
+CUT_US = 1_000
+HUGE = 2_000_000  # elements of a huge value
+HUGE_US = 1_000
 
 
 def log(fsync):
@@ -74,15 +79,68 @@ def snapshot(lab, paper, value, median):
         server.ask("BGSAVE")
         during.append(lab.timed(server, *paced))
         grown.append(server.rss_kib() - start_kib)
-        until = time.monotonic() + SNAPSHOT_S
-        while info(server, "persistence", "rdb_bgsave_in_progress") == "1" and time.monotonic() < until:
-            time.sleep(0.1)
+        settled(server)
     paper.table(f"{SNAPSHOT_KEYS} keys, {half} requests/s", {"before": before, "during BGSAVE": during}, "before")
     p99, p999 = (median(during, f"latency_us/{p}") for p in ("p99", "p99.9"))
     paper.require("p99 during BGSAVE against before", p99 / median(before, "latency_us/p99"), 1.5)
     paper.require("p99.9 during BGSAVE", p999 / 1000, 3.0, " ms")
     paper.say(f"- resident memory grew by at most {max(grown) / 1024:.0f} MiB of {server.rss_kib() / 1024:.0f}")
     lab.stop(server)
+
+
+def settled(server):
+    until = time.monotonic() + SNAPSHOT_S
+    while info(server, "persistence", "rdb_bgsave_in_progress") == "1" and time.monotonic() < until:
+        time.sleep(0.1)
+
+
+def pause(lab, paper, value, median):
+    """The pause at the start of a snapshot, --memory-keys keys, GET and SET at full rate meanwhile."""
+    both = f"{lab.args.server_cpu},{lab.args.client_cpu}"
+    keys = ("--keys", lab.args.memory_keys)
+    paper.head(["", "cuts, us", "longest", "at most"])
+    for shards, extra in ((1, ()), (2, ()), (2, log("everysec"))):
+        server = lab.start("kring", both, shards, extra=extra)
+        lab.load(server, *keys)
+        cuts = []
+        for _ in range(CUTS):
+            with concurrent.futures.ThreadPoolExecutor(1) as pool:
+                beside = pool.submit(lab.timed, server, *keys)
+                time.sleep(lab.args.warmup + lab.args.seconds / 2)
+                server.ask("BGSAVE")
+                beside.result()
+            cuts.append(int(info(server, "persistence", "kring_snapshot_cut_usec")))
+            settled(server)
+        missed = max(cuts) > CUT_US
+        paper.missed += missed
+        paper.row([f"{shards} shard{'s' * (shards > 1)}{', log' if extra else ''}", ", ".join(map(str, cuts)), str(max(cuts)),
+                   f"{CUT_US}{' MISSED' if missed else ''}"])
+        lab.stop(server)
+    paper.say()
+
+
+def huge(lab, paper, value, median):
+    """A snapshot over values of 2 M elements: the longest that it holds a shard, and the memory that it takes."""
+    paper.head(["", "dataset MiB", "longest slice, us, each of 3", "at most", "more memory, MiB", "at most"])
+    for name, command in (("hash", "HSET h f:__key__ v:__key__"), ("set", "SADD s m:__key__"), ("list", "RPUSH l m:__key__"),
+                          ("sorted set", "ZADD z __key__ m:__key__"), ("stream", "XADD x * f v:__key__")):
+        server = lab.start("kring", lab.args.server_cpu)
+        lab.bench(server, "--clients", 1, "--pipeline", 100, "--commands", command, "--keys", HUGE, "--key-prefix", "",
+                  "--dist", "seq", "--requests", HUGE, "--warmup", 0, timeout=lab.args.limit)
+        slices, size, grown = [], server.rss_kib() / 1024, 0
+        for _ in range(3):
+            server.ask("BGSAVE")
+            while info(server, "persistence", "rdb_bgsave_in_progress") == "1":
+                grown = max(grown, server.rss_kib() / 1024 - size)
+                time.sleep(0.01)
+            slices.append(int(info(server, "persistence", "kring_snapshot_slice_usec")))
+        most = 0.05 * size + 64
+        missed = [min(slices) > HUGE_US, grown > most]
+        paper.missed += sum(missed)
+        paper.row([name, f"{size:.0f}", ", ".join(map(str, slices)), f"{HUGE_US}{' MISSED' if missed[0] else ''}", f"{grown:.0f}",
+                   f"{most:.0f}{' MISSED' if missed[1] else ''}"])
+        lab.stop(server)
+    paper.say()
 
 
 def load(lab, paper, value, median):

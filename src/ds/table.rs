@@ -54,7 +54,7 @@ mod walk;
 
 pub use super::entry::Ref;
 pub use access::Mut;
-pub use cut::{Keeper, Kept};
+pub use cut::{Keeper, Kept, Mark};
 pub use pick::{ClockHand, STEPS_PER_ROUND};
 
 use super::entry::{Entry, Payload};
@@ -261,7 +261,7 @@ impl<V, B: Blocks> Table<V, B> {
     pub fn get_mut(&mut self, hash: u64, key: &[u8]) -> Option<Mut<'_, V, B>> {
         let (at, entry) = self.find(hash, key)?;
         if self.cut.is_some() {
-            self.keep_bucket(at.seg, at.bucket);
+            self.keep_entry(at, hash);
         }
         Some(Mut::new(self, at, entry))
     }
@@ -314,7 +314,7 @@ impl<V, B: Blocks> Table<V, B> {
             return (self.insert(hash, key, payload, expire), None, false);
         };
         if self.cut.is_some() {
-            self.keep_bucket(at.seg, at.bucket);
+            self.keep_entry(at, hash);
         }
         let mut found = Mut::new(self, at, entry);
         let old = found.replace(payload, expire);

@@ -24,8 +24,9 @@ use super::rdb::VALKEY_TYPES;
 use super::rdb_string::{decode_len, decode_string, encode_len, encode_string, take};
 use super::value::Reading;
 use super::ziplist::{self, Ziplist};
-use crate::ds::hash::{EXPIRE_MAX, Expiry, Hash, Shape, with_text};
+use crate::ds::hash::{EXPIRE_MAX, Expiry, Field, Hash, Shape, with_text};
 use crate::ds::listpack::{Element, Listpack};
+use crate::ds::table::Mark;
 use std::collections::HashSet;
 
 const TABLE: u8 = 4;
@@ -94,13 +95,39 @@ pub fn encode_for_5(out: &mut Vec<u8>, hash: &Hash, compress: bool) -> u8 {
 /// Appends all fields one by one, with their expiries when there is an earliest one.
 fn encode_fields(out: &mut Vec<u8>, hash: &Hash, earliest: Option<i64>, compress: bool) {
     encode_len(out, hash.len() as u64);
-    hash.for_each(&mut |field| {
-        if let Some(earliest) = earliest {
-            encode_len(out, field.expire_at.map_or(0, |at| (at - earliest + 1) as u64));
-        }
-        field.name.with(|name| encode_string(out, name, compress));
-        with_text(&field.value, |text| encode_string(out, text, compress));
-    });
+    hash.for_each(&mut |field| encode_field(out, &field, earliest, compress));
+}
+
+fn encode_field(out: &mut Vec<u8>, field: &Field<'_>, earliest: Option<i64>, compress: bool) {
+    if let Some(earliest) = earliest {
+        encode_len(out, field.expire_at.map_or(0, |at| (at - earliest + 1) as u64));
+    }
+    field.name.with(|name| encode_string(out, name, compress));
+    with_text(&field.value, |text| encode_string(out, text, compress));
+}
+
+/// See [`super::value::begin`]. The parts are fields of a table; the mark is a scan's cursor and the earliest expiry, 0 for none.
+pub fn begin(out: &mut Vec<u8>, hash: &Hash) -> (u8, Mark) {
+    let earliest = earliest(hash);
+    if let Some(at) = earliest {
+        out.extend_from_slice(&at.to_le_bytes());
+    }
+    encode_len(out, hash.len() as u64);
+    let kind = if earliest.is_some() { TABLE_EX } else { TABLE };
+    (kind, Mark { at: [0, earliest.unwrap_or(0) as u64], left: hash.len() as u64 })
+}
+
+/// See [`super::value::go_on`].
+pub fn go_on(out: &mut Vec<u8>, hash: &Hash, mark: Mark, until: usize, compress: bool) -> Mark {
+    let [mut cursor, earliest] = mark.at;
+    let (earliest_at, mut count) = ((earliest != 0).then_some(earliest as i64), 0);
+    while count < mark.left && out.len() < until {
+        cursor = hash.scan(cursor, &mut |field| {
+            encode_field(out, &field, earliest_at, compress);
+            count += 1;
+        });
+    }
+    mark.after(count, [cursor, earliest])
 }
 
 /// The earliest expiry, exactly.

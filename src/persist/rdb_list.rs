@@ -15,6 +15,7 @@ use super::ziplist::{self, Ziplist};
 use crate::base::lzf;
 use crate::ds::list::{Builder, Limits, List, Saved};
 use crate::ds::listpack::{Element, Listpack};
+use crate::ds::table::Mark;
 
 const STRINGS: u8 = 1;
 const ZIPLIST: u8 = 10;
@@ -32,7 +33,15 @@ const PACK: u64 = 2;
 /// Appends the content and gives its number.
 pub fn encode(out: &mut Vec<u8>, list: &List, compress: bool) -> u8 {
     encode_len(out, list.nodes() as u64);
-    list.save(|node| match node {
+    list.save(0, |node| {
+        encode_node(out, node, compress);
+        true
+    });
+    NODES
+}
+
+fn encode_node(out: &mut Vec<u8>, node: Saved<'_>, compress: bool) {
+    match node {
         Saved::Whole { bytes, plain } => {
             encode_len(out, if plain { PLAIN } else { PACK });
             encode_string(out, bytes, compress);
@@ -41,8 +50,24 @@ pub fn encode(out: &mut Vec<u8>, list: &List, compress: bool) -> u8 {
             encode_len(out, if plain { PLAIN } else { PACK });
             encode_packed(out, lzf, len);
         }
+    }
+}
+
+/// See [`super::value::begin`]. The parts are nodes; the mark is one's rank.
+pub fn begin(out: &mut Vec<u8>, list: &List) -> (u8, Mark) {
+    encode_len(out, list.nodes() as u64);
+    (NODES, Mark { at: [0; 2], left: list.nodes() as u64 })
+}
+
+/// See [`super::value::go_on`].
+pub fn go_on(out: &mut Vec<u8>, list: &List, mark: Mark, until: usize, compress: bool) -> Mark {
+    let (first, mut count) = (mark.at[0], 0);
+    list.save(first as usize, |node| {
+        encode_node(out, node, compress);
+        count += 1;
+        out.len() < until
     });
-    NODES
+    mark.after(count, [first + count, 0])
 }
 
 /// Appends the content as Redis 5 reads it, and gives its number; another when it cannot be held so.
@@ -50,7 +75,7 @@ pub fn encode_for_5(out: &mut Vec<u8>, list: &List, compress: bool) -> u8 {
     let before = out.len();
     let mut holds = true;
     encode_len(out, list.nodes() as u64);
-    list.save(|node| {
+    list.save(0, |node| {
         let block = match node {
             Saved::Whole { bytes, plain } => ziplist_of(bytes, plain),
             Saved::Squeezed { lzf, len, plain } => {
@@ -61,6 +86,7 @@ pub fn encode_for_5(out: &mut Vec<u8>, list: &List, compress: bool) -> u8 {
             Some(block) => encode_string(out, &block, compress),
             None => holds = false,
         }
+        holds
     });
     if holds {
         return ZIPLISTS;

@@ -13,6 +13,7 @@ use super::value::Reading;
 use crate::ds::intset::Intset;
 use crate::ds::listpack::{Element, Listpack};
 use crate::ds::set::{Limits, Set};
+use crate::ds::table::Mark;
 
 const MEMBERS: u8 = 2;
 const INTSET: u8 = 11;
@@ -33,6 +34,24 @@ pub fn encode(out: &mut Vec<u8>, set: &Set, compress: bool) -> u8 {
         true
     });
     MEMBERS
+}
+
+/// See [`super::value::begin`]. The parts are members of a table; the mark is a scan's cursor.
+pub fn begin(out: &mut Vec<u8>, set: &Set) -> (u8, Mark) {
+    encode_len(out, set.len() as u64);
+    (MEMBERS, Mark { at: [0; 2], left: set.len() as u64 })
+}
+
+/// See [`super::value::go_on`].
+pub fn go_on(out: &mut Vec<u8>, set: &Set, mark: Mark, until: usize, compress: bool) -> Mark {
+    let (mut cursor, mut count) = (mark.at[0], 0);
+    while count < mark.left && out.len() < until {
+        cursor = set.scan(cursor, &mut |member| {
+            member.with(|text| encode_string(out, text, compress));
+            count += 1;
+        });
+    }
+    mark.after(count, [cursor, 0])
 }
 
 /// Takes a set off the front.

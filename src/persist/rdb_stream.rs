@@ -20,6 +20,7 @@ use super::rdb_string::{Text, decode_len, decode_string, encode_len, encode_stri
 use super::value::Reading;
 use crate::ds::listpack::Listpack;
 use crate::ds::stream::{Body, Group, Stream, StreamId};
+use crate::ds::table::Mark;
 
 /// RDB's numbers for it: Redis 5, 7.0, 7.2.
 pub const KINDS: &[u8] = &[LISTPACKS, LISTPACKS_2, LISTPACKS_3];
@@ -37,14 +38,44 @@ pub fn encode_for_5(out: &mut Vec<u8>, stream: &Stream, compress: bool) -> u8 {
     encode_as(LISTPACKS, out, stream, compress)
 }
 
+/// See [`super::value::begin`]. The parts are nodes, and all else as the last one; the mark is a node's id.
+pub fn begin(out: &mut Vec<u8>, stream: &Stream) -> (u8, Mark) {
+    let nodes = stream.log.nodes().len() as u64;
+    encode_len(out, nodes);
+    (LISTPACKS_2, Mark { at: [0; 2], left: nodes + 1 })
+}
+
+/// See [`super::value::go_on`].
+pub fn go_on(out: &mut Vec<u8>, stream: &Stream, mark: Mark, until: usize, compress: bool) -> Mark {
+    let (from, mut count) = (StreamId::new(mark.at[0], mark.at[1]), 0);
+    for (id, node) in stream.log.nodes().iter_from(from) {
+        if out.len() >= until {
+            return mark.after(count, [id.ms, id.seq]);
+        }
+        encode_node(out, id, node.as_bytes(), compress);
+        count += 1;
+    }
+    encode_rest(LISTPACKS_2, out, stream, compress);
+    mark.after(count + 1, mark.at)
+}
+
 fn encode_as(kind: u8, out: &mut Vec<u8>, stream: &Stream, compress: bool) -> u8 {
     let log = &stream.log;
     encode_len(out, log.nodes().len() as u64);
-    for (id, node) in log.nodes().iter() {
-        encode_len(out, 16);
-        out.extend_from_slice(&id.to_bytes());
-        encode_string(out, node.as_bytes(), compress);
-    }
+    log.nodes().iter().for_each(|(id, node)| encode_node(out, id, node.as_bytes(), compress));
+    encode_rest(kind, out, stream, compress);
+    kind
+}
+
+fn encode_node(out: &mut Vec<u8>, id: StreamId, block: &[u8], compress: bool) {
+    encode_len(out, 16);
+    out.extend_from_slice(&id.to_bytes());
+    encode_string(out, block, compress);
+}
+
+/// What stands behind the nodes.
+fn encode_rest(kind: u8, out: &mut Vec<u8>, stream: &Stream, compress: bool) {
+    let log = &stream.log;
     encode_len(out, log.len());
     encode_id(out, log.last_id);
     if kind != LISTPACKS {
@@ -54,7 +85,6 @@ fn encode_as(kind: u8, out: &mut Vec<u8>, stream: &Stream, compress: bool) -> u8
     }
     encode_len(out, stream.groups.len() as u64);
     stream.groups.iter().for_each(|group| encode_group(kind, out, group, compress));
-    kind
 }
 
 fn encode_id(out: &mut Vec<u8>, id: StreamId) {

@@ -15,6 +15,7 @@
 use super::Corrupt;
 use crate::base::lzf;
 use crate::base::number::{format_i64, parse_i64};
+use bytes::Bytes;
 
 const LEN_14: u8 = 0x40;
 const LEN_32: u8 = 0x80;
@@ -81,11 +82,28 @@ pub fn encode_string(out: &mut Vec<u8>, text: &[u8], compress: bool) {
     out.extend_from_slice(text);
 }
 
+/// Appends what stands before a string that is too long to be copied, and gives what has to follow.
+pub fn encode_long(out: &mut Vec<u8>, text: &Bytes, compress: bool) -> Bytes {
+    let mut packed = Vec::new();
+    let is_packed =
+        compress && text.len() >= PACK_FROM && lzf::compress(text, &mut packed, text.len() - PACK_SAVES);
+    if !is_packed {
+        encode_len(out, text.len() as u64);
+        return text.clone();
+    }
+    encode_packed_head(out, packed.len(), text.len());
+    packed.into()
+}
+
+fn encode_packed_head(out: &mut Vec<u8>, packed: usize, len: usize) {
+    out.push(PACKED);
+    encode_len(out, packed as u64);
+    encode_len(out, len as u64);
+}
+
 /// Appends a string of `len` bytes that is compressed already.
 pub fn encode_packed(out: &mut Vec<u8>, lzf: &[u8], len: usize) {
-    out.push(PACKED);
-    encode_len(out, lzf.len() as u64);
-    encode_len(out, len as u64);
+    encode_packed_head(out, lzf.len(), len);
     out.extend_from_slice(lzf);
 }
 

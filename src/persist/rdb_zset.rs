@@ -15,6 +15,7 @@ use super::value::Reading;
 use super::ziplist::{self, Ziplist};
 use crate::base::double::parse_double;
 use crate::ds::listpack::Listpack;
+use crate::ds::table::Mark;
 use crate::ds::zset::{Gathered, Limits, Zset};
 
 /// RDB's numbers for it, one an encoding.
@@ -51,13 +52,27 @@ pub fn encode_for_5(out: &mut Vec<u8>, zset: &Zset, compress: bool) -> u8 {
 }
 
 fn encode_members(out: &mut Vec<u8>, zset: &Zset, compress: bool) -> u8 {
+    let (kind, mark) = begin(out, zset);
+    go_on(out, zset, mark, usize::MAX, compress);
+    kind
+}
+
+/// See [`super::value::begin`]. The parts are members; the mark is a rank from the highest down.
+pub fn begin(out: &mut Vec<u8>, zset: &Zset) -> (u8, Mark) {
     encode_len(out, zset.len() as u64);
-    zset.walk(0, usize::MAX, true, |member, score| {
+    (BINARY, Mark { at: [0; 2], left: zset.len() as u64 })
+}
+
+/// See [`super::value::go_on`].
+pub fn go_on(out: &mut Vec<u8>, zset: &Zset, mark: Mark, until: usize, compress: bool) -> Mark {
+    let (first, mut count) = (mark.at[0], 0);
+    zset.walk(first as usize, usize::MAX, true, |member, score| {
         member.with(|member| encode_string(out, member, compress));
         out.extend_from_slice(&score.to_le_bytes());
-        true
+        count += 1;
+        out.len() < until
     });
-    BINARY
+    mark.after(count, [first + count, 0])
 }
 
 /// Takes a sorted set off the front.

@@ -1,11 +1,15 @@
 //! Values as RDB writes them: a number for type and encoding, then the content. Each type has a file of its own.
 //!
+//! A large value can be written in parts, as long as it does not change: [`begin`], then [`go_on`] until nothing is left. Together they
+//! give what [`encode`] gives, though fields and members may stand in another order.
+//!
 //! The number written is the oldest since Redis 7.0 that can hold the value, so that 7.0 reads all that it can understand; for
 //! `rdb-version 9` it is the oldest since Redis 5.
 
 use super::rdb_string::{Text, decode_string, encode_i64, encode_string};
 use super::{Corrupt, rdb_hash, rdb_list, rdb_set, rdb_stream, rdb_zset};
 use crate::config::Config;
+use crate::ds::table::Mark;
 use crate::ds::{Owned, View};
 use crate::store::{Value, string_of};
 
@@ -50,6 +54,46 @@ pub fn encode_for_5(out: &mut Vec<u8>, value: View<'_, Value>, compress: bool) -
     }
 }
 
+/// Whether a value is made of parts.
+pub fn has_parts(value: &Value) -> bool {
+    match value {
+        Value::Str(_) => false,
+        Value::List(list) => list.nodes() > 1,
+        Value::Set(set) => set.is_table(),
+        Value::Zset(zset) => zset.as_listpack().is_none(),
+        Value::Hash(hash) => hash.as_pairs().is_none() && hash.as_triples().is_none(),
+        Value::Stream(stream) => stream.log.nodes().len() > 1,
+    }
+}
+
+/// Appends what stands before the parts of a value, and gives its number and where they begin; none when it has none.
+pub fn begin(out: &mut Vec<u8>, value: &Value) -> Option<(u8, Mark)> {
+    if !has_parts(value) {
+        return None;
+    }
+    match value {
+        Value::Str(_) => None,
+        Value::List(list) => Some(rdb_list::begin(out, list)),
+        Value::Set(set) => Some(rdb_set::begin(out, set)),
+        Value::Zset(zset) => Some(rdb_zset::begin(out, zset)),
+        Value::Hash(hash) => Some(rdb_hash::begin(out, hash)),
+        Value::Stream(stream) => Some(rdb_stream::begin(out, stream)),
+    }
+}
+
+/// Appends parts of a value that was begun, some `bytes` of them, and gives where the rest begins.
+pub fn go_on(out: &mut Vec<u8>, value: &Value, mark: Mark, bytes: usize, compress: bool) -> Mark {
+    let until = out.len() + bytes.max(1);
+    match value {
+        Value::Str(_) => Mark { left: 0, ..mark },
+        Value::List(list) => rdb_list::go_on(out, list, mark, until, compress),
+        Value::Set(set) => rdb_set::go_on(out, set, mark, until, compress),
+        Value::Zset(zset) => rdb_zset::go_on(out, zset, mark, until, compress),
+        Value::Hash(hash) => rdb_hash::go_on(out, hash, mark, until, compress),
+        Value::Stream(stream) => rdb_stream::go_on(out, stream, mark, until, compress),
+    }
+}
+
 /// Takes a value of this number off the front. A collection without elements is corrupt.
 pub fn decode(kind: u8, input: &mut &[u8], reading: &Reading<'_>) -> Result<Owned<Value>, Corrupt> {
     let value = match kind {
@@ -67,4 +111,98 @@ pub fn decode(kind: u8, input: &mut &[u8], reading: &Reading<'_>) -> Result<Owne
         _ => return Err(Corrupt),
     };
     Ok(Owned::Boxed(value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ds::hash::{Expiry, Hash, Shape};
+    use crate::ds::list::{Builder, Limits as ListLimits};
+    use crate::ds::listpack::Element;
+    use crate::ds::set::{Limits as SetLimits, Set};
+    use crate::ds::stream::{Limits as StreamLimits, Stream, StreamId};
+    use crate::ds::zset::{Limits as ZsetLimits, Zset};
+
+    const SEED: u64 = 5;
+
+    /// A value of each type that has parts, of so many elements.
+    fn values(n: u64) -> Vec<Value> {
+        let mut list = Builder::new(ListLimits::new(20, 1));
+        let set_limits = SetLimits { ints: 0, entries: 0, value: 0, seed: SEED };
+        let shape = Shape { entries: 0, value: 0, seed: SEED };
+        let zset_limits = ZsetLimits { entries: 0, value: 0 };
+        let stream_limits = StreamLimits { bytes: 4_096, entries: 30 };
+        let (mut set, mut zset) = (Set::table(SEED), Zset::new(1, zset_limits, SEED));
+        let (mut hash, mut expiring) = (Hash::table(SEED), Hash::table(SEED));
+        let mut stream = Stream::default();
+        for i in 0..n {
+            let text = format!("{}element:{i}", "-".repeat(i as usize % 50)).into_bytes();
+            list.push(Element::Str(&text));
+            set.add_text(&text, &set_limits);
+            zset.insert(&text, i as f64 / 3.0, zset_limits, SEED);
+            for hash in [&mut hash, &mut expiring] {
+                hash.set(&text, format!("value {i}").as_bytes(), Expiry::Clear, &shape);
+            }
+            if i % 3 == 0 {
+                expiring.set_expire(&text, Some(1_000 + i as i64));
+            }
+            let fields: [&[u8]; 2] = [&text, b"v"];
+            stream.log.append(StreamId::new(1 + i, i), stream_limits, fields.into_iter());
+        }
+        stream.groups.create(b"group", StreamId::new(2, 1), None);
+        [Value::List(list.finish()), Value::Set(set), Value::Zset(zset), Value::Hash(hash)]
+            .into_iter()
+            .chain([Value::Hash(expiring), Value::Stream(stream)])
+            .collect()
+    }
+
+    #[test]
+    fn a_value_in_parts_is_the_value() {
+        let reading = Reading { config: &Config::default(), seed: SEED };
+        for (n, value) in
+            [1_000, 3_000].into_iter().flat_map(|n| values(n).into_iter().map(move |value| (n, value)))
+        {
+            assert!(has_parts(&value));
+            let mut whole = Vec::new();
+            let kind = encode(&mut whole, View::Boxed(&value), true);
+            for bytes in [0, 1, 100, 5_000, usize::MAX >> 1] {
+                let mut out = Vec::new();
+                let (number, mut mark) = begin(&mut out, &value).expect("it has parts");
+                let mut parts = 0;
+                while mark.left > 0 {
+                    let before = (out.len(), mark.left);
+                    mark = go_on(&mut out, &value, mark, bytes, true);
+                    assert!(out.len() > before.0 && mark.left < before.1, "each part brings it on");
+                    assert!(out.len() - before.0 < bytes.saturating_add(10_000));
+                    parts += 1;
+                }
+                assert!(bytes >= 5_000 || parts > 3);
+                assert_eq!((number, out.len()), (kind, whole.len()), "{n} elements, {bytes} bytes");
+                let read = |mut bytes: &[u8]| match decode(kind, &mut bytes, &reading) {
+                    Ok(Owned::Boxed(value)) if bytes.is_empty() => elements(&value),
+                    other => panic!("{other:?}"),
+                };
+                assert_eq!(read(&out), read(&whole));
+            }
+        }
+    }
+
+    /// What is in a value, in an order of its own where the type has none.
+    fn elements(value: &Value) -> Vec<String> {
+        let mut found = Vec::new();
+        match value {
+            Value::Hash(hash) => hash.for_each(&mut |field| found.push(format!("{field:?}"))),
+            Value::Set(set) => set.each(|member| {
+                found.push(format!("{member:?}"));
+                true
+            }),
+            other => {
+                let mut out = Vec::new();
+                encode(&mut out, View::Boxed(other), false);
+                found.push(format!("{out:?}"));
+            }
+        }
+        found.sort();
+        found
+    }
 }

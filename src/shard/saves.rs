@@ -17,7 +17,7 @@ use crate::cmd::save::{LogState, SaveBoard, SaveFor};
 use crate::cmd::version::{KRING_VERSION, REDIS_VERSION};
 use crate::cmd::{Order, SaveKind, Session, ShutdownMode};
 use crate::config::{MaxmemoryPolicy, delay_us};
-use crate::persist::rdb::{Form, Line, Uses, VERSION_OF_7_0, VERSIONS_WRITTEN, keeper, line, write};
+use crate::persist::rdb::{Form, Line, PART, Uses, VERSION_OF_7_0, VERSIONS_WRITTEN, keeper, line, write};
 use crate::ring::net::{ConnId, World};
 use crate::store::{ShardSet, Store};
 use std::collections::VecDeque;
@@ -89,6 +89,8 @@ pub(super) struct Saver {
     pub signalled: Option<ShutdownMode>,
     pub abort: Abort,
     last_cut: u64,
+    /// When the stores for the cut were first looked for.
+    cut_began_ns: u64,
     last_try_secs: i64,
     /// Who has emptied the dataset while a snapshot was under way, and waits for the next.
     emptied: Vec<Waiter>,
@@ -215,6 +217,7 @@ impl Core {
         self.saver.last_cut += 1;
         self.saver.last_try_secs = self.now.secs();
         let cut = self.saver.last_cut;
+        self.saver.cut_began_ns = net.ticks_ns();
         self.saver.under_way = Some(UnderWay { why, waiter, cut, line: None, changes: 0 });
         let is_base = why == Why::Rewrite;
         let told = if self.config.dbfilename.is_empty() && !is_base {
@@ -310,7 +313,7 @@ impl Core {
             _ if self.hand.iter().any(expires) => *VERSIONS_WRITTEN.end(),
             _ => VERSION_OF_7_0,
         };
-        Form { version, compress: self.config.rdbcompression, uses, now: self.now }
+        Form { version, compress: self.config.rdbcompression, uses, part: PART, now: self.now }
     }
 
     /// The cut: from here on every store keeps what it holds now.
@@ -342,6 +345,8 @@ impl Core {
             self.cut_log();
         }
         self.put_back(net);
+        let took_ns = net.ticks_ns().saturating_sub(self.saver.cut_began_ns);
+        self.shared.saves.note_cut(took_ns / 1_000);
         let base = if rewrites { "1" } else { "0" };
         let head = head(&self.shared.saves, form, now_secs, self.shared.memory.read().rss, &sizes, base);
         let in_background = why == Why::Asked(SaveKind::Background);

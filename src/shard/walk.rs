@@ -17,8 +17,8 @@ const LONG_SLICE_NS: u64 = 100_000;
 const AT_WORK_US: u64 = 1_000;
 /// How long clients without a pause can keep the walk from its next slice, in microseconds.
 const PAUSE_US: u64 = 500;
-/// Buckets between two looks at the clock.
-const BUCKETS: usize = 2;
+/// Buckets, or parts of large values, between two looks at the clock.
+const STEPS: usize = 2;
 /// Bytes of a piece: what is gathered in the store before it is sent. A slice ends at them.
 const PIECE: usize = 64 << 10;
 /// Bytes of a shard on their way to the writer at which its walk waits.
@@ -42,6 +42,10 @@ pub(super) struct Walk {
     slice_us: u64,
     /// Since when it has been waiting for the writer.
     behind_us: Option<u64>,
+    /// When it has woken the writer last.
+    woke_us: u64,
+    /// Bytes that its last slice left in the store.
+    left: usize,
     /// Commands that had run at the last turn, and when one ran last.
     commands: u64,
     command_us: u64,
@@ -55,6 +59,8 @@ impl Walk {
             next_us: now_us,
             slice_us: now_us,
             behind_us: None,
+            woke_us: 0,
+            left: 0,
             commands: 0,
             command_us: now_us,
         }
@@ -75,6 +81,10 @@ impl Core {
             let since = *walk.behind_us.get_or_insert(now_us);
             walk.next_us = now_us + WRITER_US;
             if now_us.saturating_sub(since) > STARVES_US {
+                if now_us.saturating_sub(walk.woke_us) > STARVES_US {
+                    walk.woke_us = now_us;
+                    walk.line.wake();
+                }
                 net.sleep_us(CEDED_US);
             }
             return;
@@ -100,25 +110,28 @@ impl Core {
             return self.put_back(net);
         }
         let mut pieces = Vec::new();
-        let overwritten = store.kept_weight() as u64;
+        let overwritten = store.kept_weight();
         let mut through = false;
-        let full = |store: &Store| store.kept_weight() >= PIECE || store.is_clearing();
+        let full = |store: &Store| store.ready_weight() >= PIECE || store.waits_for_taking();
         while !through && !full(store) && net.ticks_ns().saturating_sub(began) < slice_ns {
-            through = store.cut_slice(BUCKETS);
+            through = store.cut_slice(STEPS);
         }
         if through || full(store) {
             store.take_kept(&mut |db, kept| pieces.push((db, kept)));
         }
+        let left = store.kept_weight();
         if through {
             store.end_cut();
         }
         self.put_back(net);
         let took_us = net.ticks_ns().saturating_sub(began) / 1_000;
-        self.shared.saves.note_kept(overwritten);
-        self.send_pieces(pieces, through);
+        self.shared.saves.note_slice(took_us);
         if let Some(walk) = &mut self.walk {
             (walk.next_us, walk.slice_us) = (now_us, now_us + took_us);
+            let before = std::mem::replace(&mut walk.left, left);
+            self.shared.saves.note_kept(overwritten.saturating_sub(before) as u64);
         }
+        self.send_pieces(pieces, through);
     }
 
     fn send_pieces(&mut self, pieces: Vec<(usize, Kept)>, through: bool) {

@@ -1,9 +1,12 @@
 //! Writing a snapshot: from the pieces that shards send to a file with its name.
 
 use super::sink::Sink;
-use crate::persist::rdb::{Assembly, Inbox, Piece};
+use crate::persist::rdb::{Assembly, Inbox, Order, Piece};
 use glommio::LocalExecutorBuilder;
+use glommio::timer::Timer;
+use std::future::{Future, poll_fn};
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
 use std::time::Duration;
 
 /// How long the writer sleeps when no piece is there. Blocks under way get on meanwhile.
@@ -88,6 +91,17 @@ async fn write_file(
     }
 }
 
+/// Sleeps for a while. Whoever waits for the writer can wake its executor, which then looks at its timers.
+async fn rest(inbox: &Inbox, time: Duration) {
+    let mut timer = Timer::new(time);
+    poll_fn(|context| {
+        inbox.sleeps(context.waker());
+        Pin::new(&mut timer).poll(context)
+    })
+    .await;
+    inbox.awake();
+}
+
 async fn write_pieces(
     sink: &mut Sink,
     head: Vec<u8>,
@@ -97,15 +111,19 @@ async fn write_pieces(
 ) -> Result<(), String> {
     let failed = |e: String| format!("cannot write the snapshot: {e}");
     sink.write(&assembly.raw(head)).await.map_err(failed)?;
-    let mut walking = inbox.shards();
+    let (mut walking, mut order) = (inbox.shards(), Order::default());
     while walking > 0 {
         if inbox.is_given_up() {
             return Err("it was given up".into());
         }
-        match inbox.try_next() {
-            None => {
-                glommio::timer::sleep(PAUSE).await;
+        let came = inbox.try_next();
+        let is_idle = came.is_none();
+        came.into_iter().for_each(|piece| order.push(piece));
+        match order.pop() {
+            None if is_idle => {
+                rest(inbox, PAUSE).await;
             }
+            None => {}
             Some(Piece::Entries { shard, db, kept }) => {
                 if let Some(trouble) = kept.trouble {
                     return Err(trouble);
@@ -113,11 +131,12 @@ async fn write_pieces(
                 let (weight, mut left_us) = (kept.weight(), delay_us * kept.entries as f64);
                 while left_us >= 1.0 && !inbox.is_given_up() {
                     let nap_us = left_us.min(NAP_US);
-                    glommio::timer::sleep(Duration::from_micros(nap_us as u64)).await;
+                    rest(inbox, Duration::from_micros(nap_us as u64)).await;
                     left_us -= nap_us;
                 }
-                let bytes = assembly.piece(db, kept);
-                sink.write(&bytes).await.map_err(failed)?;
+                for bytes in assembly.piece(db, kept) {
+                    sink.write(&bytes).await.map_err(failed)?;
+                }
                 inbox.written(shard, weight);
                 progress(assembly.entries(), sink.len());
             }
@@ -210,6 +229,29 @@ mod tests {
             assert_eq!(std::fs::metadata(&path).expect("there").len(), saved.bytes);
             assert_eq!(std::fs::read_dir(&dir).expect("listed").count(), 1, "no temporary file is left");
         }
+        std::fs::remove_dir_all(&dir).expect("removed");
+    }
+
+    #[test]
+    fn an_entry_in_several_pieces_stays_together() {
+        let dir = scratch("together");
+        let path = dir.join("dump.rdb");
+        let part = |bytes: &[u8], goes_on| Kept { bytes: bytes.to_vec(), goes_on, ..Kept::default() };
+        let saved = run(&path, |line| {
+            let (one, two) = (pieces(1_000).bytes, pieces(700).bytes);
+            line.send(0, 0, Kept { entries: 1_000, ..part(&one[..5_000], true) });
+            line.send(1, 2, Kept { entries: 700, ..part(&two[..301], true) });
+            line.send(1, 2, part(&two[301..20_000], true));
+            line.send(0, 0, part(&one[5_000..30_000], true));
+            line.send(1, 2, part(&two[20_000..], false));
+            line.send(1, 2, pieces(30));
+            line.through();
+            line.send(0, 0, part(&one[30_000..], false));
+            line.send(0, 1, pieces(20));
+            line.through();
+        })
+        .expect("written");
+        assert_eq!((saved.entries, count(&path)), (1_750, 1_750));
         std::fs::remove_dir_all(&dir).expect("removed");
     }
 

@@ -8,7 +8,7 @@
 //! ```
 //! The cut is part of the store, so whoever holds the store, owner or borrower, keeps what it overwrites.
 
-use super::{Garbage, Store, Value};
+use super::{Db, Garbage, Store, Value};
 use crate::ds::Table;
 use crate::ds::table::{Keeper, Kept};
 
@@ -50,23 +50,51 @@ impl Store {
 
     /// Bytes that were kept and not taken away.
     pub fn kept_weight(&self) -> usize {
-        let Some(aside) = &self.aside else { return 0 };
-        let aside = aside.tables.iter().map(|(_, table)| table.kept_weight()).sum::<usize>();
-        aside + self.dbs.iter().map(|db| db.table().kept_weight()).sum::<usize>()
+        self.cut_tables().map(|(_, table)| table.kept_weight()).sum()
     }
 
-    /// Whether the walk is through with an emptied table and goes on once what was kept of it is taken away.
-    pub fn is_clearing(&self) -> bool {
+    /// Those of them that can be taken away now.
+    pub fn ready_weight(&self) -> usize {
+        match self.cut_tables().find(|(_, table)| table.is_midway()) {
+            Some((_, table)) => table.ready_weight(),
+            None => self.cut_tables().map(|(_, table)| table.ready_weight()).sum(),
+        }
+    }
+
+    /// The tables of the cut, with the numbers that their databases had.
+    fn cut_tables(&self) -> impl Iterator<Item = (usize, &Table<Value>)> {
+        let aside =
+            self.aside.iter().flat_map(|aside| &aside.tables).map(|(number, table)| (*number, &**table));
+        let dbs = self.aside.iter().flat_map(|_| self.dbs.iter().map(|db| (db.cut_as, db.table())));
+        aside.chain(dbs)
+    }
+
+    /// Whether the walk goes on once what was kept is taken away: the end of a large value that somebody has changed at its middle, or
+    /// the last of an emptied table.
+    pub fn waits_for_taking(&self) -> bool {
+        if let Some((_, table)) = self.cut_tables().find(|(_, table)| table.is_midway()) {
+            return !table.is_open();
+        }
         let last = self.aside.as_ref().and_then(|aside| aside.tables.last());
         last.is_some_and(|(_, table)| table.is_walked() && table.kept_weight() > 0)
     }
 
-    /// Walks on for so many buckets, database by database; whether all of them are through.
-    pub fn cut_slice(&mut self, buckets: usize) -> bool {
+    /// Walks on for so many buckets or parts of large values, database by database; whether all of them are through.
+    pub fn cut_slice(&mut self, steps: usize) -> bool {
         let Some(aside) = &mut self.aside else { return true };
+        // A value that is kept in parts comes to its end before anything else is taken away.
+        let tables = aside.tables.iter_mut().map(|(_, table)| &mut **table);
+        if let Some(table) =
+            tables.chain(self.dbs.iter_mut().map(Db::table_mut)).find(|table| table.is_midway())
+        {
+            if table.is_open() {
+                table.cut_slice(steps);
+            }
+            return false;
+        }
         // What was set aside takes memory that nobody else needs: it goes first.
         while let Some((_, table)) = aside.tables.last_mut() {
-            if !table.cut_slice(buckets) {
+            if !table.cut_slice(steps) {
                 return false;
             }
             if table.kept_weight() > 0 {
@@ -77,21 +105,23 @@ impl Store {
                 self.garbage.push(garbage(table));
             }
         }
-        self.dbs.iter_mut().all(|db| db.table_mut().cut_slice(buckets))
+        self.dbs.iter_mut().all(|db| db.table_mut().cut_slice(steps))
     }
 
-    /// Takes away what was kept, with the number that its database had at the cut.
+    /// Takes away what was kept, with the number that its database had at the cut. A piece that goes on is the last one, and the
+    /// first one of the next time goes on with it.
     pub fn take_kept(&mut self, f: &mut dyn FnMut(usize, Kept)) {
         let Some(aside) = &mut self.aside else { return };
-        for (number, table) in &mut aside.tables {
-            if let Some(kept) = table.take_kept() {
-                f(*number, kept);
-            }
-        }
-        for db in &mut self.dbs {
-            let number = db.cut_as;
-            if let Some(kept) = db.table_mut().take_kept() {
+        let asides = aside.tables.iter_mut().map(|(number, table)| (*number, &mut **table));
+        let mut tables: Vec<_> =
+            asides.chain(self.dbs.iter_mut().map(|db| (db.cut_as, db.table_mut()))).collect();
+        tables.sort_by_key(|(_, table)| !table.is_midway());
+        for (number, table) in tables {
+            while let Some(kept) = table.take_kept() {
                 f(number, kept);
+            }
+            if table.is_midway() {
+                return;
             }
         }
     }

@@ -110,6 +110,71 @@ fn reload_changes_nothing() {
     assert_eq!(digest(&server), before);
 }
 
+/// Values that are written in parts, of all types, in two databases.
+fn fill_large(client: &mut Client, elements: usize) {
+    for db in [0, 3] {
+        client.ok(&format!("SELECT {db}"));
+        for start in (0..elements).step_by(500) {
+            let many =
+                |form: &dyn Fn(usize) -> String| (start..start + 500).map(form).collect::<Vec<_>>().join(" ");
+            client.run(&format!("HSET hash {}", many(&|i| format!("field:{i} value:{i}"))));
+            client.run(&format!("SADD set {}", many(&|i| format!("member:{i}"))));
+            client.run(&format!("ZADD zset {}", many(&|i| format!("{} member:{i}", i * 7 % 1_000))));
+            client.run(&format!("RPUSH list {}", many(&|i| format!("element:{i}"))));
+            client.run(&format!("XADD stream * {}", many(&|i| format!("f{i} {i}"))));
+        }
+        client.run("COPY hash twin");
+        for i in 0..5_000 {
+            client.ok(&format!("SET key:{i} {i}"));
+        }
+    }
+    client.ok("SELECT 0");
+}
+
+#[test]
+fn large_values_are_those_of_one_instant() {
+    for (round, shards) in [1, 2, 3].into_iter().enumerate() {
+        let dir = Scratch::new();
+        // Slow enough that what follows meets values not yet begun, some at their middle and some written.
+        let server = kring(dir.path(), shards, &["--rdb-key-save-delay", "60"]);
+        let mut client = server.connect();
+        fill_large(&mut client, 6_000);
+        let before = digest(&server);
+        assert_eq!(client.run("BGSAVE").text(), "Background saving started");
+        let changes = [
+            "HSET hash field:1 changed",
+            "SPOP set 300",
+            "ZREMRANGEBYRANK zset 0 2000",
+            "LPOP list 1000",
+            "XADD stream * f v",
+            "RENAME twin moved",
+            "SELECT 3",
+            "HDEL hash field:7",
+            "DEL zset",
+            "FLUSHDB",
+            "SWAPDB 0 3",
+            "LTRIM list 5 10",
+            "SELECT 0",
+            "FLUSHDB ASYNC",
+        ];
+        for i in 0..changes.len() {
+            for n in 0..100 {
+                client.run(&format!("SET new:{i}:{n} 1"));
+            }
+            // In some orders the database is empty when a change comes, which then is none.
+            client.run(changes[(i + round * 5) % changes.len()]);
+        }
+        wait_until("it is done", || number(&server, "rdb_bgsave_in_progress") == 0);
+        assert_eq!(server.info()["rdb_last_bgsave_status"], "ok");
+        let copy = Scratch::new();
+        std::fs::copy(dir.path().join("dump.rdb"), copy.path().join("dump.rdb")).unwrap();
+        check(&copy.path().join("dump.rdb"));
+        assert_eq!(digest(&kring(copy.path(), 2, &[])), before, "{shards} shards");
+        let redis = Server::redis(&["--dir", copy.path().to_str().unwrap(), DEBUG[0], DEBUG[1]]);
+        assert_eq!(digest(&redis), before);
+    }
+}
+
 #[test]
 fn a_background_save_shows_one_instant() {
     let dir = Scratch::new();

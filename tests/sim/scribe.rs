@@ -6,7 +6,7 @@ use crate::script::{BALANCE, Topics};
 use kring::config::Config;
 use kring::ds::Owned;
 use kring::persist::dump;
-use kring::persist::rdb::{Assembly, Item, Piece, Reader};
+use kring::persist::rdb::{Assembly, Item, Order, Piece, Reader};
 use kring::persist::value::{Reading, decode};
 use kring::shard::SaveRequest;
 use kring::store::Value;
@@ -22,6 +22,7 @@ struct Open {
     request: SaveRequest,
     assembly: Assembly,
     file: Vec<u8>,
+    order: Order,
     /// Shards that still walk.
     walking: usize,
 }
@@ -52,10 +53,11 @@ impl Scribe {
             let mut assembly = Assembly::new(request.sum, request.compress);
             let file = assembly.raw(request.head.clone());
             let walking = request.inbox.shards();
-            self.open = Some(Open { request, assembly, file, walking });
+            self.open = Some(Open { request, assembly, file, walking, order: Order::default() });
         }
         let Some(open) = &mut self.open else { return };
-        let Some(piece) = open.request.inbox.try_next() else { return };
+        open.request.inbox.try_next().into_iter().for_each(|piece| open.order.push(piece));
+        let Some(piece) = open.order.pop() else { return };
         if rng.permille(FAILURES) {
             self.open = None;
             return self.answers.push_back(Err("the disk is full".into()));
@@ -63,7 +65,7 @@ impl Scribe {
         match piece {
             Piece::Entries { shard, db, kept } => {
                 let weight = kept.weight();
-                open.file.extend(open.assembly.piece(db, kept));
+                open.assembly.piece(db, kept).iter().for_each(|part| open.file.extend_from_slice(part));
                 open.request.inbox.written(shard, weight);
             }
             Piece::Through => open.walking -= 1,

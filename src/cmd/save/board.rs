@@ -34,6 +34,8 @@ pub struct SaveBoard {
     kept_bytes: AtomicU64,
     last_kept_bytes: AtomicU64,
     last_base_kept_bytes: AtomicU64,
+    cut_us: AtomicU64,
+    slice_us: AtomicU64,
 
     /// Changes by shard, as each last told.
     changes: Vec<AtomicU64>,
@@ -111,6 +113,8 @@ impl SaveBoard {
             kept_bytes: AtomicU64::new(0),
             last_kept_bytes: AtomicU64::new(0),
             last_base_kept_bytes: AtomicU64::new(0),
+            cut_us: AtomicU64::new(0),
+            slice_us: AtomicU64::new(0),
             changes: (0..shards).map(|_| AtomicU64::new(0)).collect(),
             saved_changes: AtomicU64::new(0),
             begun: AtomicU64::new(0),
@@ -206,6 +210,7 @@ impl SaveBoard {
         self.keys_done.store(0, Ordering::Relaxed);
         self.bytes_done.store(0, Ordering::Relaxed);
         self.kept_bytes.store(0, Ordering::Relaxed);
+        self.slice_us.store(0, Ordering::Relaxed);
         self.begun.fetch_add(1, Ordering::Relaxed);
         self.in_background.store(in_background, Ordering::Relaxed);
         self.writing.store(what as u8, Ordering::Relaxed);
@@ -248,6 +253,28 @@ impl SaveBoard {
     pub fn end_base(&self) {
         self.writing.store(0, Ordering::Relaxed);
         self.last_base_kept_bytes.store(get(&self.kept_bytes), Ordering::Relaxed);
+    }
+
+    /// A cut was made, in so many microseconds: from the first look for the stores until they were all back at home.
+    pub fn note_cut(&self, took_us: u64) {
+        self.cut_us.store(took_us, Ordering::Relaxed);
+    }
+
+    /// A slice of the walk was taken, in so many microseconds.
+    pub fn note_slice(&self, took_us: u64) {
+        if took_us > get(&self.slice_us) {
+            self.slice_us.fetch_max(took_us, Ordering::Relaxed);
+        }
+    }
+
+    /// How long the longest slice of the last walk took.
+    pub fn slice_us(&self) -> u64 {
+        get(&self.slice_us)
+    }
+
+    /// How long the last cut took.
+    pub fn cut_us(&self) -> u64 {
+        get(&self.cut_us)
     }
 
     /// Bytes were kept because somebody wrote.

@@ -4,8 +4,9 @@ use crate::base::prng::{seeded, xorshift};
 use crate::base::time::Now;
 use crate::cmd::testing::World;
 use crate::config::Config;
+use crate::ds::hash::with_text;
 use crate::ds::{Owned, View};
-use crate::persist::rdb::{Assembly, Form, Item, Reader, Uses, keeper, write};
+use crate::persist::rdb::{Assembly, Form, Item, Order, Piece, Reader, Uses, keeper, write};
 use crate::persist::value::{Reading, decode, encode};
 use crate::store::{Hand, Value};
 use std::collections::BTreeMap;
@@ -13,7 +14,24 @@ use std::collections::BTreeMap;
 /// By database and key: the value as RDB writes it, and its TTL.
 type Model = BTreeMap<(u64, Vec<u8>), (Vec<u8>, Option<i64>)>;
 
+/// A value, in a form that does not hang on the order in which a table holds its elements.
 fn bytes_of(view: View<'_, Value>) -> Vec<u8> {
+    let mut sorted = Vec::new();
+    match view {
+        View::Boxed(Value::Hash(hash)) => hash.for_each(&mut |field| {
+            let name = field.name.with(|name| name.to_vec());
+            sorted.push((name, with_text(&field.value, |text| text.to_vec()), field.expire_at));
+        }),
+        View::Boxed(Value::Set(set)) => set.each(|member| {
+            sorted.push((member.with(|text| text.to_vec()), Vec::new(), None));
+            true
+        }),
+        _ => {}
+    }
+    if !sorted.is_empty() {
+        sorted.sort();
+        return format!("{sorted:?}").into_bytes();
+    }
     let mut out = vec![0];
     out[0] = encode(&mut out, view, false);
     out
@@ -62,7 +80,8 @@ fn command(rng: &mut u64, keys: u64) -> String {
     let mut below = |n: u64| xorshift(rng) % n;
     let (a, b, n, db) = (below(keys), below(keys), below(1_000), below(4));
     let long = "v".repeat(if below(40) == 0 { 70_000 } else { below(60) as usize });
-    match below(32) {
+    let many = |form: fn(u64) -> String| (n..n + 150).map(form).collect::<Vec<_>>().join(" ");
+    match below(38) {
         0..6 => format!("SET k{a} {n}{long}"),
         6..8 => format!("SET k{a} {n} PX {}", 1 + n % 300),
         8 => format!("APPEND k{a} {n}"),
@@ -87,6 +106,11 @@ fn command(rng: &mut u64, keys: u64) -> String {
         29 => format!("HSET h{a} f{n} {n}"),
         30 => format!("HEXPIRE h{a} {} FIELDS 1 f{n}", 1 + n % 3),
         31 => format!("RENAME h{a} h{b}"),
+        32 => format!("HSET h{a} {}", many(|i| format!("f{i} {i}"))),
+        33 => format!("SADD s{a} {}", many(|i| format!("m{i}"))),
+        34 => format!("ZADD z{a} {}", many(|i| format!("{} m{i}", i % 7))),
+        35 => format!("ZREM z{a} m{n}"),
+        36 => format!("RPUSH l{a} {} {long} {long}", many(|i| format!("{i}{}", "-".repeat(100)))),
         _ => format!("SET new{} {n}", below(keys * 4)),
     }
 }
@@ -103,7 +127,8 @@ fn the_file_is_the_dataset_of_its_instant() {
             (0..keys * 2).for_each(|_| drop(world.run(&command(&mut rng, keys))));
             let expected = look(&world.hand);
             let compress = xorshift(&mut rng).is_multiple_of(2);
-            let form = Form { version: 12, compress, uses: Uses::Nothing, now: Now::default() };
+            let part = [60, 1_000, 20_000][xorshift(&mut rng) as usize % 3];
+            let form = Form { version: 12, compress, uses: Uses::Nothing, part, now: Now::default() };
             for store in world.hand.iter_mut() {
                 // The one before may have been given up.
                 store.end_cut();
@@ -113,14 +138,15 @@ fn the_file_is_the_dataset_of_its_instant() {
             let mut head = Vec::new();
             write::header(&mut head, 12);
             let mut file = assembly.raw(head);
-            let mut walking = shards;
+            let (mut walking, mut order) = (shards, Order::default());
             let writes = xorshift(&mut rng) % 20;
             let gives_up = xorshift(&mut rng).is_multiple_of(5);
             while walking > 0 && !(gives_up && xorshift(&mut rng).is_multiple_of(20)) {
                 (0..writes).for_each(|_| drop(world.run(&command(&mut rng, keys))));
                 world.advance_ms((xorshift(&mut rng) % 5) as i64);
                 let now_ms = world.now.ms();
-                let store = world.hand.store(xorshift(&mut rng) as usize % shards);
+                let shard = xorshift(&mut rng) as usize % shards;
+                let store = world.hand.store(shard);
                 if xorshift(&mut rng).is_multiple_of(4) {
                     store.expire_slice(now_ms, 20, false);
                 }
@@ -128,7 +154,14 @@ fn the_file_is_the_dataset_of_its_instant() {
                     continue;
                 }
                 let through = store.cut_slice(1 + xorshift(&mut rng) as usize % 5);
-                store.take_kept(&mut |db, kept| file.extend(assembly.piece(db, kept)));
+                if through || xorshift(&mut rng).is_multiple_of(2) {
+                    store.take_kept(&mut |db, kept| order.push(Piece::Entries { shard, db, kept }));
+                }
+                while let Some(piece) = order.pop() {
+                    if let Piece::Entries { db, kept, .. } = piece {
+                        assembly.piece(db, kept).iter().for_each(|part| file.extend_from_slice(part));
+                    }
+                }
                 if through {
                     store.end_cut();
                     walking -= 1;

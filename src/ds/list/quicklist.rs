@@ -81,9 +81,10 @@ impl Quicklist {
         malloc_size(size_of::<Quicklist>()) + chunks + self.bytes
     }
 
-    /// All nodes, first to last.
-    pub fn iter(&self) -> impl Iterator<Item = &Node> {
-        self.chunks.iter().flat_map(|chunk| &chunk.nodes)
+    /// Those from this rank on; O(chunks) for the first.
+    pub fn iter_from(&self, rank: usize) -> impl Iterator<Item = &Node> {
+        let (chunk, place) = if rank < self.nodes { self.place(rank) } else { (self.chunks.len(), 0) };
+        self.chunks.iter().skip(chunk).flat_map(|chunk| &chunk.nodes).skip(place)
     }
 
     /// The only node's listpack, when there is one node and it is no large element.

@@ -258,16 +258,19 @@ fn inner_nodes_are_compressed_and_take_less() {
     assert!(squeezed.heap_bytes() * 3 < plain.heap_bytes());
     assert_eq!(all(&squeezed, End::Back), all(&plain, End::Back));
     let mut saved = (0, 0);
-    squeezed.save(|node| match node {
-        Saved::Whole { bytes, plain } => {
-            assert!(!plain && Listpack::from_bytes(bytes.to_vec()).is_some());
-            saved.0 += 1;
+    squeezed.save(0, |node| {
+        match node {
+            Saved::Whole { bytes, plain } => {
+                assert!(!plain && Listpack::from_bytes(bytes.to_vec()).is_some());
+                saved.0 += 1;
+            }
+            Saved::Squeezed { lzf, len, plain } => {
+                let bytes = lzf::decompress(lzf, len).expect("it was compressed");
+                assert!(!plain && Listpack::from_bytes(bytes).is_some());
+                saved.1 += 1;
+            }
         }
-        Saved::Squeezed { lzf, len, plain } => {
-            let bytes = lzf::decompress(lzf, len).expect("it was compressed");
-            assert!(!plain && Listpack::from_bytes(bytes).is_some());
-            saved.1 += 1;
-        }
+        true
     });
     assert_eq!(saved, (4, squeezed.nodes() - 4));
     let twin = squeezed.clone();
@@ -288,8 +291,8 @@ fn a_replaced_element_cannot_make_a_node_endless() {
         list.replace(i, Element::Str(&[b'b'; 4_000]));
     }
     list.check();
-    list.save(|node| match node {
-        Saved::Whole { bytes, .. } => assert!(bytes.len() <= 3 * 4_096, "{}", bytes.len()),
+    list.save(0, |node| match node {
+        Saved::Whole { bytes, .. } => bytes.len() <= 3 * 4_096 || panic!("{}", bytes.len()),
         Saved::Squeezed { .. } => panic!("nothing is compressed"),
     });
 }
@@ -328,7 +331,18 @@ fn a_threshold_gives_shorter_texts_nodes_of_their_own() {
         }
         list.check();
         let mut found = 0;
-        list.save(|node| found += usize::from(matches!(node, Saved::Whole { plain: true, .. })));
+        list.save(0, |node| {
+            found += usize::from(matches!(node, Saved::Whole { plain: true, .. }));
+            true
+        });
+        for from in 0..=list.nodes() {
+            let mut left = 0;
+            list.save(from, |_| {
+                left += 1;
+                true
+            });
+            assert_eq!(left, list.nodes() - from);
+        }
         (found, list.encoding())
     };
     assert_eq!(plain_nodes(Limits::new(100, 0)), (0, "quicklist"));

@@ -254,11 +254,11 @@ impl List {
         }
     }
 
-    /// Lets `f` see each node as RDB saves it, first to last.
-    pub fn save(&self, mut f: impl FnMut(Saved<'_>)) {
+    /// Lets `f` see the nodes from this rank on as RDB saves them, until it returns false.
+    pub fn save(&self, from: usize, mut f: impl FnMut(Saved<'_>) -> bool) {
         match &self.0 {
-            Form::Pack(pack) => f(Saved::Whole { bytes: pack.as_bytes(), plain: false }),
-            Form::Quick(list) => list.iter().for_each(|node| f(node.saved())),
+            Form::Pack(pack) => _ = f(Saved::Whole { bytes: pack.as_bytes(), plain: false }),
+            Form::Quick(list) => _ = list.iter_from(from).all(|node| f(node.saved())),
         }
     }
 

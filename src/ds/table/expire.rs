@@ -5,7 +5,7 @@
 //! some bounds. A segment's bound is found anew by each pass through it; a pass may be cut anywhere and go on in a later slice.
 
 use super::segment::{NEVER, Seg};
-use super::{Position, Table};
+use super::{Position, Ref, Table};
 use crate::ds::heap::Blocks;
 
 /// Cursors are the top bits of a hash; these are below it.
@@ -117,7 +117,9 @@ impl<V, B: Blocks> Table<V, B> {
 
     fn expire_entry(&mut self, at: Position, f: &mut dyn FnMut(&[u8], Option<V>)) {
         if self.cut.is_some() {
-            self.keep_bucket(at.seg, at.bucket);
+            // SAFETY: the entry is this table's, which is borrowed.
+            let entry: Ref<'_, V> = unsafe { Ref::new(at.slot().entry()) };
+            self.keep_entry(at, self.hash(entry.key()));
         }
         let entry = self.unlink(at);
         // SAFETY: the entry is in no place any more, so its value is read here for the last time.

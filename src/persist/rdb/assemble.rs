@@ -3,7 +3,8 @@
 use super::write;
 use crate::ds::table::Kept;
 use crate::persist::crc64::crc64;
-use crate::persist::rdb_string::encode_string;
+use crate::persist::rdb_string::encode_long;
+use bytes::Bytes;
 
 /// Puts a file together, in order, as blocks of bytes.
 pub struct Assembly {
@@ -33,22 +34,27 @@ impl Assembly {
         bytes
     }
 
-    /// The bytes of a piece.
-    pub fn piece(&mut self, db: usize, kept: Kept) -> Vec<u8> {
+    /// The bytes of a piece, in parts: large ones are not copied.
+    pub fn piece(&mut self, db: usize, kept: Kept) -> Vec<Bytes> {
         self.entries += kept.entries;
-        let mut out = Vec::with_capacity(kept.bytes.len() + 16);
+        let (bytes, mut parts, mut at) = (Bytes::from(kept.bytes), Vec::new(), 0);
         if self.db != Some(db) {
             self.db = Some(db);
-            write::select(&mut out, db as u64);
+            let mut select = Vec::new();
+            write::select(&mut select, db as u64);
+            parts.push(Bytes::from(select));
         }
-        let mut at = 0;
-        for (place, value) in &kept.shared {
-            out.extend_from_slice(&kept.bytes[at..*place]);
+        for (place, text) in &kept.shared {
+            let mut head = Vec::new();
+            let text = encode_long(&mut head, text, self.compress);
+            parts.extend([bytes.slice(at..*place), head.into(), text]);
             at = *place;
-            encode_string(&mut out, value, self.compress);
         }
-        out.extend_from_slice(&kept.bytes[at..]);
-        self.raw(out)
+        parts.push(bytes.slice(at..));
+        if self.sum {
+            self.crc = parts.iter().fold(self.crc, |crc, part| crc64(crc, part));
+        }
+        parts
     }
 
     /// The last bytes.

@@ -1,15 +1,19 @@
 //! Keeping the entries of a cut as they stand in a file.
 
-use super::write::{Traits, entry, entry_head};
+use super::write::{TooNew, Traits, entry, entry_head};
+use super::{VERSION_OF_7_0, least_version};
 use crate::base::time::Now;
-use crate::ds::table::{Keeper, Kept};
+use crate::ds::table::{Keeper, Kept, Mark};
 use crate::ds::{Ref, View};
+use crate::persist::value;
 use crate::store::Value;
 use crate::store::access::{Lfu, lfu_counter};
 use crate::store::lru;
 
 /// Strings from this length on are shared with the file's writer, who compresses them: no shard waits for that.
 const SHARE_FROM: usize = 64 * 1024;
+/// Bytes of a part of a large value: a shard writes so much at a time.
+pub const PART: usize = 8 * 1024;
 
 /// What a file tells of the use of keys: what the policy of eviction counts.
 #[derive(Clone, Copy, Debug)]
@@ -26,6 +30,8 @@ pub struct Form {
     pub version: u8,
     pub compress: bool,
     pub uses: Uses,
+    /// Values that take more bytes than this are written in parts of as many: [`PART`].
+    pub part: usize,
     /// The time of the cut.
     pub now: Now,
 }
@@ -49,7 +55,55 @@ impl Form {
     }
 }
 
+/// A value that may be written in parts. In the oldest form lists and streams are made whole, since one may turn out not to fit into it.
+fn in_parts<'a>(view: View<'a, Value>, form: &Form) -> Option<&'a Value> {
+    let View::Boxed(value) = view else { return None };
+    let is_old = form.version < VERSION_OF_7_0;
+    match value {
+        Value::Str(_) => None,
+        Value::List(_) | Value::Stream(_) if is_old => None,
+        Value::List(_) | Value::Set(_) | Value::Zset(_) | Value::Hash(_) | Value::Stream(_) => {
+            (value.heap_bytes() > form.part).then_some(value)
+        }
+    }
+}
+
+impl Form {
+    fn refuse(&self, new: TooNew, key: &[u8], into: &mut Kept) {
+        let (key, needs) = (String::from_utf8_lossy(key), new.needs);
+        into.trouble.get_or_insert_with(|| {
+            format!("the value of key '{key}' needs rdb-version {needs}, but it is {}", self.version)
+        });
+    }
+}
+
 impl Keeper<Value> for Form {
+    fn is_large(&self, entry: &Ref<'_, Value>) -> bool {
+        in_parts(entry.view(), self).is_some_and(value::has_parts)
+    }
+
+    fn begin(&mut self, entry: &Ref<'_, Value>, kept: &mut Kept) -> Option<Mark> {
+        let value = in_parts(entry.view(), self)?;
+        let before = kept.bytes.len();
+        let kind_at = entry_head(&mut kept.bytes, entry.key(), self.traits(entry));
+        let (kind, mark) = value::begin(&mut kept.bytes, value)?;
+        kept.bytes[kind_at] = kind;
+        let needs = least_version(kind);
+        if needs > self.version {
+            kept.bytes.truncate(before);
+            self.refuse(TooNew { needs }, entry.key(), kept);
+            return None;
+        }
+        Some(mark)
+    }
+
+    fn go_on(&mut self, entry: &Ref<'_, Value>, mark: Mark, kept: &mut Kept) -> Option<Mark> {
+        let value = in_parts(entry.view(), self)?;
+        let (part, compress) = (self.part, self.compress);
+        let next = value::go_on(&mut kept.bytes, value, mark, part, compress);
+        (next.left > 0).then_some(next)
+    }
+
     fn keep(&mut self, kept: &Ref<'_, Value>, into: &mut Kept) {
         let traits = self.traits(kept);
         match kept.view() {
@@ -61,13 +115,7 @@ impl Keeper<Value> for Form {
             value => {
                 let form = (self.version, self.compress);
                 if let Err(new) = entry(&mut into.bytes, kept.key(), value, traits, form) {
-                    let (key, needs) = (String::from_utf8_lossy(kept.key()), new.needs);
-                    into.trouble.get_or_insert_with(|| {
-                        format!(
-                            "the value of key '{key}' needs rdb-version {needs}, but it is {}",
-                            self.version
-                        )
-                    });
+                    self.refuse(new, kept.key(), into);
                 }
             }
         }

@@ -2,11 +2,16 @@
 //!
 //! Each shard sees how much of its own is on the way, and waits with its walk while that is too much. What it must keep because
 //! somebody writes is not held up by this: it waits in the store.
+//!
+//! A large value comes in several pieces, which stay together in the file: what others send meanwhile waits at the writer's end, and
+//! they with their walks once that is too much.
 
 use crate::ds::table::Kept;
-use std::sync::Arc;
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
+use std::task::Waker;
 
 /// What goes over the line.
 pub enum Piece {
@@ -22,6 +27,8 @@ struct State {
     /// By shard: bytes on the way.
     weights: Vec<AtomicUsize>,
     given_up: AtomicBool,
+    /// Wakes the writer where it sleeps.
+    sleeper: Mutex<Option<Waker>>,
 }
 
 /// A shard's end.
@@ -37,11 +44,45 @@ pub struct Inbox {
     state: Arc<State>,
 }
 
+/// Pieces in an order in which they can be written.
+#[derive(Default)]
+pub struct Order {
+    waiting: VecDeque<Piece>,
+    /// The shard whose last piece goes on.
+    midway: Option<usize>,
+}
+
+impl Order {
+    /// A piece has come.
+    pub fn push(&mut self, piece: Piece) {
+        self.waiting.push_back(piece);
+    }
+
+    /// Takes the next one to write, if it has come.
+    pub fn pop(&mut self) -> Option<Piece> {
+        let of = |piece: &Piece| match piece {
+            Piece::Entries { shard, kept, .. } => Some((*shard, kept.goes_on)),
+            Piece::Through | Piece::GivenUp => None,
+        };
+        let at = match self.midway {
+            None => 0,
+            Some(midway) => {
+                self.waiting.iter().position(|piece| of(piece).is_some_and(|(shard, _)| shard == midway))?
+            }
+        };
+        let piece = self.waiting.remove(at)?;
+        if let Some((shard, goes_on)) = of(&piece) {
+            self.midway = goes_on.then_some(shard);
+        }
+        Some(piece)
+    }
+}
+
 /// A line from so many shards.
 pub fn line(shards: usize) -> (Line, Inbox) {
     let (to, from) = channel();
     let weights = (0..shards).map(|_| AtomicUsize::new(0)).collect();
-    let state = Arc::new(State { weights, given_up: AtomicBool::new(false) });
+    let state = Arc::new(State { weights, given_up: AtomicBool::new(false), sleeper: Mutex::default() });
     (Line { to, state: state.clone() }, Inbox { from, state })
 }
 
@@ -56,12 +97,21 @@ impl Line {
     pub fn through(&self) {
         // Without a writer there is nothing to finish.
         let _ = self.to.send(Piece::Through);
+        self.wake();
+    }
+
+    /// Wakes the writer, wherever it sleeps. It wakes by itself, so this is for who has waited for long: a timer of the writer's executor was
+    /// seen not to fire for twenty minutes on a machine with ten times more work than cores.
+    pub fn wake(&self) {
+        let sleeper = self.state.sleeper.lock().unwrap_or_else(|e| e.into_inner());
+        sleeper.iter().for_each(Waker::wake_by_ref);
     }
 
     /// Asks the writer to stop.
     pub fn give_up(&self) {
         self.state.given_up.store(true, Ordering::Relaxed);
         let _ = self.to.send(Piece::GivenUp);
+        self.wake();
     }
 
     /// Bytes of a shard that are not written yet.
@@ -74,6 +124,16 @@ impl Inbox {
     /// The next piece if one is there.
     pub fn try_next(&self) -> Option<Piece> {
         self.from.try_recv().ok()
+    }
+
+    /// The writer is about to sleep: how it is woken.
+    pub fn sleeps(&self, waker: &Waker) {
+        *self.state.sleeper.lock().unwrap_or_else(|e| e.into_inner()) = Some(waker.clone());
+    }
+
+    /// It does not sleep any more.
+    pub fn awake(&self) {
+        self.state.sleeper.lock().unwrap_or_else(|e| e.into_inner()).take();
     }
 
     /// Waits for the next piece; none when all shards are gone.
@@ -94,5 +154,60 @@ impl Inbox {
     /// How many shards send.
     pub fn shards(&self) -> usize {
         self.state.weights.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::task::Wake;
+
+    struct Counter(AtomicUsize);
+
+    impl Wake for Counter {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn who_waits_or_is_through_wakes_a_writer_that_sleeps() {
+        let (line, inbox) = line(2);
+        let counter = Arc::new(Counter(AtomicUsize::new(0)));
+        let (waker, woken) = (Waker::from(counter.clone()), || counter.0.load(Ordering::Relaxed));
+        line.wake();
+        inbox.sleeps(&waker);
+        line.wake();
+        line.wake();
+        assert_eq!(woken(), 2, "again when it does not wake");
+        line.through();
+        assert_eq!(woken(), 3);
+        line.give_up();
+        assert_eq!((woken(), inbox.is_given_up()), (4, true));
+        inbox.awake();
+        line.wake();
+        assert_eq!(woken(), 4);
+    }
+
+    #[test]
+    fn what_goes_on_comes_before_others() {
+        let piece = |shard, entries, goes_on| {
+            let kept = Kept { entries, goes_on, ..Kept::default() };
+            Piece::Entries { shard, db: 0, kept }
+        };
+        let mut order = Order::default();
+        let take = |order: &mut Order| match order.pop() {
+            Some(Piece::Entries { kept, .. }) => kept.entries,
+            Some(Piece::Through | Piece::GivenUp) => 100,
+            None => 0,
+        };
+        order.push(piece(0, 1, true));
+        order.push(piece(1, 4, true));
+        order.push(Piece::Through);
+        assert_eq!([take(&mut order), take(&mut order)], [1, 0]);
+        order.push(piece(0, 2, true));
+        order.push(piece(0, 3, false));
+        order.push(piece(1, 5, false));
+        assert_eq!([0; 7].map(|_| take(&mut order)), [2, 3, 4, 5, 100, 0, 0]);
     }
 }

@@ -28,8 +28,8 @@ pub mod write;
 
 pub use assemble::Assembly;
 pub use batch::{Batch, Built};
-pub use keep::{Form, Uses, keeper};
-pub use line::{Inbox, Line, Piece, line};
+pub use keep::{Form, PART, Uses, keeper};
+pub use line::{Inbox, Line, Order, Piece, line};
 pub use read::{Broken, Entry, Item, Reader, What, has_magic};
 pub use shape::{least_version, type_of};
 

@@ -33,7 +33,7 @@ pub fn persistence(text: &mut Text, view: &View<'_>) {
     text.field("rdb_last_load_keys_expired", expired);
     text.field("rdb_last_load_keys_loaded", keys);
     logs(text, view);
-    snapshot(text, saves.save_now(), view.env.now.ms());
+    snapshot(text, saves.save_now(), (saves.cut_us(), saves.slice_us()), view.env.now.ms());
     if let Some(load) = saves.load_now() {
         loading(text, load, now_secs);
     }
@@ -45,8 +45,8 @@ fn percent(now: SaveNow) -> f64 {
     if now.keys_total == 0 { 0.0 } else { (now.keys_done as f64 * 100.0 / now.keys_total as f64).min(100.0) }
 }
 
-/// A snapshot under way, whatever it is for: how far it is and how fast it goes.
-fn snapshot(text: &mut Text, now: Option<SaveNow>, now_ms: i64) {
+/// How long the last cut of all stores and the longest slice since took, and a snapshot under way, whatever it is for: how far it is and how fast it goes.
+fn snapshot(text: &mut Text, now: Option<SaveNow>, (cut_us, slice_us): (u64, u64), now_ms: i64) {
     let what = match now.map(|now| now.what) {
         None => "none",
         Some(SaveFor::Waiter) => "save",
@@ -54,6 +54,8 @@ fn snapshot(text: &mut Text, now: Option<SaveNow>, now_ms: i64) {
         Some(SaveFor::Log) => "aof_base",
     };
     text.field("kring_snapshot", what);
+    text.field("kring_snapshot_cut_usec", cut_us);
+    text.field("kring_snapshot_slice_usec", slice_us);
     let Some(now) = now else { return };
     let took_ms = (now_ms - now.began_ms).max(1) as u64;
     let per_sec = |n: u64| n.saturating_mul(1_000) / took_ms;
