@@ -42,8 +42,6 @@ pub(super) struct Walk {
     slice_us: u64,
     /// Since when it has been waiting for the writer.
     behind_us: Option<u64>,
-    /// When it has woken the writer last.
-    woke_us: u64,
     /// Bytes that its last slice left in the store.
     left: usize,
     /// Commands that had run at the last turn, and when one ran last.
@@ -59,7 +57,6 @@ impl Walk {
             next_us: now_us,
             slice_us: now_us,
             behind_us: None,
-            woke_us: 0,
             left: 0,
             commands: 0,
             command_us: now_us,
@@ -81,10 +78,6 @@ impl Core {
             let since = *walk.behind_us.get_or_insert(now_us);
             walk.next_us = now_us + WRITER_US;
             if now_us.saturating_sub(since) > STARVES_US {
-                if now_us.saturating_sub(walk.woke_us) > STARVES_US {
-                    walk.woke_us = now_us;
-                    walk.line.wake();
-                }
                 net.sleep_us(CEDED_US);
             }
             return;

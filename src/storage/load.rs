@@ -95,7 +95,7 @@ pub(super) async fn read_file(
             owed_us += delay_us * matches!(item, Item::Entry(_)) as u8 as f64;
             dealer.take(item)?;
             if owed_us >= 1.0 {
-                glommio::timer::sleep(Duration::from_micros(std::mem::take(&mut owed_us) as u64)).await;
+                std::thread::sleep(Duration::from_micros(std::mem::take(&mut owed_us) as u64));
                 progress(reader.position(), len);
             }
         }

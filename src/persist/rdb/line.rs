@@ -8,10 +8,9 @@
 
 use crate::ds::table::Kept;
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex};
-use std::task::Waker;
 
 /// What goes over the line.
 pub enum Piece {
@@ -27,8 +26,6 @@ struct State {
     /// By shard: bytes on the way.
     weights: Vec<AtomicUsize>,
     given_up: AtomicBool,
-    /// Wakes the writer where it sleeps.
-    sleeper: Mutex<Option<Waker>>,
 }
 
 /// A shard's end.
@@ -82,7 +79,7 @@ impl Order {
 pub fn line(shards: usize) -> (Line, Inbox) {
     let (to, from) = channel();
     let weights = (0..shards).map(|_| AtomicUsize::new(0)).collect();
-    let state = Arc::new(State { weights, given_up: AtomicBool::new(false), sleeper: Mutex::default() });
+    let state = Arc::new(State { weights, given_up: AtomicBool::new(false) });
     (Line { to, state: state.clone() }, Inbox { from, state })
 }
 
@@ -97,21 +94,12 @@ impl Line {
     pub fn through(&self) {
         // Without a writer there is nothing to finish.
         let _ = self.to.send(Piece::Through);
-        self.wake();
-    }
-
-    /// Wakes the writer, wherever it sleeps. It wakes by itself, so this is for who has waited for long: a timer of the writer's executor was
-    /// seen not to fire for twenty minutes on a machine with ten times more work than cores.
-    pub fn wake(&self) {
-        let sleeper = self.state.sleeper.lock().unwrap_or_else(|e| e.into_inner());
-        sleeper.iter().for_each(Waker::wake_by_ref);
     }
 
     /// Asks the writer to stop.
     pub fn give_up(&self) {
         self.state.given_up.store(true, Ordering::Relaxed);
         let _ = self.to.send(Piece::GivenUp);
-        self.wake();
     }
 
     /// Bytes of a shard that are not written yet.
@@ -124,16 +112,6 @@ impl Inbox {
     /// The next piece if one is there.
     pub fn try_next(&self) -> Option<Piece> {
         self.from.try_recv().ok()
-    }
-
-    /// The writer is about to sleep: how it is woken.
-    pub fn sleeps(&self, waker: &Waker) {
-        *self.state.sleeper.lock().unwrap_or_else(|e| e.into_inner()) = Some(waker.clone());
-    }
-
-    /// It does not sleep any more.
-    pub fn awake(&self) {
-        self.state.sleeper.lock().unwrap_or_else(|e| e.into_inner()).take();
     }
 
     /// Waits for the next piece; none when all shards are gone.
@@ -160,34 +138,6 @@ impl Inbox {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::task::Wake;
-
-    struct Counter(AtomicUsize);
-
-    impl Wake for Counter {
-        fn wake(self: Arc<Self>) {
-            self.0.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-
-    #[test]
-    fn who_waits_or_is_through_wakes_a_writer_that_sleeps() {
-        let (line, inbox) = line(2);
-        let counter = Arc::new(Counter(AtomicUsize::new(0)));
-        let (waker, woken) = (Waker::from(counter.clone()), || counter.0.load(Ordering::Relaxed));
-        line.wake();
-        inbox.sleeps(&waker);
-        line.wake();
-        line.wake();
-        assert_eq!(woken(), 2, "again when it does not wake");
-        line.through();
-        assert_eq!(woken(), 3);
-        line.give_up();
-        assert_eq!((woken(), inbox.is_given_up()), (4, true));
-        inbox.awake();
-        line.wake();
-        assert_eq!(woken(), 4);
-    }
 
     #[test]
     fn what_goes_on_comes_before_others() {
