@@ -77,6 +77,7 @@ pub(super) enum Purpose {
 }
 
 struct Rewrite {
+    id: u64,
     purpose: Purpose,
     saved: bool,
     /// The number of its turn.
@@ -108,8 +109,8 @@ impl End {
 /// Whose turn of the log it is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Turner {
-    /// A rewrite's.
-    Rewrite,
+    /// That of the rewrite of this id, which may have failed since.
+    Rewrite(u64),
     /// That of an operation on the whole keyspace.
     Whole,
     /// The log ends.
@@ -120,6 +121,8 @@ enum Turner {
 #[derive(Default)]
 pub(super) struct Rewriter {
     under_way: Option<Rewrite>,
+    /// How many rewrites have begun: the id of the last.
+    begun: u64,
     /// The turn that shards are coming to: their ends, and what stands alone.
     ends: Vec<Option<Option<u64>>>,
     whole: Option<Arc<[u8]>>,
@@ -180,7 +183,9 @@ impl Core {
         if let Purpose::Start | Purpose::Alone = purpose {
             self.shared.control.place_log(&self.config.dir);
         }
-        self.rewriter.under_way = Some(Rewrite { purpose, saved: false, turn: None, from: None });
+        self.rewriter.begun += 1;
+        let id = self.rewriter.begun;
+        self.rewriter.under_way = Some(Rewrite { id, purpose, saved: false, turn: None, from: None });
         self.rewriter.last_try_secs = self.now.secs();
         self.shared.saves.log.begin_rewrite(self.now.secs());
         self.begin_save(net, Why::Rewrite, None);
@@ -202,7 +207,7 @@ impl Core {
                 self.hand.iter_mut().for_each(|store| store.log.switch(true));
                 self.shared.saves.log.set_state(LogState::Starting);
                 let ends = vec![None; self.shared.route.shards()];
-                self.rewriter.asked.push_back(Turner::Rewrite);
+                self.rewriter.asked.push_back(Turner::Rewrite(rewrite.id));
                 self.forget_failures();
                 self.shared.control.turn_log(LogTurn { ends, whole: None, next: Next::Unlisted });
             }
@@ -229,9 +234,9 @@ impl Core {
         self.shared.saves.log.add_earlier(ends.iter().flatten().sum());
         let whole = self.rewriter.whole.take();
         let rewrite = self.rewriter.under_way.as_ref();
-        let turner = match (self.rewriter.end_turn, rewrite.and_then(|rewrite| rewrite.turn)) {
+        let turner = match (self.rewriter.end_turn, rewrite) {
             (Some(end), _) if end == number => Turner::End,
-            (_, Some(turn)) if turn == number => Turner::Rewrite,
+            (_, Some(rewrite)) if rewrite.turn == Some(number) => Turner::Rewrite(rewrite.id),
             _ => Turner::Whole,
         };
         let (broken, purpose) = (ends.iter().any(Option::is_none), rewrite.map(|rewrite| rewrite.purpose));
@@ -242,13 +247,13 @@ impl Core {
             (Turner::End, _) => Next::End,
             (_, Some(Purpose::Mend | Purpose::Start)) => Next::Unlisted,
             // What the files before lack is in the base: until it is there, nothing may follow them.
-            (Turner::Rewrite, _) if broken => Next::Unlisted,
+            (Turner::Rewrite(_), _) if broken => Next::Unlisted,
             (Turner::Whole, _) if broken => {
                 return self.turn_failed(net, "what comes before it is not whole");
             }
             _ => Next::Listed,
         };
-        if turner == Turner::Rewrite {
+        if let Turner::Rewrite(_) = turner {
             self.rewriter.fails = false;
         }
         self.rewriter.asked.push_back(turner);
@@ -261,9 +266,9 @@ impl Core {
             (Some(Turner::End), result) => self.log_ended(result.map(drop)),
             (turner, Ok(generation)) => {
                 self.shared.saves.log.note_generation();
-                if let Some(rewrite) =
-                    self.rewriter.under_way.as_mut().filter(|_| turner == Some(Turner::Rewrite))
-                {
+                // What a rewrite that has failed asked for is made too. A base that said it began there would be older than its log.
+                let is_its = |rewrite: &&mut Rewrite| turner == Some(Turner::Rewrite(rewrite.id));
+                if let Some(rewrite) = self.rewriter.under_way.as_mut().filter(is_its) {
                     rewrite.from = Some(generation);
                     self.base_if_ready();
                 }
