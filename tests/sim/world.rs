@@ -363,7 +363,9 @@ impl World {
             for queue in 0..self.plan.topics.queues {
                 let name = self.plan.topics.queue_name(queue);
                 let waits = (0..).map_while(|at| store.in_line(0, name.as_bytes(), at));
-                for wait in waits.filter(|wait| !wait.is_over()) {
+                // Whose time is up is passed over, before its home has seen it.
+                let waits = waits.filter(|wait| !wait.is_over() && wait.waiter.until_us > self.now.mono_us);
+                for wait in waits {
                     let words: Vec<_> = wait.saved.args().iter().map(String::from_utf8_lossy).collect();
                     let (waiter, text) = (&wait.waiter, words.join(" "));
                     let here = |l: &&Link| l.shard == waiter.home && l.id.0 == waiter.conn;

@@ -237,3 +237,26 @@ fn no_appendfsync_on_rewrite_spares_snapshots_too() {
         assert_eq!(lab.disk.syncs, 1);
     }
 }
+
+#[test]
+fn a_generation_of_a_rewrite_that_failed_is_not_the_next_ones() {
+    let mut lab = Lab::start("everysec");
+    lab.saved(Ok(()));
+    lab.core.base_made(&mut lab.disk, Ok(100));
+    let rewrite = |lab: &mut Lab| {
+        lab.turn("BGREWRITEAOF");
+        lab.land_all();
+        lab.replies()
+    };
+    assert_eq!(rewrite(&mut lab), "+Background append only file rewriting started\r\n");
+    lab.saved(Err("No space left on device".into()));
+    assert_eq!(rewrite(&mut lab), "+Background append only file rewriting started\r\n");
+    assert_eq!(lab.asked(), (2, 3, 1));
+    lab.made(2);
+    lab.land_all();
+    lab.saved(Ok(()));
+    assert_eq!(lab.asked(), (3, 3, 1), "the second base begins with generation 3, which is not made yet");
+    lab.made(3);
+    assert_eq!(lab.asked(), (3, 3, 2));
+    assert_eq!(lab.asked.lock().unwrap().bases[1].from, Some(3));
+}
