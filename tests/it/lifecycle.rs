@@ -193,7 +193,11 @@ fn config_rewrite_is_read_back() {
     let scratch = Scratch::new();
     let file = scratch.path().join("kring.conf");
     let port = free_port();
-    std::fs::write(&file, format!("# mine\nport {port}\nshards 2\nenable-debug-command yes\n")).unwrap();
+    std::fs::write(
+        &file,
+        format!("# mine\nport {port}\nshards 2\nenable-debug-command yes\nrename-command flushdb badger\n"),
+    )
+    .unwrap();
     let start = || {
         let child =
             Command::new(KRING).arg(&file).current_dir(scratch.path()).stdout(Stdio::null()).spawn().unwrap();
@@ -211,6 +215,8 @@ fn config_rewrite_is_read_back() {
     let (mut child, mut client) = start();
     assert_eq!(client.run("CONFIG GET slowlog-max-len").array()[1].text(), "17");
     assert_eq!(client.run("CONFIG GET timeout").array()[1].text(), "99");
+    client.ok("BADGER");
+    assert!(client.run("FLUSHDB").is_error());
     let settings = client.run("CONFIG GET *");
     client.ok("DEBUG CONFIG-REWRITE-FORCE-ALL");
     client.send(b"SHUTDOWN\r\n").unwrap();
