@@ -200,7 +200,7 @@ def stores(lab, paper, wanted, median, cpu):
             result = lab.timed(server, *flags, cpus=both)
             if before:
                 found = [b - a for a, b in zip(before, taken(server))]
-                # What was taken in the warm-up is in these counts too: the clock of the load is of no use here.
+                # INFO has counted the warm-up too, so its operations are put at the measured rate: these columns are estimates.
                 found.append(result["ops_per_s"] * (lab.args.seconds + lab.args.warmup))
                 counts[server.name] = [a + b for a, b in zip(counts[server.name], found)]
             return result
