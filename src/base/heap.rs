@@ -17,8 +17,11 @@ const KERNEL_PAGE: usize = 4 << 10;
 /// What mimalloc writes into a free block.
 const LINK: usize = 16;
 
-/// mimalloc's option that lets it ask for huge pages (`mi_option_allow_thp`, which the bindings do not name).
-const ALLOW_HUGE: mi::mi_option_t = 45;
+/// mimalloc's option that lets it ask for huge pages (`mi_option_allow_thp`, which the bindings do not name): the number is that of the
+/// version whose options end where the assertion says. Two further on is the largest object of an arena: with that at 0 every page
+/// of mimalloc's becomes a mapping of its own, at ever new addresses, and its map of pages grows without end.
+const ALLOW_HUGE: mi::mi_option_t = 43;
+const _: () = assert!(mi::_mi_option_last == 47, "count the options again");
 /// Of `PR_SET_THP_DISABLE`: where huge pages are asked for, they may come. Linux 6.18.
 const UNLESS_ASKED_FOR: libc::c_ulong = 1 << 1;
 

@@ -131,3 +131,17 @@ fn the_allocators_memory_is_not_of_huge_pages_unless_it_is_asked_for() {
         assert!(!(has("hg") && in_small_pages), "{args:?}: {flags:?}");
     }
 }
+
+/// Mappings of their own for large blocks would be at ever new addresses, and what the allocator keeps about addresses grows with them.
+#[test]
+fn large_values_lie_in_the_allocators_memory() {
+    let server = Server::kring(1, &[]);
+    let mut client = server.client();
+    let mappings = || std::fs::read_to_string(format!("/proc/{}/maps", server.pid())).unwrap().lines().count();
+    let before = mappings();
+    for n in 0..400 {
+        client.ok(&format!("SET key:{n} {}", "v".repeat(100_000 + 100 * n)));
+    }
+    let after = mappings();
+    assert!(after < before + 40, "{before} mappings, then {after}");
+}
