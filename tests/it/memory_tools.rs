@@ -137,7 +137,8 @@ fn the_allocators_memory_is_not_of_huge_pages_unless_it_is_asked_for() {
 fn large_values_lie_in_the_allocators_memory() {
     let server = Server::kring(1, &[]);
     let mut client = server.client();
-    let mappings = || std::fs::read_to_string(format!("/proc/{}/maps", server.pid())).unwrap().lines().count();
+    let mappings =
+        || std::fs::read_to_string(format!("/proc/{}/maps", server.pid())).unwrap().lines().count();
     let before = mappings();
     for n in 0..400 {
         client.ok(&format!("SET key:{n} {}", "v".repeat(100_000 + 100 * n)));
