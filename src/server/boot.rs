@@ -5,7 +5,7 @@ use super::log::Log;
 use super::peers::Peers;
 use super::sockets::Listeners;
 use super::{cores, dataset};
-use crate::base::heap::{give_back_free_memory, map_chunks_alone, take_small_pages};
+use crate::base::heap::{map_chunks_alone, take_small_pages};
 use crate::base::{cpu, numa, pages, prng};
 use crate::cmd::version::{KRING_VERSION, REDIS_VERSION};
 use crate::cmd::{FAMILIES, Registry, ServerInfo};
@@ -224,19 +224,10 @@ fn start(
     main: &Sender<Message>,
 ) -> Result<Process, BootError> {
     let shards = cores.len();
-    let (garbage, heap) = channel::<Vec<crate::store::Garbage>>();
+    let (garbage, heap) = channel();
     let pending = Arc::new(PendingGarbage::default());
     let freed = pending.clone();
-    spawn("kring-free", move || {
-        for garbage in heap {
-            for piece in garbage {
-                let bytes = piece.bytes();
-                drop(piece);
-                freed.gone(bytes);
-            }
-            give_back_free_memory();
-        }
-    })?;
+    spawn("kring-free", move || control::free_all(&heap, &freed))?;
     let nodes = numa::nodes();
     if nodes.is_empty() {
         spawn("kring-pages", || pages::serve(0))?;

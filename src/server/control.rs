@@ -2,6 +2,7 @@
 //! storage plane.
 
 use super::peers::{self, Peers};
+use crate::base::heap::{give_back_free_memory, is_short};
 use crate::cmd::migration::{Answer, Request};
 use crate::cmd::save::SaveBoard;
 use crate::cmd::{Registry, ShutdownMode};
@@ -17,8 +18,12 @@ use crate::storage::{Load, Loaded, Save, Saved};
 use crate::store::{Garbage, Route};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+/// When nothing was freed for so long, what is free goes back to the kernel.
+const GIVE_BACK_AFTER: Duration = Duration::from_millis(100);
 
 /// What the main thread is told.
 pub(super) enum Message {
@@ -56,6 +61,32 @@ impl PendingGarbage {
     pub fn gone(&self, bytes: usize) {
         self.objects.fetch_sub(1, Relaxed);
         self.bytes.fetch_sub(bytes as u64, Relaxed);
+    }
+}
+
+/// Frees what comes, and gives what is free back to the kernel once nothing more has come for a while: large values that are written
+/// over all the time lie in the same memory then, instead of being given new pages each time. Where memory is short it goes at once.
+pub(super) fn free_all(heap: &Receiver<Vec<Garbage>>, freed: &PendingGarbage) {
+    let mut waits = false;
+    loop {
+        let garbage = match heap.recv_timeout(if waits { GIVE_BACK_AFTER } else { Duration::MAX }) {
+            Ok(garbage) => garbage,
+            Err(RecvTimeoutError::Timeout) => {
+                give_back_free_memory();
+                waits = false;
+                continue;
+            }
+            Err(RecvTimeoutError::Disconnected) => return,
+        };
+        for piece in garbage {
+            let bytes = piece.bytes();
+            drop(piece);
+            freed.gone(bytes);
+        }
+        waits = !is_short();
+        if !waits {
+            give_back_free_memory();
+        }
     }
 }
 
@@ -129,7 +160,7 @@ impl Control for Line {
     }
 
     fn purge(&self, whole: bool) {
-        crate::base::heap::give_back_free_memory();
+        give_back_free_memory();
         if whole {
             crate::base::heap::trim_system_heap();
         }
