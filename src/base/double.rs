@@ -20,6 +20,8 @@ struct Read {
     len: usize,
     /// It is beyond the largest double, or below the smallest and not 0.
     out_of_range: bool,
+    /// It is below the normal doubles, and a decimal fraction is never met there exactly: C calls that out of range, too.
+    is_tiny: bool,
 }
 
 /// Reads a double as Redis reads scores: the whole text must be a number that a double can hold, which may be infinite but not
@@ -77,7 +79,8 @@ pub fn parse_weight(text: &[u8]) -> Option<f64> {
     }
     let text = &text[..memchr::memchr(0, text).unwrap_or(text.len())];
     let read = strtod(text);
-    (read.len == text.len() && !read.out_of_range && !read.value.is_nan()).then_some(read.value)
+    let fits = !read.out_of_range && !read.is_tiny && !read.value.is_nan();
+    (read.len == text.len() && fits).then_some(read.value)
 }
 
 fn is_space(byte: u8) -> bool {
@@ -106,7 +109,7 @@ fn strtod(text: &[u8]) -> Read {
 fn unsigned(text: &[u8]) -> Read {
     let starts =
         |word: &str| text.len() >= word.len() && text[..word.len()].eq_ignore_ascii_case(word.as_bytes());
-    let exact = |value, len| Read { value, len, out_of_range: false };
+    let exact = |value, len| Read { value, len, out_of_range: false, is_tiny: false };
     if starts("infinity") {
         return exact(f64::INFINITY, 8);
     }
@@ -156,13 +159,14 @@ fn exponent(text: &[u8], letter: u8) -> usize {
 fn decimal(text: &[u8]) -> Read {
     let (digits, any) = mantissa(text, u8::is_ascii_digit);
     if !any {
-        return Read { value: 0.0, len: 0, out_of_range: false };
+        return Read { value: 0.0, len: 0, out_of_range: false, is_tiny: false };
     }
     let len = digits + exponent(&text[digits..], b'e');
     let number = std::str::from_utf8(&text[..len]).ok().and_then(|t| t.parse::<f64>().ok());
     let value = number.expect("digits, a point and an exponent are a number");
     let zero = text[..digits].iter().all(|b| matches!(b, b'0' | b'.'));
-    Read { value, len, out_of_range: value.is_infinite() || value == 0.0 && !zero }
+    let out_of_range = value.is_infinite() || value == 0.0 && !zero;
+    Read { value, len, out_of_range, is_tiny: value.is_subnormal() }
 }
 
 /// What follows `0x`.
@@ -196,7 +200,7 @@ fn hexadecimal(text: &[u8]) -> Option<Read> {
     let power_of_two = written.clamp(-HEX_EXPONENT_MAX, HEX_EXPONENT_MAX).saturating_add(scale);
     let value = scaled(bits, more, power_of_two);
     let out_of_range = value.is_infinite() || value == 0.0 && bits != 0;
-    Some(Read { value, len: digits + power, out_of_range })
+    Some(Read { value, len: digits + power, out_of_range, is_tiny: false })
 }
 
 /// The double nearest to `bits * 2^power`, or to slightly more with `more`; ties to even.
@@ -282,6 +286,20 @@ mod tests {
         }
         for bad in ["1 ", "x", "nan", " ", "0x", "(1"] {
             assert_eq!(parse_bound(bad.as_bytes()), None, "{bad:?}");
+        }
+        // As redis-server 7.0.15 says of a list of one, fresh from its start: it forgets to clear what an earlier one was told.
+        for (text, value) in [
+            ("", Some(0.0)),
+            (" 7", Some(7.0)),
+            ("2.2250738585072014e-308", Some(f64::MIN_POSITIVE)),
+            ("0x1p-1074", Some(5e-324)),
+            ("2.2250738585072011e-308", None),
+            ("5e-324", None),
+            ("1e-400", None),
+            ("1e400", None),
+            ("nan", None),
+        ] {
+            assert_eq!(parse_weight(text.as_bytes()), value, "{text:?}");
         }
     }
 }

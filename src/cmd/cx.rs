@@ -45,7 +45,7 @@ pub struct Env<'a> {
     pub packed_from: u32,
 }
 
-/// The process's memory and CPU time as the control plane last read them.
+/// The process's memory and CPU time as the control plane last read them, and what it keeps.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct MemoryNow {
     pub rss: u64,
@@ -63,6 +63,8 @@ pub struct MemoryNow {
     pub exceeding_ms: u64,
     /// Removed, and not freed yet.
     pub garbage_objects: u64,
+    /// Connections that MIGRATE has made and keeps.
+    pub kept_peers: u64,
 }
 
 /// A command at work.

@@ -109,10 +109,7 @@ impl Trouble {
             Trouble::Connect => Error::text_of("IOERR error or timeout connecting to the client"),
             Trouble::Write => Error::text_of("IOERR error or timeout writing to target instance"),
             Trouble::Read => Error::text_of("IOERR error or timeout reading to target instance"),
-            Trouble::Target(text) => Error::text_of(format!(
-                "ERR Target instance replied with error: {}",
-                String::from_utf8_lossy(text)
-            )),
+            Trouble::Target(text) => Error::quote("ERR Target instance replied with error: ", text, ""),
         }
     }
 }

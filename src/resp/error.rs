@@ -30,12 +30,20 @@ pub enum Error {
     ExpireTime(&'static str),
     /// Any other, code first.
     Text(Cow<'static, str>),
+    /// One that quotes what a client sent, which need be no text.
+    Quote(Vec<u8>),
 }
 
 impl Error {
     /// An error that needs no row of its own.
     pub fn text_of(text: impl Into<Cow<'static, str>>) -> Error {
         Error::Text(text.into())
+    }
+
+    /// An error with a client's word in it: as C prints it, up to a NUL.
+    pub fn quote(before: &str, word: &[u8], behind: &str) -> Error {
+        let word = word.split(|b| *b == 0).next().unwrap_or_default();
+        Error::Quote([before.as_bytes(), word, behind.as_bytes()].concat())
     }
 
     /// The reply's text, code first.
@@ -69,6 +77,7 @@ impl Error {
                 return Cow::Owned(format!("ERR invalid expire time in '{name}' command"));
             }
             Error::Text(text) => return Cow::Borrowed(text),
+            Error::Quote(text) => return String::from_utf8_lossy(text),
         })
     }
 }

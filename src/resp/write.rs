@@ -183,19 +183,24 @@ impl Out {
 
     /// An error of the table.
     pub fn error(&mut self, error: &Error) {
-        self.error_text(&error.text());
+        match error {
+            Error::Quote(text) => self.error_bytes(text),
+            _ => self.error_text(&error.text()),
+        }
     }
 
-    /// An error by its whole text, code first. CR and LF become spaces, as in Redis.
+    /// An error by its whole text, code first. CR and LF become spaces, but for those at the end, which go, as in Redis.
     pub fn error_text(&mut self, text: &str) {
         self.error_bytes(text.as_bytes());
     }
 
     /// An error whose text quotes what a client sent.
     pub fn error_bytes(&mut self, text: &[u8]) {
+        let is_end = |b: &u8| matches!(b, b'\r' | b'\n');
+        let end = text.iter().rposition(|b| !is_end(b)).map_or(0, |last| last + 1);
         self.errors += 1;
         self.buf.push(b'-');
-        self.buf.extend(text.iter().map(|&b| if b == b'\r' || b == b'\n' { b' ' } else { b }));
+        self.buf.extend(text[..end].iter().map(|&b| if b == b'\r' || b == b'\n' { b' ' } else { b }));
         self.buf.extend_from_slice(b"\r\n");
     }
 

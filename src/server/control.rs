@@ -159,6 +159,10 @@ impl Control for Line {
         peers::ask_now(&request)
     }
 
+    fn kept_peers(&self) -> usize {
+        self.peers.kept()
+    }
+
     fn purge(&self, whole: bool) {
         give_back_free_memory();
         if whole {

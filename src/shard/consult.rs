@@ -16,11 +16,14 @@ use super::drive::{Stop, Work};
 use super::mail::Chore;
 use super::{Core, Letter};
 use crate::cmd::keyspace::migrate::key_arguments;
+use crate::cmd::keyspace::sort::may_look_up;
 use crate::cmd::migration::{Answer, State};
 use crate::cmd::registry::Found;
+use crate::cmd::row::flag;
 use crate::cmd::{Command, Outcome, Session};
 use crate::resp::Args;
 use crate::ring::net::{ConnId, World};
+use crate::store::Store;
 use std::sync::atomic::Ordering;
 
 impl Core {
@@ -81,19 +84,63 @@ impl Core {
         Some(self.shared.unlocks.load(Ordering::SeqCst))
     }
 
-    /// The shard of a locked key that a command names, in this database or in any.
+    /// The shard of a locked key that a command names, in this database or in any; or that it looks up or writes to without naming it.
     fn meets(&self, db: Option<usize>, row: &Command, args: Args<'_>) -> Option<usize> {
         // These name another database beside the client's.
         let db = db.filter(|_| !matches!(row.name, "copy" | "move"));
-        let owner = |at: usize| {
-            let key = args.at(at);
-            let owner = self.shared.route.owner(key);
-            (self.hand.has(owner) && self.hand.peek(owner).is_locked(db, key)).then_some(owner)
+        let named: Vec<&[u8]> = match row.name {
+            "migrate" => key_arguments(args).map(|at| args.at(at)).collect(),
+            _ => row.key_positions(args).unwrap_or_default().into_iter().map(|at| args.at(at)).collect(),
         };
-        match row.name {
-            "migrate" => key_arguments(args).find_map(owner),
-            _ => row.key_positions(args).unwrap_or_default().into_iter().find_map(owner),
+        let met = named.iter().find_map(|key| self.locked_at(db, key));
+        met.or_else(|| self.meets_by_pattern(db, row, args)).or_else(|| self.meets_by_serving(row, named))
+    }
+
+    /// The shard of a key that is locked, if its store is in hand.
+    fn locked_at(&self, db: Option<usize>, key: &[u8]) -> Option<usize> {
+        let owner = self.shared.route.owner(key);
+        (self.hand.has(owner) && self.hand.peek(owner).is_locked(db, key)).then_some(owner)
+    }
+
+    /// The same of one that BY or GET of SORT may name.
+    fn meets_by_pattern(&self, db: Option<usize>, row: &Command, args: Args<'_>) -> Option<usize> {
+        if !matches!(row.name, "sort" | "sort_ro") {
+            return None;
         }
+        let reads = |store: &Store| {
+            let dbs = db.map_or(0..store.databases(), |db| db..db + 1);
+            dbs.into_iter().any(|db| store.locked_keys(db).any(|key| may_look_up(args, key)))
+        };
+        self.hand.iter().find(|store| reads(store)).map(|store| store.shard())
+    }
+
+    /// The same of one that somebody writes to whom a command serves (BLMOVE), or whom that one serves in turn.
+    fn meets_by_serving<'a>(&'a self, row: &Command, mut fed: Vec<&'a [u8]>) -> Option<usize> {
+        if row.flags & (flag::WRITE | flag::MAY_REPLICATE) == 0 {
+            return None;
+        }
+        let mut seen = 0;
+        while let Some(key) = fed.get(seen).copied() {
+            seen += 1;
+            let owner = self.shared.route.owner(key);
+            if !self.hand.has(owner) {
+                continue;
+            }
+            for wait in self.hand.peek(owner).waiting_for(key) {
+                let (row, args) = (self.shared.registry.row(wait.command), wait.saved.args());
+                let positions = row.key_positions(args).unwrap_or_default();
+                for key in positions.iter().filter(|at| !wait.keys.contains(at)).map(|at| args.at(*at)) {
+                    let met = self.locked_at(Some(wait.waiter.db), key);
+                    if met.is_some() {
+                        return met;
+                    }
+                    if !fed.contains(&key) {
+                        fed.push(key);
+                    }
+                }
+            }
+        }
+        None
     }
 
     /// A connection waits until keys are unlocked, unless some were since it looked.

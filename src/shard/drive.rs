@@ -318,16 +318,13 @@ impl Core {
                 return Stop::Full;
             }
             let mut batch = std::mem::take(&mut self.batch);
+            let migrates = work.session.migration.is_some();
             let rules = Rules {
                 limits: Limits {
                     bulk_max: self.bulk_max(work.session),
-                    authenticated: self.admits(work.session),
+                    authenticated: migrates || self.admits(work.session),
                 },
-                depth: if work.reports.is_some() || work.session.migration.is_some() {
-                    1
-                } else {
-                    self.policy.depth
-                },
+                depth: if work.reports.is_some() || migrates { 1 } else { self.policy.depth },
                 registry: &self.shared.registry,
                 logged: work.session.is_replay() && self.shared.registry.has_other_names(),
                 route: self.shared.route,
@@ -630,10 +627,11 @@ impl Core {
         stop
     }
 
-    /// The longest argument that a session may send.
+    /// The longest argument that a session may send. What has begun runs to its end, whatever the bound is by now.
     #[inline]
     fn bulk_max(&self, session: &Session) -> i64 {
-        if session.is_replay() { i64::MAX } else { self.config.proto_max_bulk_len as i64 }
+        let is_bound = !session.is_replay() && session.migration.is_none();
+        if is_bound { self.config.proto_max_bulk_len as i64 } else { i64::MAX }
     }
 
     /// Whether a command runs though all are held back: SHUTDOWN may call off what they are held back for.

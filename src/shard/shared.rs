@@ -47,6 +47,10 @@ pub trait Control: Send + Sync {
     fn consult_now(&self, _request: Request) -> Answer {
         unreachable!("{NO_PEERS}")
     }
+    /// Connections to other servers that are kept for more of this.
+    fn kept_peers(&self) -> usize {
+        0
+    }
     /// Give free memory back to the kernel: this thread's, and what no thread owns too if `whole`.
     fn purge(&self, whole: bool);
     /// A shutdown was given up: the next signal is a first one again.
@@ -201,6 +205,7 @@ impl Shared {
             exceeded_ms: exceeded_us / 1_000,
             exceeding_ms: exceeding_us / 1_000,
             garbage_objects: pending.objects,
+            kept_peers: self.control.kept_peers() as u64,
             ..self.memory.read()
         }
     }

@@ -199,6 +199,11 @@ impl Store {
         self.lines.needs
     }
 
+    /// Those who wait for a key, in whatever database.
+    pub fn waiting_for(&self, key: &[u8]) -> impl Iterator<Item = &Arc<Wait>> {
+        self.lines.dbs.iter().filter_map(|of_db| of_db.get(key)).flat_map(|line| line.waits.values())
+    }
+
     /// Whether somebody waits for a key, in whatever database.
     pub fn has_line(&self, key: &[u8]) -> bool {
         self.lines.dbs.iter().any(|of_db| of_db.contains_key(key))

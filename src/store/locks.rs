@@ -5,9 +5,9 @@
 //!               └─ who meets a locked key waits, and leaves word ([`Store::await_unlock`]) with the store in hand
 //! ```
 //! Whoever changes a key holds its store, so a lock needs no more than a look at it before a command runs. Some changes are of no
-//! command that names the key: its time comes, memory is short, its database is emptied, a blocked client is served. The lock does not
-//! stop these but takes note, so that MIGRATE removes nothing but what it has sent. Where databases are exchanged a lock goes with its
-//! key.
+//! command that names the key: its time comes, memory is short, its database is emptied. The lock does not stop these but takes note,
+//! so that MIGRATE removes nothing but what it has sent. Fields of a hash whose time comes are no such change: they end where the hash
+//! goes, too. Where databases are exchanged a lock goes with its key.
 
 use super::Store;
 use std::collections::BTreeMap;
@@ -58,6 +58,12 @@ impl Store {
             Some(db) => self.locks.find(db, key).is_some(),
             None => self.locks.by_key.contains_key(key),
         }
+    }
+
+    /// The locked keys of a database.
+    pub fn locked_keys(&self, db: usize) -> impl Iterator<Item = &[u8]> {
+        let here = move |locks: &[Lock]| locks.iter().any(|lock| lock.db == db);
+        self.locks.by_key.iter().filter(move |(_, locks)| here(locks)).map(|(key, _)| &**key)
     }
 
     /// Whether any key is.
@@ -124,6 +130,8 @@ impl Store {
 mod tests {
     use super::*;
     use crate::ds::Payload;
+    use crate::ds::hash::{Expiry, Hash, Shape};
+    use crate::store::{Kind, Value};
 
     fn put(store: &mut Store, db: usize, key: &[u8], expire: Option<i64>) {
         let table = store.db_mut(db).table_mut();
@@ -140,6 +148,7 @@ mod tests {
         assert!(store.has_locks() && store.is_crossed() && store.is_observed());
         assert!(store.is_locked(Some(1), b"k") && store.is_locked(None, b"k"));
         assert!(!store.is_locked(Some(0), b"k") && !store.is_locked(None, b"j"));
+        assert_eq!((store.locked_keys(1).collect(), store.locked_keys(0).count()), (vec![&b"k"[..]], 0));
         store.lock(0, b"k", 8);
         store.unlock(b"k", 7);
         assert!(store.is_locked(Some(0), b"k") && !store.is_locked(Some(1), b"k"));
@@ -168,6 +177,24 @@ mod tests {
             change(&mut store);
             assert_eq!(store.locked(b"k", 7), Some((0, false)), "{i}");
         }
+    }
+
+    #[test]
+    fn fields_that_come_to_their_end_are_no_change() {
+        let mut store = Store::new(0, 1, 7);
+        let mut hash = Hash::new();
+        let shape = Shape { entries: 9, value: 9, seed: 1 };
+        for (field, at) in [(b"f", Some(5)), (b"g", None)] {
+            hash.set(field, b"v", Expiry::Keep, &shape);
+            hash.set_expire(field, at);
+        }
+        let (table, weight, filed) = store.db_mut(0).parts_mut(Kind::Hash);
+        *weight += hash.heap_bytes();
+        filed.refile(b"h", hash.min_expire());
+        table.upsert(table.hash(b"h"), b"h", Payload::Boxed(Value::Hash(hash)), None);
+        store.lock(0, b"h", 7);
+        assert_eq!(store.expire_slice(10, 100, false).fields, 1);
+        assert_eq!(store.locked(b"h", 7), Some((0, true)));
     }
 
     #[test]

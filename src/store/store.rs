@@ -159,6 +159,12 @@ impl Store {
         self.mark_ready(db, key);
     }
 
+    /// The same of a hash whose fields have come to their end. That is no news to who has locked it: they end where it goes, too.
+    fn note_fields_gone(&mut self, db: usize, key: &[u8]) {
+        self.tell_watchers(db, key);
+        self.mark_ready(db, key);
+    }
+
     /// Exchanges two databases.
     pub fn swap(&mut self, a: usize, b: usize, now_ms: i64) {
         if self.is_observed() && a != b {
@@ -270,8 +276,11 @@ impl Store {
             }
         }
         self.expire_first = busy.map_or(self.expire_first, |first| (first + 1) % count);
-        for (db, key) in changed.into_iter().flatten() {
-            self.note_change(db, &key);
+        for (pass, db, key) in changed.into_iter().flatten() {
+            match pass {
+                Pass::Keys => self.note_change(db, &key),
+                Pass::Fields => self.note_fields_gone(db, &key),
+            }
         }
         self.tally.expired += total.removed as u64;
         self.tally.expired_fields += total.fields as u64;
@@ -290,7 +299,7 @@ impl Store {
         let Store { dbs, garbage, log, .. } = self;
         let mut note = |key: &[u8]| {
             if let Some(changed) = changed {
-                changed.push((index, Box::from(key)));
+                changed.push((pass, index, Box::from(key)));
             }
         };
         let is_on = log.is_on();
@@ -307,8 +316,8 @@ impl Store {
     }
 }
 
-/// Databases and keys that observers are to hear of.
-type Changed = Vec<(usize, Box<[u8]>)>;
+/// Keys, and their databases, that observers are to hear of, and what was found in them.
+type Changed = Vec<(Pass, usize, Box<[u8]>)>;
 
 /// What a slice of expiry goes through.
 #[derive(Clone, Copy, PartialEq, Eq)]

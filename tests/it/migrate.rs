@@ -61,19 +61,29 @@ impl Peer {
     }
 }
 
+/// A reply that is the last of its connection: this closes as soon as something is asked again.
+const LAST: &str = "+OK\r\n and that is all";
+
 /// Serves a connection until it ends. `None`: the test is over.
 fn serve(mut stream: TcpStream, tell: &Sender<Vec<String>>, told: &Receiver<Vec<u8>>) -> Option<()> {
-    let (mut read, mut chunk) = (Vec::new(), vec![0; 64 * 1024]);
+    let (mut read, mut chunk, mut ends) = (Vec::new(), vec![0; 64 * 1024], false);
     loop {
         while let Some((command, used)) = whole(&read) {
             read.drain(..used);
-            let reply = match command[0].as_str() {
+            if ends {
+                return Some(());
+            }
+            let mut reply = match command[0].as_str() {
                 "RESTORE" => {
                     tell.send(command).ok()?;
                     told.recv().ok()?
                 }
                 _ => b"+OK\r\n".to_vec(),
             };
+            ends = reply == LAST.as_bytes();
+            if ends {
+                reply.truncate("+OK\r\n".len());
+            }
             if reply.is_empty() || stream.write_all(&reply).is_err() {
                 return Some(());
             }
@@ -262,8 +272,11 @@ const CALLS: &[&str] = &[
     "MIGRATE 127.0.0.1 P a 0 1000",
     "MIGRATE 127.0.0.1 P a 0 1000 AUTH wrong",
     "MIGRATE 127.0.0.1 P a 0 1000 AUTH2 nobody secret",
+    "MIGRATE 127.0.0.1 P a 0 1000 AUTH2 nobody secret AUTH secret",
     "MIGRATE 127.0.0.1 P a 0 1000 AUTH secret",
     "MIGRATE 127.0.0.1 P a 0 1000 AUTH2 default secret",
+    "MIGRATE 127.0.0.1 P a 0 1000 AUTH2 default wrong AUTH secret",
+    "MIGRATE 127.0.0.1 P a 0 1000 AUTH wrong AUTH2 default secret COPY",
     "MIGRATE 127.0.0.1 P _ 0 1000 AUTH2 default secret KEYS a c",
     "MIGRATE 127.0.0.1 T a 0",
     "MIGRATE",
@@ -448,6 +461,193 @@ fn a_key_is_here_or_there_whatever_happens_meanwhile() {
             other.ok("FLUSHALL");
         }
     });
+}
+
+/// What has begun comes to its end, whatever would be refused by now.
+#[test]
+fn new_limits_do_not_stop_what_is_under_way() {
+    on_each(|server| {
+        let mut other = server.connect();
+        let many: Vec<String> = (0..12).map(|i| format!("key:{i}")).collect();
+        let (many, long) = (many.join(" "), "k".repeat(1_500_000));
+        // This client was not asked for a password, and then is.
+        other.ok("CONFIG SET requirepass x");
+        let stream = TcpStream::connect(server.addr()).unwrap();
+        wait_until("it is connected", || other.run("CLIENT LIST").text().lines().count() == 2);
+        other.call(&["CONFIG", "SET", "requirepass", ""]);
+        let peer = Peer::start();
+        other.ok("SET key:3 v");
+        let mut moves = Asked { stream, what: "MIGRATE of many".into() };
+        let line = format!("MIGRATE 127.0.0.1 {} _ 0 10000 KEYS {many}", peer.port);
+        moves.stream.write_all(&request(&spelled(&line))).unwrap();
+        peer.key();
+        other.ok("CONFIG SET requirepass x");
+        peer.reply("+OK\r\n");
+        moves.assert_hears("+OK\r\n");
+        other.call(&["CONFIG", "SET", "requirepass", ""]);
+        // And this one sends more than there may be then.
+        other.ok(&format!("SET {long} v"));
+        let peer = Peer::start();
+        let mut moves = migrate(server, peer.port, &long);
+        peer.key();
+        other.ok("CONFIG SET proto-max-bulk-len 1mb");
+        peer.reply("+OK\r\n");
+        moves.assert_hears("+OK\r\n");
+        other.ok("CONFIG SET proto-max-bulk-len 512mb");
+        assert_eq!(other.run(&format!("EXISTS key:3 {long}")).int(), 0);
+    });
+}
+
+#[test]
+fn fields_whose_time_comes_meanwhile_keep_no_hash_here() {
+    on_each(|server| {
+        let (peer, mut other) = (Peer::start(), server.connect());
+        other.run("HSET h f 1 g 2");
+        other.run("HPEXPIRE h 100 FIELDS 1 f");
+        let mut moves = migrate(server, peer.port, "h");
+        peer.key();
+        wait_until("the field is gone", || server.info()["expired_subkeys"] == "1");
+        peer.reply("+OK\r\n");
+        moves.assert_hears("+OK\r\n");
+        assert_eq!(other.run("EXISTS h").int(), 0);
+    });
+}
+
+/// Who feeds somebody that would write to a key under way waits, and who reads it by a pattern.
+#[test]
+fn a_key_under_way_is_not_touched_by_those_who_do_not_name_it() {
+    on_each(|server| {
+        for (to, feeds) in [("to", "RPUSH from e"), ("{from}to", "RPUSH first e"), ("to", "MULTI")] {
+            let (peer, mut other) = (Peer::start(), server.connect());
+            other.run(&format!("RPUSH {to} old"));
+            other.run("RPUSH l 1");
+            other.ok("SET w_1 weight");
+            let mut blocked = [
+                ask(server, &[&format!("BLMOVE from {to} LEFT RIGHT 0")]),
+                ask(server, &["BLMOVE first from LEFT LEFT 0"]),
+            ];
+            wait_until("both wait", || server.info()["blocked_clients"] == "2");
+            let mut moves = migrate(server, peer.port, &format!("{to} w_1"));
+            assert_eq!(peer.key(), to);
+            let lines: &[&str] = if feeds == "MULTI" { &["MULTI", "RPUSH from e", "EXEC"] } else { &[feeds] };
+            let mut feeds = ask(server, lines);
+            let mut reads = ask(server, &["SORT l GET w_*"]);
+            let mut early = String::new();
+            while lines.len() > 1 && early.len() < "+OK\r\n+QUEUED\r\n".len() {
+                early += &feeds.heard(crate::client::PATIENCE).expect("it is queued");
+            }
+            feeds.assert_waits();
+            reads.assert_waits();
+            // What concerns neither goes on.
+            other.run("RPUSH elsewhere e");
+            assert_eq!(other.run("SORT l GET v_*").array().len(), 1);
+            peer.reply("+OK\r\n");
+            assert_eq!(peer.key(), "w_1");
+            peer.reply("+OK\r\n");
+            moves.assert_hears("+OK\r\n");
+            feeds.assert_hears(if lines.len() > 1 { "*1\r\n:1\r\n" } else { ":1\r\n" });
+            reads.assert_hears("*1\r\n$-1\r\n");
+            blocked[0].assert_hears("$1\r\ne\r\n");
+            assert_eq!(other.run(&format!("LRANGE {to} 0 -1")).array().len(), 1);
+            drop(blocked);
+            wait_until("nobody waits", || server.info()["blocked_clients"] == "0");
+            other.ok("FLUSHALL");
+        }
+    });
+}
+
+/// A peer that does not read on before its replies are taken: megabytes of them, on the way of as many requests.
+#[test]
+fn replies_are_heard_while_keys_are_sent() {
+    const KEYS: usize = 100_000;
+    let server = Server::kring(2, &[]);
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let (mut read, mut chunk) = (Vec::new(), vec![0; 64 * 1024]);
+        let refusal = format!("-ERR {}\r\n", "x".repeat(400));
+        loop {
+            let mut used = 0;
+            while let Some((command, more)) = whole(&read[used..]) {
+                used += more;
+                let reply = if command[0] == "SELECT" { "+OK\r\n" } else { &refusal };
+                if stream.write_all(reply.as_bytes()).is_err() {
+                    return;
+                }
+            }
+            read.drain(..used);
+            match stream.read(&mut chunk) {
+                Ok(0) | Err(_) => return,
+                Ok(n) => read.extend_from_slice(&chunk[..n]),
+            }
+        }
+    });
+    let mut client = server.connect();
+    let keys: Vec<String> = (0..KEYS).map(|i| format!("key:{i}")).collect();
+    let pairs: Vec<&str> = keys.iter().flat_map(|key| [key.as_str(), "v"]).collect();
+    assert!(client.call(&[&["MSET"], &pairs[..]].concat()).is_ok());
+    let reply = call(&mut client, &format!("MIGRATE 127.0.0.1 {port} _ 0 5000 KEYS {}", keys.join(" ")));
+    assert!(reply.text().starts_with("ERR Target instance replied with error: ERR xxx"), "{reply:?}");
+    assert_eq!(client.run("DBSIZE").int() as usize, KEYS);
+}
+
+#[test]
+fn connections_are_kept_for_those_who_ask_for_the_same() {
+    let (server, target) = (Server::kring(2, &[]), Server::kring(1, &[]));
+    let mut client = server.connect();
+    // Whether it went, and how many connections are kept.
+    let mut moves = |port: u16, what: &str| {
+        client.ok("SET k v");
+        let reply = call(&mut client, &format!("MIGRATE 127.0.0.1 {port} k {what}"));
+        (reply.is_ok(), server.info()["migrate_cached_sockets"].parse::<usize>().unwrap())
+    };
+    let mut there = target.connect();
+    for db in [0, 0, 3, 0, 3] {
+        assert_eq!(moves(target.port, &format!("{db} 5000")), (true, 1), "{db}");
+        there.ok(&format!("SELECT {db}"));
+        assert_eq!(there.run("DEL k").int(), 1, "{db}");
+    }
+    assert_eq!(moves(target.port, "99 5000"), (false, 0));
+    assert_eq!(moves(target.port, "0 5000 REPLACE"), (true, 1));
+    // The two, that of the first PING, and those of this test.
+    assert_eq!(target.info()["total_connections_received"], "5");
+    // They are closed behind the back of who keeps them, and who comes then wants a password.
+    let port = target.port;
+    drop(target);
+    let target = Server::kring_on(port, 1, &["--requirepass", "secret"]).expect("the port is free again");
+    assert!(!moves(port, "0 5000").0);
+    assert!(moves(port, "0 5000 REPLACE AUTH secret").0);
+    // It does not open the door to others.
+    assert!(!moves(port, "0 5000 REPLACE").0);
+    assert!(moves(port, "0 5000 REPLACE AUTH secret").0);
+    // Nor does it stay open for those whose password is no more.
+    let mut there = target.connect();
+    there.ok("AUTH secret");
+    there.ok("CONFIG SET requirepass other");
+    assert!(!moves(port, "0 5000 REPLACE AUTH secret").0);
+    assert!(moves(port, "0 5000 REPLACE AUTH other").0);
+}
+
+#[test]
+fn a_kept_connection_that_is_closed_just_then_is_made_again() {
+    let (server, peer) = (Server::kring(2, &[]), Peer::start());
+    let mut other = server.connect();
+    for (said, heard) in [
+        ("+OK\r\n", "+OK\r\n"),
+        ("+OK\r\n", "+OK\r\n"),
+        (LAST, "+OK\r\n"),
+        // Made again, and not once more: the key may be there.
+        ("", "-IOERR error or timeout reading to target instance\r\n"),
+        ("-ERR no\r\n", "-ERR Target instance replied with error: ERR no\r\n"),
+    ] {
+        other.ok("SET k v");
+        let mut moves = migrate(&server, peer.port, "k");
+        assert_eq!(peer.key(), "k");
+        peer.reply(said);
+        moves.assert_hears(heard);
+        assert_eq!(other.run("EXISTS k").int(), !heard.starts_with('+') as i64);
+    }
 }
 
 #[test]

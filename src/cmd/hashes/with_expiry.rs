@@ -192,8 +192,7 @@ impl<'a> Wish<'a> {
                     return Err(Error::text_of("ERR Only one of FXX or FNX arguments can be specified"));
                 }
             } else {
-                let word = String::from_utf8_lossy(word);
-                return Err(Error::text_of(format!("ERR unknown argument: {word}")));
+                return Err(Error::quote("ERR unknown argument: ", word, ""));
             }
             i += 1;
         }

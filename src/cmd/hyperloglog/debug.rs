@@ -67,8 +67,7 @@ fn pfdebug(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
         cx.out.int(sparse as i64);
     } else {
         in_place(entry, |_| {});
-        let name = String::from_utf8_lossy(args.at(1));
-        return Err(Error::text_of(format!("ERR Unknown PFDEBUG subcommand '{name}'")));
+        return Err(Error::quote("ERR Unknown PFDEBUG subcommand '", args.at(1), "'"));
     }
     Ok(Outcome::Done)
 }

@@ -137,8 +137,7 @@ impl Condition {
             } else if args.is(i, "lt") {
                 condition.lt = true;
             } else {
-                let option = String::from_utf8_lossy(args.at(i));
-                return Err(Error::text_of(format!("ERR Unsupported option {option}")));
+                return Err(Error::quote("ERR Unsupported option ", args.at(i), ""));
             }
         }
         let Condition { nx, xx, gt, lt } = condition;

@@ -62,14 +62,15 @@ pub const COMMANDS: &[Command] = &[Command {
 struct Wish {
     copy: bool,
     replace: bool,
-    /// The arguments of AUTH or AUTH2.
-    auth: Range<usize>,
+    /// The name that AUTH2 says, and the password that the later of AUTH and AUTH2 does.
+    user: Option<usize>,
+    password: Option<usize>,
     keys: Range<usize>,
 }
 
 impl Wish {
     fn parse(args: Args<'_>) -> Result<Wish, Error> {
-        let mut wish = Wish { copy: false, replace: false, auth: 0..0, keys: 3..4 };
+        let mut wish = Wish { copy: false, replace: false, user: None, password: None, keys: 3..4 };
         let mut i = OPTIONS;
         while i < args.len() {
             let more = args.len() - 1 - i;
@@ -93,8 +94,10 @@ impl Wish {
                 }
                 _ => return Err(Error::Syntax),
             };
-            if taken > 0 {
-                wish.auth = i + 1..i + 1 + taken;
+            match taken {
+                0 => {}
+                1 => wish.password = Some(i + 1),
+                _ => (wish.user, wish.password) = (Some(i + 1), Some(i + 2)),
             }
             i += 1 + taken;
         }
@@ -179,7 +182,7 @@ fn begin(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
         host: args.at(1).to_vec(),
         port: args.at(2).to_vec(),
         timeout_ms: u64::try_from(timeout_ms).ok().filter(|ms| *ms > 0).unwrap_or(DEFAULT_TIMEOUT_MS),
-        auth: wish.auth.map(|at| args.at(at).to_vec()).collect(),
+        auth: wish.user.into_iter().chain(wish.password).map(|at| args.at(at).to_vec()).collect(),
         db,
         replace: wish.replace,
         parcels,
@@ -282,6 +285,23 @@ mod tests {
         let parcels: Vec<_> = request.parcels.iter().map(|p| (&p.key[..], p.expire_at)).collect();
         let at = world.expire_at("b");
         assert_eq!(parcels, [(&b"a"[..], None), (&b"b"[..], at)]);
+    }
+
+    #[test]
+    fn a_name_stays_with_the_password_that_is_said_last() {
+        for (said, auth) in [
+            ("", &[][..]),
+            ("AUTH a AUTH b", &["b"]),
+            ("AUTH a AUTH2 b c", &["b", "c"]),
+            ("AUTH2 a b AUTH c", &["a", "c"]),
+        ] {
+            let mut world = World::new(1);
+            world.run("SET k v");
+            world.run(&format!("MIGRATE h 1 k 0 10 {said}"));
+            let request = world.session.migration.as_mut().and_then(|migration| migration.take_request());
+            let found = request.map(|request| request.auth).unwrap_or_default();
+            assert_eq!(found, auth.iter().map(|word| word.as_bytes().to_vec()).collect::<Vec<_>>(), "{said}");
+        }
     }
 
     #[test]

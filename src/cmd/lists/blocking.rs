@@ -130,8 +130,8 @@ fn pop(cx: &mut Cx<'_>, args: Args<'_>, end: End) -> Done {
 }
 
 fn blmpop(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
-    let timeout = timeout_secs(args.at(1), cx.env.now)?;
     let (names, end, count) = parse_several(args, 2)?;
+    let timeout = timeout_secs(args.at(1), cx.env.now)?;
     for name in names.iter() {
         if cx.keys.holds(name) && cx.keys.edit::<List>(name)?.is_some() {
             cx.out.array(2);
@@ -225,7 +225,9 @@ mod tests {
             ("BLPOP s x", "-ERR timeout is not a float or out of range\r\n"),
             ("BRPOP a -1", "-ERR timeout is negative\r\n"),
             ("BLPOP a", "-ERR wrong number of arguments for 'blpop' command\r\n"),
-            ("BLMPOP x 0 a UP", "-ERR timeout is not a float or out of range\r\n"),
+            // The timeout is looked at last.
+            ("BLMPOP x 1 a UP", "-ERR syntax error\r\n"),
+            ("BLMPOP x 1 a LEFT", "-ERR timeout is not a float or out of range\r\n"),
             ("BLMPOP 0 0 a LEFT", "-ERR numkeys should be greater than 0\r\n"),
             ("BLMPOP 0 1 a UP", "-ERR syntax error\r\n"),
             ("BLMPOP 0 2 a s LEFT", wrong_type),

@@ -84,8 +84,8 @@ fn pop_or_wait(cx: &mut Cx<'_>, args: Args<'_>, end: End) -> Done {
 }
 
 fn bzmpop(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
-    let timeout = timeout_secs(args.at(1), cx.env.now)?;
     let wish = Wish::parse(args.from(2))?;
+    let timeout = timeout_secs(args.at(1), cx.env.now)?;
     for name in wish.keys.iter() {
         if cx.keys.holds(name) && pop(cx, name, wish.end, wish.count, Shape::Keyed)? {
             return Ok(Outcome::Done);
@@ -146,7 +146,9 @@ mod tests {
             ("BZPOPMIN s x", "-ERR timeout is not a float or out of range\r\n"),
             ("BZPOPMAX a -1", "-ERR timeout is negative\r\n"),
             ("BZPOPMIN a", "-ERR wrong number of arguments for 'bzpopmin' command\r\n"),
-            ("BZMPOP x 0 a MID", "-ERR timeout is not a float or out of range\r\n"),
+            // The timeout is looked at last.
+            ("BZMPOP x 1 a MID", "-ERR syntax error\r\n"),
+            ("BZMPOP x 1 a MIN", "-ERR timeout is not a float or out of range\r\n"),
             ("BZMPOP 0 0 a MIN", "-ERR numkeys should be greater than 0\r\n"),
             ("BZMPOP 0 1 a MID", "-ERR syntax error\r\n"),
             ("BZMPOP 0 2 a s MIN", wrong_type),

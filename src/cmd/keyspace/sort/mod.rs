@@ -17,4 +17,4 @@ mod pattern;
 mod rows;
 mod source;
 
-pub use rows::COMMANDS;
+pub use rows::{COMMANDS, may_look_up};

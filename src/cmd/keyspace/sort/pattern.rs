@@ -58,6 +58,12 @@ impl<'a> Pattern<'a> {
         (close > 0).then_some(before)
     }
 
+    /// Whether it names this key for some element.
+    pub fn may_name(&self, key: &[u8]) -> bool {
+        let rest = self.star.as_ref().and_then(|star| Some((key.strip_prefix(star.before)?, star.after)));
+        rest.is_some_and(|(rest, after)| rest.ends_with(after))
+    }
+
     /// Lets `f` see what the key of an element holds: a string, or the field of a hash. None when there is no such.
     /// `key` is a buffer to build its name in.
     pub fn look<R>(
@@ -107,6 +113,20 @@ mod tests {
             ("a*\0->f", &["a", "\0->f"]),
         ] {
             assert_eq!(parts(text), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn keys_that_a_pattern_may_name_are_told() {
+        for (text, key, may) in [
+            ("w_*", "w_", true),
+            ("w_*", "v_1", false),
+            ("a*b->f", "a1b", true),
+            ("aba*aba", "aba", false),
+            ("aba*aba", "abaaba", true),
+            ("weight", "weight", false),
+        ] {
+            assert_eq!(Pattern::new(text.as_bytes()).may_name(key.as_bytes()), may, "{text} {key}");
         }
     }
 

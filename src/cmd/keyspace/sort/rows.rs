@@ -90,6 +90,11 @@ fn shards(args: Args<'_>, route: Route, may_store: bool) -> Where {
     }
 }
 
+/// Whether a call may look a key up that no argument of it names.
+pub fn may_look_up(args: Args<'_>, key: &[u8]) -> bool {
+    Options::parse(args, true).is_ok_and(|options| options.patterns().any(|pattern| pattern.may_name(key)))
+}
+
 fn sort(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
     let options = Options::parse(args, true)?;
     run(cx, args.at(1), options)

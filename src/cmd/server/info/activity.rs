@@ -122,16 +122,10 @@ pub fn stats(text: &mut Text, view: &View<'_>) {
     keys(text, view);
     zeros(
         text,
-        &[
-            "pubsub_channels",
-            "pubsub_patterns",
-            "pubsubshard_channels",
-            "latest_fork_usec",
-            "total_forks",
-            "migrate_cached_sockets",
-            "slave_expires_tracked_keys",
-        ],
+        &["pubsub_channels", "pubsub_patterns", "pubsubshard_channels", "latest_fork_usec", "total_forks"],
     );
+    text.field("migrate_cached_sockets", view.env.memory.kept_peers);
+    zeros(text, &["slave_expires_tracked_keys"]);
     text.field("active_defrag_hits", view.total.counters.compacted);
     zeros(
         text,
