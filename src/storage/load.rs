@@ -1,5 +1,6 @@
 //! Reading a snapshot: from a file to batches for the shards that own its keys.
 
+use super::executor;
 use super::source::Source;
 use crate::persist::rdb::{Batch, Built, Entry, Item, Reader};
 use crate::store::Route;
@@ -55,12 +56,11 @@ pub struct Loaded {
 pub(super) fn load(load: Load) {
     let Load { path, check, route, databases, delay_us, deliver, built, progress, used_mem, answer } = load;
     let mut dealer = Dealer::new(route, databases, deliver, built, used_mem);
-    let done = LocalExecutorBuilder::default().make().map_err(|e| e.to_string()).and_then(|executor| {
-        let read = executor.run(read_file(&path, Reader::new(check), (&mut dealer, delay_us), &progress));
-        // Whatever happened, what is under way comes home: its shards are not to build when the answer is out.
-        let home = dealer.wait_for_all();
-        read.and(home)
-    });
+    let work = read_file(&path, Reader::new(check), (&mut dealer, delay_us), &progress);
+    let read = executor::run(LocalExecutorBuilder::default(), work).flatten();
+    // Whatever happened, what is under way comes home: its shards are not to build when the answer is out.
+    let home = dealer.wait_for_all();
+    let done = read.and(home);
     let what = |why: String| format!("{}: {why}", path.display());
     answer(done.map(|()| dealer.loaded).map_err(what));
 }

@@ -8,10 +8,12 @@
 //! | [`save`], [`load`] | snapshots: from shards to a file, from a file to shards |
 //! | [`sink`], [`source`] | a file that is written, or read, from beginning to end |
 //! | [`rewrite`] | a small file replaced as a whole |
+//! | [`executor`] | what all of it runs on |
 
 #![forbid(unsafe_code)]
 
 pub mod aof;
+mod executor;
 mod load;
 mod plane;
 mod rewrite;

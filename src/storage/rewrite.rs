@@ -1,20 +1,19 @@
 //! Rewriting a small file as a whole.
 
-use super::Edit;
 use super::sink::sync_directory;
+use super::{Edit, executor};
 use glommio::LocalExecutorBuilder;
 use glommio::io::BufferedFile;
 use std::path::{Path, PathBuf};
 
 /// The file at `path` has the edited text afterwards, or the one it had.
 pub(super) fn rewrite_file(path: PathBuf, edit: Edit) -> Result<(), String> {
-    let executor = LocalExecutorBuilder::default().make().map_err(|e| e.to_string())?;
-    let done = async move {
+    let work = async move {
         let old = read(&path).await?;
         let old = old.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
         write(&path, edit(old.as_deref()).into_bytes()).await
     };
-    executor.run(done).map_err(|e| e.to_string())
+    executor::run(LocalExecutorBuilder::default(), work)?.map_err(|e| e.to_string())
 }
 
 /// The file's bytes, or `None` when there is no file.

@@ -1,5 +1,6 @@
 //! Writing a snapshot: from the pieces that shards send to a file with its name.
 
+use super::executor::{self, rest};
 use super::sink::Sink;
 use crate::persist::rdb::{Assembly, Inbox, Order, Piece};
 use glommio::LocalExecutorBuilder;
@@ -46,11 +47,9 @@ pub struct Saved {
 /// Writes it; the file of that name is the old one or the new one, whatever happens.
 pub(super) fn save(save: Save) {
     let Save { path, head, sum, compress, delay_us, inbox, progress, answer } = save;
-    let executor = LocalExecutorBuilder::default().io_memory(PINNED).ring_depth(RING).make();
-    let done = executor.map_err(|e| e.to_string()).and_then(|executor| {
-        let assembly = Assembly::new(sum, compress);
-        executor.run(write_file(&path, head, assembly, (&inbox, delay_us), &*progress))
-    });
+    let builder = LocalExecutorBuilder::default().io_memory(PINNED).ring_depth(RING);
+    let work = write_file(&path, head, Assembly::new(sum, compress), (&inbox, delay_us), &*progress);
+    let done = executor::run(builder, work).flatten();
     // Shards that still send learn from the lost line that nobody listens.
     drop(inbox);
     answer(done);
@@ -86,13 +85,6 @@ async fn write_file(
             Err(why)
         }
     }
-}
-
-/// Sleeps for a while, once blocks under way have gone to the kernel. The thread itself sleeps: a timer of the executor was seen not to
-/// fire for twenty minutes, on a machine with ten times more work than cores.
-async fn rest(time: Duration) {
-    glommio::executor().yield_task_queue_now().await;
-    std::thread::sleep(time);
 }
 
 async fn write_pieces(

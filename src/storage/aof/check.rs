@@ -8,6 +8,7 @@ use crate::config::Config;
 use crate::persist::aof::{Commands, Content, Manifest, Opened, PlainCommand, PlainScan, PlainTail, Stage};
 use crate::persist::rdb::{self, Reader};
 use crate::persist::value::{Reading, decode};
+use crate::storage::executor;
 use crate::storage::source::Source;
 use glommio::LocalExecutorBuilder;
 use std::future::Future;
@@ -46,8 +47,7 @@ impl From<String> for Problem {
 pub(super) type Result<T> = std::result::Result<T, Problem>;
 
 pub(super) fn run<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
-    let executor = LocalExecutorBuilder::default().make().map_err(|e| Problem::Unreadable(e.to_string()))?;
-    executor.run(work)
+    executor::run(LocalExecutorBuilder::default(), work).map_err(Problem::Unreadable)?
 }
 
 /// Whether a log is whole: that of a directory, of a manifest, or one file. With `fix` it is cut where it is whole, when nothing

@@ -9,6 +9,7 @@ use super::survey::{self, Found, Named, Start, Survey, places};
 use crate::persist::aof::{BaseForm, Content, Manifest, PlainTail, Stage};
 use crate::persist::rdb::{Batch, Built, Reader};
 use crate::persist::replay::Piece;
+use crate::storage::executor;
 use crate::storage::load::{Dealer, Loaded, read_file};
 use crate::storage::sink::Sink;
 use crate::storage::source::Source;
@@ -82,7 +83,6 @@ pub(super) fn load(load: LoadLog) -> Result<(Recovered, AofDir)> {
         load;
     // Before anything is looked at: what is cut off or tidied up must be nobody else's.
     let claim = files::claim(&place.path())?;
-    let executor = LocalExecutorBuilder::default().make().map_err(|e| e.to_string())?;
     let mut loading = Loading {
         check,
         load_truncated,
@@ -96,7 +96,8 @@ pub(super) fn load(load: LoadLog) -> Result<(Recovered, AofDir)> {
         total: 0,
         notes: Vec::new(),
     };
-    let read = executor.run(loading.load(&place, snapshot.as_deref()));
+    let work = loading.load(&place, snapshot.as_deref());
+    let read = executor::run(LocalExecutorBuilder::default(), work).flatten();
     // Whatever happened, what is under way comes home: its shards are not to build when the answer is out.
     let home = loading.dealer.wait_for_all();
     let (manifest, last_number, sizes) = read?;
@@ -104,7 +105,8 @@ pub(super) fn load(load: LoadLog) -> Result<(Recovered, AofDir)> {
     let mut dir = AofDir::new(place, claim, manifest, last_number);
     loading.notes.extend(dir.tidy(keeps_history)?);
     if let Some(snapshot) = snapshot.filter(|_| sizes.from_snapshot) {
-        executor.run(dir.adopt(&snapshot, sizes.base_bytes, &*loading.progress))?;
+        let work = dir.adopt(&snapshot, sizes.base_bytes, &*loading.progress);
+        executor::run(LocalExecutorBuilder::default(), work).flatten()?;
     }
     let generation = if goes_on { Some(dir.begin(route.shards())?) } else { None };
     let Loading { dealer, notes, .. } = loading;
