@@ -10,7 +10,7 @@
 
 use glommio::LocalExecutorBuilder;
 use std::future::Future;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The kernel makes some 100 us of it.
 const NAP: Duration = Duration::from_micros(50);
@@ -28,6 +28,37 @@ pub(super) fn run<T>(builder: LocalExecutorBuilder, work: impl Future<Output = T
         napper.cancel().await;
         done
     }))
+}
+
+/// How long a [`Pace`] lets its thread work at a time: this, and longer where the rest before took longer than it should, up to so long.
+const STRETCH: Duration = Duration::from_micros(50);
+const STRETCH_MOST: Duration = Duration::from_millis(2);
+/// A stretch is this part of the rest before it, or longer.
+const PART: u32 = 4;
+
+/// Work that shares cores with those who must not wait: a rest after each short stretch. A thread that wakes does not get its core back
+/// before the one that runs there has had a slice of some milliseconds, however low that one's priority is; at the lowest of all (SCHED_IDLE),
+/// where it does, a snapshot stands still while others want all cores. Who comes back late from a rest has been kept waiting by
+/// more than our own threads, and works longer.
+pub(super) struct Pace {
+    began: Instant,
+    stretch: Duration,
+}
+
+impl Pace {
+    pub fn new() -> Pace {
+        Pace { began: Instant::now(), stretch: STRETCH }
+    }
+
+    /// Rests when it is time to.
+    pub async fn keep(&mut self) {
+        let now = Instant::now();
+        if now.duration_since(self.began) >= self.stretch {
+            rest(NAP).await;
+            self.began = Instant::now();
+            self.stretch = (self.began.duration_since(now) / PART).clamp(STRETCH, STRETCH_MOST);
+        }
+    }
 }
 
 /// Sleeps for a while, once what is under way has gone to the kernel.

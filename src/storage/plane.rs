@@ -150,11 +150,7 @@ fn serve(inbox: Receiver<Request>) {
     for request in inbox {
         match request {
             Request::Rewrite { path, edit, answer } => answer(rewrite::rewrite_file(path, edit)),
-            Request::Save(save) => {
-                // It may take long and nobody waits for it, but for clients who want the same core. (A load comes first, at full speed.)
-                crate::base::cpu::give_way();
-                save::save(*save);
-            }
+            Request::Save(save) => save::save(*save),
             Request::Load(load) => load::load(*load),
         }
     }

@@ -1,6 +1,6 @@
 //! Writing a snapshot: from the pieces that shards send to a file with its name.
 
-use super::executor::{self, rest};
+use super::executor::{self, Pace, rest};
 use super::sink::Sink;
 use crate::persist::rdb::{Assembly, Inbox, Order, Piece};
 use glommio::LocalExecutorBuilder;
@@ -96,7 +96,7 @@ async fn write_pieces(
 ) -> Result<(), String> {
     let failed = |e: String| format!("cannot write the snapshot: {e}");
     sink.write(&assembly.raw(head)).await.map_err(failed)?;
-    let (mut walking, mut order) = (inbox.shards(), Order::default());
+    let (mut walking, mut order, mut pace) = (inbox.shards(), Order::default(), Pace::new());
     while walking > 0 {
         if inbox.is_given_up() {
             return Err("it was given up".into());
@@ -122,6 +122,7 @@ async fn write_pieces(
                 for bytes in assembly.piece(db, kept) {
                     sink.write(&bytes).await.map_err(failed)?;
                 }
+                pace.keep().await;
                 inbox.written(shard, weight);
                 progress(assembly.entries(), sink.len());
             }
