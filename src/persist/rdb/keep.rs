@@ -32,7 +32,7 @@ pub struct Form {
     pub uses: Uses,
     /// Values that take more bytes than this are written in parts of as many: [`PART`].
     pub part: usize,
-    /// The time of the cut.
+    /// The time of the cut. Keys that were used since then are found with a later one.
     pub now: Now,
 }
 
@@ -46,7 +46,7 @@ impl Form {
         let mut traits = Traits { expire_at: entry.expire_at(), ..Traits::default() };
         match self.uses {
             Uses::Nothing => {}
-            Uses::Idle => traits.idle_secs = Some(lru::idle_secs(entry.access(), self.now)),
+            Uses::Idle => traits.idle_secs = Some(lru::idle_secs_then(entry.access(), self.now)),
             Uses::Frequency(lfu) => {
                 traits.frequency = Some(lfu_counter(entry.access(), self.now.secs(), lfu) as u8);
             }
