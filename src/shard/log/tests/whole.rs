@@ -260,3 +260,30 @@ fn a_generation_of_a_rewrite_that_failed_is_not_the_next_ones() {
     assert_eq!(lab.asked(), (3, 3, 2));
     assert_eq!(lab.asked.lock().unwrap().bases[1].from, Some(3));
 }
+
+#[test]
+fn a_base_of_a_rewrite_that_failed_is_not_the_next_ones() {
+    let mut lab = Lab::start("everysec");
+    lab.saved(Ok(()));
+    lab.core.base_made(&mut lab.disk, Ok(100));
+    lab.turn("SET a 1; BGREWRITEAOF");
+    lab.land_all();
+    lab.made(2);
+    lab.turn("FLUSHALL");
+    lab.land_all();
+    lab.saved(Ok(()));
+    assert_eq!(lab.asked(), (3, 2, 2), "its base is to be listed, and FLUSHALL's generation to be made");
+    lab.core.generation_made(&mut lab.disk, Err("No space left on device (os error 28)".into()));
+    lab.now.mono_us += 6_000_000;
+    lab.now.wall_us += 6_000_000;
+    lab.rest();
+    lab.land_all();
+    assert_eq!(lab.asked(), (4, 3, 2), "the way out of the failure");
+    lab.core.base_made(&mut lab.disk, Ok(100));
+    assert_ne!(lab.errno(), 0, "what is written now is listed by nobody yet");
+    lab.made(4);
+    lab.saved(Ok(()));
+    assert_eq!((lab.asked(), lab.asked.lock().unwrap().bases[2].from), ((4, 3, 3), Some(4)));
+    lab.core.base_made(&mut lab.disk, Ok(100));
+    assert_eq!(lab.errno(), 0);
+}
