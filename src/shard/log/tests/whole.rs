@@ -287,3 +287,21 @@ fn a_base_of_a_rewrite_that_failed_is_not_the_next_ones() {
     lab.core.base_made(&mut lab.disk, Ok(100));
     assert_eq!(lab.errno(), 0);
 }
+
+#[test]
+fn a_cut_that_is_given_up_while_its_store_is_away_ends_when_it_is_back() {
+    let mut lab = Lab::of(Config { save: SavePoints(Vec::new()), ..Config::default() });
+    for first in (0..20_000).step_by(500) {
+        let pairs: String = (first..first + 500).map(|i| format!(" key:{i} some-value:{i}")).collect();
+        lab.turn(&format!("MSET{pairs}"));
+    }
+    lab.turn("BGSAVE");
+    let shared = lab.core.shared.clone();
+    let store = shared.cells[0].take().expect("it is at home");
+    assert!(store.cut().is_some(), "it is not through");
+    lab.saved(Err("No space left on device".into()));
+    let _ = shared.cells[0].put(store);
+    lab.rest();
+    let store = shared.cells[0].take().expect("it is at home");
+    assert_eq!((store.cut(), store.kept_weight()), (None, 0));
+}
