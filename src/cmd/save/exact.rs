@@ -115,6 +115,69 @@ fn command(rng: &mut u64, keys: u64) -> String {
     }
 }
 
+/// A walk of the only store, from its cut to the end of the file.
+struct Walk {
+    world: World,
+    file: Vec<u8>,
+    assembly: Assembly,
+    order: Order,
+}
+
+impl Walk {
+    fn begin(mut world: World) -> Walk {
+        let form = Form { version: 12, compress: true, uses: Uses::Nothing, part: 100, now: Now::default() };
+        world.hand.store(0).begin_cut(1, &mut || keeper(form));
+        let mut assembly = Assembly::new(true, true);
+        let mut head = Vec::new();
+        write::header(&mut head, 12);
+        Walk { world, file: assembly.raw(head), assembly, order: Order::default() }
+    }
+
+    /// Takes so many steps and what was kept; whether that was all.
+    fn go_on(&mut self, steps: usize) -> bool {
+        let store = self.world.hand.store(0);
+        let through = store.cut_slice(steps);
+        store.take_kept(&mut |db, kept| self.order.push(Piece::Entries { shard: 0, db, kept }));
+        while let Some(piece) = self.order.pop() {
+            if let Piece::Entries { db, kept, .. } = piece {
+                self.assembly.piece(db, kept).iter().for_each(|part| self.file.extend_from_slice(part));
+            }
+        }
+        through
+    }
+
+    fn end(mut self) -> Model {
+        let mut steps = 0;
+        while !self.go_on(3) {
+            steps += 1;
+            assert!(steps < 100_000, "it ends");
+        }
+        self.world.hand.store(0).end_cut();
+        self.file.extend(self.assembly.end());
+        read(&self.file)
+    }
+}
+
+/// What a table has kept is not lost when it is empty before it is flushed, nor does anything come into the middle of a value.
+#[test]
+fn what_was_deleted_before_its_database_was_flushed_is_there() {
+    for steps in (0..150).step_by(3) {
+        let mut world = World::new(1);
+        let fields: String = (0..1_000).map(|i| format!(" f{i} {i}")).collect();
+        world.run(&format!("HSET large{fields}"));
+        world.run("SET small 1");
+        world.run("SELECT 1");
+        world.run("MSET a 1 b 2");
+        let expected = look(&world.hand);
+        let mut walk = Walk::begin(world);
+        walk.go_on(steps);
+        for line in ["SELECT 0", "DEL large small", "FLUSHDB", "SELECT 1", "DEL a b", "FLUSHDB", "SET c 3"] {
+            walk.world.run(line);
+        }
+        assert!(walk.end() == expected, "after {steps} steps");
+    }
+}
+
 #[test]
 fn the_file_is_the_dataset_of_its_instant() {
     let runs = std::env::var("KRING_CUT_RUNS").ok().and_then(|n| n.parse().ok()).unwrap_or(40);
