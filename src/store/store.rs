@@ -186,7 +186,7 @@ impl Store {
         let keys = old.len();
         self.dirty += keys as u64;
         // One that is empty already may have been so only since the cut, and hold what was kept of it.
-        if keys > 0 || old.table().kept_weight() > 0 {
+        if keys > 0 || old.table().owes_kept() {
             let bytes = old.bytes();
             self.set_aside(old.cut_as, old.into_table(), bytes);
         }
