@@ -136,7 +136,7 @@ fn the_allocators_memory_is_not_of_huge_pages_unless_it_is_asked_for() {
 #[test]
 fn large_values_lie_in_the_allocators_memory() {
     let server = Server::kring(1, &[]);
-    let mut client = server.client();
+    let mut client = server.connect();
     let mappings =
         || std::fs::read_to_string(format!("/proc/{}/maps", server.pid())).unwrap().lines().count();
     let before = mappings();
