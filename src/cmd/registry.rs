@@ -23,6 +23,8 @@ pub struct Registry {
 #[derive(Clone)]
 struct Names {
     slots: Vec<Slot>,
+    /// Bytes of the longest.
+    longest: usize,
     /// By a command's number, when it is called by another name than its own.
     others: Vec<(u32, Box<str>)>,
 }
@@ -41,9 +43,6 @@ pub enum Missing {
     /// The container is there, its subcommand is not.
     Subcommand,
 }
-
-/// The longest name that is looked up; no command's is longer.
-const NAME_MAX: usize = 64;
 
 /// The first eight bytes of a name, and its length.
 #[inline]
@@ -212,7 +211,7 @@ impl Names {
     /// At most as many names as there are commands; none twice.
     fn new<'a>(names: impl ExactSizeIterator<Item = (&'a str, Found)>) -> Names {
         let mut slots = vec![VACANT; (names.len() * 4).next_power_of_two()];
-        let mut others = Vec::new();
+        let (mut others, mut longest) = (Vec::new(), 0);
         for (name, found) in names {
             let bytes = name.as_bytes();
             let lower = word(bytes);
@@ -229,16 +228,17 @@ impl Names {
                 at = (at + 1) & (slots.len() - 1);
             }
             slots[at] = slot;
+            longest = longest.max(bytes.len());
             if name != found.row.name {
                 others.push((found.id, name.into()));
             }
         }
-        Names { slots, others }
+        Names { slots, longest, others }
     }
 
     #[inline]
     fn find(&self, name: &[u8]) -> Option<Found> {
-        if name.len() > NAME_MAX {
+        if name.len() > self.longest {
             return None;
         }
         let word = word(name);
@@ -312,6 +312,11 @@ mod tests {
             assert_eq!(row(registry.command(name.as_bytes())), called, "{name}");
             assert_eq!(row(registry.own(name.as_bytes())), own, "{name}");
         }
+        // As long as a checksum in hexadecimal digits, which is how passwords are made up.
+        let long = "0123456789abcdef".repeat(8);
+        assert_eq!(registry.rename("append", &long), Ok(()));
+        assert_eq!(row(registry.command(long.as_bytes())), Some("append"));
+        assert_eq!(row(registry.command(format!("{long}0").as_bytes())), None);
         assert_eq!(registry.rename("badger", "flushall"), Ok(()), "and back");
         assert_eq!(row(registry.command(b"flushall")), Some("flushall"));
     }

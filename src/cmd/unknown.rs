@@ -37,14 +37,14 @@ pub fn unknown_command(args: Args<'_>) -> Vec<u8> {
 /// The error for a word that is no subcommand of the command before it.
 pub fn unknown_subcommand(args: Args<'_>) -> Vec<u8> {
     let word = c_text(args.at(1), QUOTED_MAX);
-    let parent = c_text(args.at(0), QUOTED_MAX).to_ascii_uppercase();
+    let parent = args.at(0).to_ascii_uppercase();
     [b"ERR unknown subcommand '", word, b"'. Try ", &parent, b" HELP."].concat()
 }
 
 /// The error of the few subcommands that count their arguments themselves.
 pub(crate) fn unknown_or_arity(args: Args<'_>) -> Vec<u8> {
     let word = c_text(args.at(1), QUOTED_MAX);
-    let parent = c_text(args.at(0), QUOTED_MAX).to_ascii_uppercase();
+    let parent = args.at(0).to_ascii_uppercase();
     [b"ERR unknown subcommand or wrong number of arguments for '", word, b"'. Try ", &parent, b" HELP."]
         .concat()
 }

@@ -25,7 +25,7 @@ mod tests;
 use super::View;
 use super::listpack::{Element, Listpack};
 use super::malloc::malloc_size;
-use super::table::Stats;
+use super::table::{Kept, Stats, Walked};
 use bytes::Bytes;
 use fields::Fields;
 use packed::{PAIR, TRIPLE};
@@ -319,6 +319,32 @@ impl Hash {
             },
         }
         0
+    }
+
+    /// From now on a table keeps what a scan had not given before this cursor: `keep` appends and counts it ([`super::Table::begin_cut`]).
+    /// Whether it is a table.
+    pub fn begin_cut(
+        &mut self,
+        cursor: u64,
+        keep: impl FnMut(&Field<'_>, &mut Kept) + Send + 'static,
+    ) -> bool {
+        let fields = self.table_mut();
+        fields.map(|fields| fields.begin_cut(cursor, keep)).is_some()
+    }
+
+    /// The table, which may be under a cut.
+    pub fn under_cut(&mut self) -> Option<&mut dyn Walked> {
+        self.table_mut().map(Fields::under_cut)
+    }
+
+    fn table_mut(&mut self) -> Option<&mut Fields> {
+        match self {
+            Hash::Pack(_) => None,
+            Hash::Other(other) => match &mut **other {
+                Other::PackEx(_) => None,
+                Other::Table(fields) => Some(fields),
+            },
+        }
     }
 
     /// A field at random; None when there is none.

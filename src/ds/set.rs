@@ -19,7 +19,7 @@ mod tests;
 use super::intset::{self, Intset};
 use super::listpack::{self, Element, Listpack};
 use super::malloc::malloc_size;
-use super::table::Stats;
+use super::table::{Kept, Stats, Walked};
 use crate::base::number::parse_i64;
 use members::Members;
 use small::{Form, FormMut, Small};
@@ -291,6 +291,24 @@ impl Set {
                 0
             }
             Set::Table(table) => table.scan(cursor, f),
+        }
+    }
+
+    /// From now on a table keeps what a scan had not given before this cursor: `keep` appends and counts it ([`super::Table::begin_cut`]).
+    /// Whether it is a table.
+    pub fn begin_cut(&mut self, cursor: u64, keep: impl FnMut(&[u8], &mut Kept) + Send + 'static) -> bool {
+        match self {
+            Set::Small(_) => return false,
+            Set::Table(table) => table.begin_cut(cursor, keep),
+        }
+        true
+    }
+
+    /// The table, which may be under a cut.
+    pub fn under_cut(&mut self) -> Option<&mut dyn Walked> {
+        match self {
+            Set::Small(_) => None,
+            Set::Table(table) => Some(table.under_cut()),
         }
     }
 

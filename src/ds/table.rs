@@ -34,7 +34,8 @@
 //! | `walk` | SCAN, iteration, sampling |
 //! | `expire` | active expiry in slices |
 //! | `pick` | samples, a hand that goes round, lookups by hash: for eviction |
-//! | `cut` | the table of one instant, for snapshots |
+//! | `cut`, `large` | the table of one instant, for snapshots; the large entries of it |
+//! | `keeper`, `kept` | who puts that into another form, and what has been |
 //!
 //! SAFETY contract of the folder: a table owns all its segments and entries alone. Handles to them ([`Seg`], `BucketRef`,
 //! [`Entry`]) are made from what the table holds and dropped before anything that could free or move their target; what
@@ -45,6 +46,9 @@ mod bucket;
 mod cut;
 mod directory;
 mod expire;
+mod keeper;
+mod kept;
+mod large;
 mod pick;
 mod pool;
 mod resize;
@@ -54,7 +58,8 @@ mod walk;
 
 pub use super::entry::Ref;
 pub use access::Mut;
-pub use cut::{Keeper, Kept, Mark};
+pub use keeper::{Each, Keeper, Mark, Walked};
+pub use kept::Kept;
 pub use pick::{ClockHand, STEPS_PER_ROUND};
 
 use super::entry::{Entry, Payload};

@@ -106,9 +106,10 @@ fn encode_field(out: &mut Vec<u8>, field: &Field<'_>, earliest: Option<i64>, com
     with_text(&field.value, |text| encode_string(out, text, compress));
 }
 
-/// See [`super::value::begin`]. The parts are fields of a table; the mark is a scan's cursor and the earliest expiry, 0 for none.
+/// See [`super::value::begin`]. The parts are fields of a table; the mark is a scan's cursor and the earliest expiry, 0 for none. As in
+/// Redis a lower bound of that serves too: nobody has to look at all fields first.
 pub fn begin(out: &mut Vec<u8>, hash: &Hash) -> (u8, Mark) {
-    let earliest = earliest(hash);
+    let earliest = hash.min_expire();
     if let Some(at) = earliest {
         out.extend_from_slice(&at.to_le_bytes());
     }
@@ -128,6 +129,16 @@ pub fn go_on(out: &mut Vec<u8>, hash: &Hash, mark: Mark, until: usize, compress:
         });
     }
     mark.after(count, [cursor, earliest])
+}
+
+/// See [`super::value::guard`].
+pub fn guard(hash: &mut Hash, mark: Mark, compress: bool) -> bool {
+    let [cursor, earliest] = mark.at;
+    let earliest = (earliest != 0).then_some(earliest as i64);
+    hash.begin_cut(cursor, move |field, kept| {
+        kept.entries += 1;
+        encode_field(&mut kept.bytes, field, earliest, compress);
+    })
 }
 
 /// The earliest expiry, exactly.

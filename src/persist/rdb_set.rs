@@ -54,6 +54,14 @@ pub fn go_on(out: &mut Vec<u8>, set: &Set, mark: Mark, until: usize, compress: b
     mark.after(count, [cursor, 0])
 }
 
+/// See [`super::value::guard`].
+pub fn guard(set: &mut Set, mark: Mark, compress: bool) -> bool {
+    set.begin_cut(mark.at[0], move |member, kept| {
+        kept.entries += 1;
+        encode_string(&mut kept.bytes, member, compress);
+    })
+}
+
 /// Takes a set off the front.
 pub fn decode(kind: u8, input: &mut &[u8], reading: &Reading<'_>) -> Result<Set, Corrupt> {
     let config = reading.config;

@@ -75,6 +75,15 @@ pub fn go_on(out: &mut Vec<u8>, zset: &Zset, mark: Mark, until: usize, compress:
     mark.after(count, [first + count, 0])
 }
 
+/// See [`super::value::guard`].
+pub fn guard(zset: &mut Zset, mark: Mark, compress: bool) -> bool {
+    zset.begin_cut(mark.left as usize - 1, move |member, score, kept| {
+        kept.entries += 1;
+        encode_string(&mut kept.bytes, member, compress);
+        kept.bytes.extend_from_slice(&score.to_le_bytes());
+    })
+}
+
 /// Takes a sorted set off the front.
 pub fn decode(kind: u8, input: &mut &[u8], reading: &Reading<'_>) -> Result<Zset, Corrupt> {
     let limits = Limits {

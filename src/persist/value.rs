@@ -9,9 +9,12 @@
 use super::rdb_string::{Text, decode_string, encode_i64, encode_string};
 use super::{Corrupt, rdb_hash, rdb_list, rdb_set, rdb_stream, rdb_zset};
 use crate::config::Config;
-use crate::ds::table::Mark;
+use crate::ds::table::{Kept, Mark, Walked};
 use crate::ds::{Owned, View};
 use crate::store::{Value, string_of};
+
+/// Buckets that a guarded value goes through at a time: some 4 KB.
+const BUCKETS: usize = 8;
 
 /// RDB's number for a string.
 pub(super) const STRING: u8 = 0;
@@ -91,6 +94,46 @@ pub fn go_on(out: &mut Vec<u8>, value: &Value, mark: Mark, bytes: usize, compres
         Value::Zset(zset) => rdb_zset::go_on(out, zset, mark, until, compress),
         Value::Hash(hash) => rdb_hash::go_on(out, hash, mark, until, compress),
         Value::Stream(stream) => rdb_stream::go_on(out, stream, mark, until, compress),
+    }
+}
+
+/// From now on a value that was begun keeps what is behind the mark by itself, whatever becomes of it: [`collect`] takes it away.
+/// Whether it can; only tables do.
+pub fn guard(value: &mut Value, mark: Mark, compress: bool) -> bool {
+    match value {
+        Value::Str(_) | Value::List(_) | Value::Stream(_) => false,
+        Value::Set(set) => rdb_set::guard(set, mark, compress),
+        Value::Zset(zset) => rdb_zset::guard(zset, mark, compress),
+        Value::Hash(hash) => rdb_hash::guard(hash, mark, compress),
+    }
+}
+
+fn under_cut(value: &mut Value) -> Option<&mut dyn Walked> {
+    match value {
+        Value::Str(_) | Value::List(_) | Value::Stream(_) => None,
+        Value::Set(set) => set.under_cut(),
+        Value::Zset(zset) => zset.under_cut(),
+        Value::Hash(hash) => hash.under_cut(),
+    }
+}
+
+/// Takes away some of what a guarded value has kept, or lets it look for more, and gives where the rest begins.
+pub fn collect(value: &mut Value, mark: Mark) -> (Kept, Mark) {
+    let Some(table) = under_cut(value) else { return (Kept::default(), Mark { left: 0, ..mark }) };
+    let is_through = table.walk_on(BUCKETS);
+    let kept = table.take().unwrap_or_default();
+    let next = mark.after(kept.entries, mark.at);
+    assert!(next.left == 0 || kept.entries > 0 || !is_through, "what a value held at the cut is kept");
+    if next.left == 0 {
+        table.end();
+    }
+    (kept, next)
+}
+
+/// Nobody wants what a guarded value has kept.
+pub fn release(value: &mut Value) {
+    if let Some(table) = under_cut(value) {
+        table.end();
     }
 }
 

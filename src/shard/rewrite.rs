@@ -129,6 +129,8 @@ pub(super) struct Rewriter {
     /// Turns that the storage plane was asked for, in order: shards may come to the next one before it is heard that the one before
     /// is made.
     asked: VecDeque<Turner>,
+    /// The rewrites whose bases it was asked to list, in order: one may fail meanwhile, and the next one begin.
+    bases: VecDeque<u64>,
     /// A write or a sync has failed since the last rewrite's turn.
     fails: bool,
     /// The log ends; by which turn, once that is known; and what is to end it when the rewrite under way is over.
@@ -314,12 +316,18 @@ impl Core {
             as_commands: !self.config.aof_use_rdb_preamble,
             keeps_history: self.config.aof_disable_auto_gc,
         };
+        let id = rewrite.id;
+        self.rewriter.bases.push_back(id);
         self.shared.control.new_base(base);
     }
 
     /// The base is listed, with so many bytes in all files, or could not be.
     pub fn base_made(&mut self, net: &mut dyn World, result: Result<u64, String>) {
-        let Some(rewrite) = &self.rewriter.under_way else { return };
+        let of = self.rewriter.bases.pop_front();
+        let Some(rewrite) = self.rewriter.under_way.as_ref().filter(|rewrite| of == Some(rewrite.id)) else {
+            // It is of one that has failed since: whoever begins anew does not rely on it.
+            return;
+        };
         let purpose = rewrite.purpose;
         match result {
             Ok(bytes) => {

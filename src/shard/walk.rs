@@ -36,6 +36,8 @@ pub(super) struct Walk {
     /// Which cut it goes through.
     pub cut: u64,
     pub line: Line,
+    /// It was given up: only the cut is still to be ended.
+    is_over: bool,
     /// When it goes on, on the monotonic clock.
     next_us: u64,
     /// When its last slice ended.
@@ -54,6 +56,7 @@ impl Walk {
         Walk {
             cut,
             line,
+            is_over: false,
             next_us: now_us,
             slice_us: now_us,
             behind_us: None,
@@ -74,6 +77,9 @@ impl Core {
     pub(super) fn walk_slice(&mut self, net: &mut dyn World) {
         let (now_us, commands) = (self.now.mono_us, self.tallies.counters.commands);
         let Some(walk) = self.walk.as_mut().filter(|walk| walk.next_us <= now_us) else { return };
+        if walk.is_over {
+            return self.end_walk(net);
+        }
         if walk.line.weight(self.id) > WINDOW {
             let since = *walk.behind_us.get_or_insert(now_us);
             walk.next_us = now_us + WRITER_US;
@@ -128,27 +134,38 @@ impl Core {
     }
 
     fn send_pieces(&mut self, pieces: Vec<(usize, Kept)>, through: bool) {
-        let Some(walk) = &self.walk else { return };
+        let Some(walk) = &mut self.walk else { return };
         let heard = pieces.into_iter().all(|(db, kept)| walk.line.send(self.id, db, kept));
         if through {
             walk.line.through();
         }
-        if through || !heard {
-            // When nobody listens any more, whoever looks after snapshots ends the cut.
+        // When nobody listens any more, all that is left to do is to end the cut.
+        walk.is_over = !heard;
+        if through {
             self.walk = None;
         }
     }
 
-    /// A cut was given up.
+    /// A cut was given up. While the store is away it goes on for nothing: what it keeps would have no end.
     pub(super) fn unwalk(&mut self, net: &mut dyn World, cut: u64) {
-        self.walk.take_if(|walk| walk.cut == cut);
-        // When the store is away its cut goes on for nothing, until the next one takes its place.
-        if self.take(net, self.id) {
-            let store = self.hand.store(self.id);
-            if store.cut() == Some(cut) {
-                store.end_cut();
-            }
-            self.put_back(net);
+        let now_us = self.now.mono_us;
+        if let Some(walk) = self.walk.as_mut().filter(|walk| walk.cut == cut) {
+            (walk.is_over, walk.next_us) = (true, now_us);
+            self.end_walk(net);
         }
+    }
+
+    fn end_walk(&mut self, net: &mut dyn World) {
+        if !self.take(net, self.id) {
+            if let Some(walk) = &mut self.walk {
+                walk.next_us = self.now.mono_us + STORE_US;
+            }
+            return;
+        }
+        let store = self.hand.store(self.id);
+        if store.cut() == self.walk.take().map(|walk| walk.cut) {
+            store.end_cut();
+        }
+        self.put_back(net);
     }
 }

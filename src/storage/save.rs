@@ -5,7 +5,7 @@ use super::sink::Sink;
 use crate::persist::rdb::{Assembly, Inbox, Order, Piece};
 use glommio::LocalExecutorBuilder;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long the writer sleeps when no piece is there. Blocks under way get on meanwhile.
 const PAUSE: Duration = Duration::from_micros(500);
@@ -96,7 +96,8 @@ async fn write_pieces(
 ) -> Result<(), String> {
     let failed = |e: String| format!("cannot write the snapshot: {e}");
     sink.write(&assembly.raw(head)).await.map_err(failed)?;
-    let (mut walking, mut order, mut pace) = (inbox.shards(), Order::default(), Pace::new());
+    let (mut walking, mut order, mut owed_us) = (inbox.shards(), Order::default(), 0.0);
+    let mut pace = Pace::new();
     while walking > 0 {
         if inbox.is_given_up() {
             return Err("it was given up".into());
@@ -113,11 +114,13 @@ async fn write_pieces(
                 if let Some(trouble) = kept.trouble {
                     return Err(trouble);
                 }
-                let (weight, mut left_us) = (kept.weight(), delay_us * kept.entries as f64);
-                while left_us >= 1.0 && !inbox.is_given_up() {
-                    let nap_us = left_us.min(NAP_US);
-                    rest(Duration::from_micros(nap_us as u64)).await;
-                    left_us -= nap_us;
+                let weight = kept.weight();
+                owed_us += delay_us * kept.entries as f64;
+                while owed_us >= 1.0 && !inbox.is_given_up() {
+                    let began = Instant::now();
+                    rest(Duration::from_micros(owed_us.min(NAP_US) as u64)).await;
+                    // On a busy machine a nap is longer than it should be: the next ones are shorter.
+                    owed_us -= began.elapsed().as_secs_f64() * 1e6;
                 }
                 for bytes in assembly.piece(db, kept) {
                     sink.write(&bytes).await.map_err(failed)?;

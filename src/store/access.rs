@@ -31,9 +31,15 @@ pub fn lfu_of(counter: u8, secs: i64) -> u32 {
     minutes(secs) << 8 | counter as u32
 }
 
+/// A use may seem to lie ahead by so many minutes: the clock on the wall was set back, or a snapshot tells of a time before.
+const AHEAD_MAX: u32 = 24 * 60;
+
 /// The counter, after the decay due at `secs`.
 pub fn lfu_counter(access: u32, secs: i64, lfu: Lfu) -> u32 {
-    let elapsed = minutes(secs).wrapping_sub(access >> 8) & 0xffff;
+    let elapsed = match minutes(secs).wrapping_sub(access >> 8) & 0xffff {
+        ahead if ahead > 0xffff - AHEAD_MAX => 0,
+        elapsed => elapsed,
+    };
     let periods = elapsed.checked_div(lfu.decay_minutes).unwrap_or(0);
     (access & 0xff).saturating_sub(periods)
 }
@@ -63,6 +69,9 @@ mod tests {
         assert_eq!(lfu_counter(new, 180, lfu), LFU_INIT - 3);
         assert_eq!(lfu_counter(new, 6_000, lfu), 0);
         assert_eq!(lfu_counter(new, 6_000, Lfu { decay_minutes: 0, ..lfu }), LFU_INIT);
+        // Used a minute and ten hours later than this.
+        assert_eq!([60, 36_000].map(|later| lfu_counter(lfu_of(200, later), 0, lfu)), [200; 2]);
+        assert_eq!(lfu_counter(lfu_of(200, 0), 30 * 86_400, lfu), 0);
         assert_eq!(lfu_used(new, 0, lfu, 0) & 0xff, LFU_INIT + 1);
         assert_eq!(lfu_used(lfu_used(new, 0, lfu, 0), 0, lfu, u32::MAX) & 0xff, LFU_INIT + 1);
     }

@@ -116,20 +116,24 @@ impl Store {
         let mut tables: Vec<_> =
             asides.chain(self.dbs.iter_mut().map(|db| (db.cut_as, db.table_mut()))).collect();
         tables.sort_by_key(|(_, table)| !table.is_midway());
+        let mut done = Vec::new();
         for (number, table) in tables {
             while let Some(kept) = table.take_kept() {
                 f(number, kept);
             }
+            done.append(&mut table.take_done());
             if table.is_midway() {
-                return;
+                break;
             }
         }
+        done.into_iter().for_each(|value| self.discard_value(value));
     }
 
     /// Ends the cut, walked through or not.
     pub fn end_cut(&mut self) {
         let Some(aside) = self.aside.take() else { return };
-        self.dbs.iter_mut().for_each(|db| db.table_mut().end_cut());
+        let done: Vec<Value> = self.dbs.iter_mut().flat_map(|db| db.table_mut().end_cut()).collect();
+        done.into_iter().for_each(|value| self.discard_value(value));
         self.garbage.extend(aside.tables.into_iter().map(|(_, table)| garbage(table)));
     }
 

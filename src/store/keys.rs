@@ -481,8 +481,13 @@ impl Store {
     pub(super) fn remove(&mut self, db: usize, hash: u64, key: &[u8]) {
         let db = self.db_mut(db);
         let Some(entry) = db.table_mut().get_mut(hash, key) else { return };
-        if let Some(value) = entry.delete() {
-            db.account(key, Weight::of(&value), Weight::default());
+        let went = match entry.view() {
+            View::Boxed(value) => Weight::of(value),
+            View::Int(_) | View::Bytes(_) => Weight::default(),
+        };
+        let value = entry.delete();
+        db.account(key, went, Weight::default());
+        if let Some(value) = value {
             self.discard_value(value);
         }
     }

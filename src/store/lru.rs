@@ -105,6 +105,13 @@ pub fn idle_secs(stamp: u32, now: Now) -> u64 {
     (idle_us(stamp, now) + FINE.step_us) / SECOND_US
 }
 
+/// The same at an earlier time, for a snapshot that tells of it: a key that was used since was in use. Fine stamps have more room ahead than
+/// [`idle_us`] gives them, since they are renewed before a third of their range is over; so this holds for 17 minutes.
+pub fn idle_secs_then(stamp: u32, then: Now) -> u64 {
+    let is_ahead = Form::of(stamp).head == FINE.head && idle_us(stamp, then) > FINE.range_us() / 2;
+    if is_ahead { 0 } else { idle_secs(stamp, then) }
+}
+
 /// What a stamp that has aged is to be replaced by.
 #[inline]
 pub fn renewed(stamp: u32, now: Now) -> Option<u32> {
@@ -262,6 +269,23 @@ mod tests {
             let most = idle_secs(idle_since(u64::MAX, now), now);
             assert!(most > 7 * year && idle_secs(idle_since(9 * year, now), now) == most);
         }
+    }
+
+    #[test]
+    fn a_snapshot_tells_idle_times_of_its_instant() {
+        let then = at(7 * HOUR_US);
+        for is_fine in [true, false] {
+            for later_us in [1_000, SECOND_US, 3 * 60 * SECOND_US, 16 * 60 * SECOND_US] {
+                assert_eq!(
+                    idle_secs_then(stamp(at(then.mono_us + later_us), is_fine), then),
+                    0,
+                    "{later_us}"
+                );
+            }
+            let before = at(then.mono_us - 600 * SECOND_US);
+            assert_eq!(idle_secs_then(stamp(before, is_fine), then), 600);
+        }
+        assert_eq!(idle_secs_then(idle_since(90_000, then), then), 90_000);
     }
 
     #[test]

@@ -190,8 +190,9 @@ impl Store {
         let old = std::mem::replace(&mut self.dbs[db], Db::new(self.seed));
         self.settle();
         let keys = old.len();
-        if keys > 0 {
-            self.dirty += keys as u64;
+        self.dirty += keys as u64;
+        // One that is empty already may have been so only since the cut, and hold what was kept of it.
+        if keys > 0 || old.table().owes_kept() {
             let bytes = old.bytes();
             self.set_aside(old.cut_as, old.into_table(), bytes);
         }

@@ -26,7 +26,21 @@ const RENAMES: &[&str] = &[
     "--rename-command",
     "get",
     "config",
+    "--rename-command",
+    "xadd",
+    "xa",
+    "--rename-command",
+    "xtrim",
+    "xt",
+    "--rename-command",
+    "restore",
+    "put-back",
+    "--rename-command",
+    "append",
+    LONG,
 ];
+
+const LONG: &str = "cf83e1357eefb8bdf1542850d66d8007d620e4050b5715dc83f4a921d36ce9ce47d0d13c5d85f2b0ff8318d2877eec2f63b931bd47417a81a538327af927da3e";
 
 #[test]
 fn clients_call_commands_as_the_configuration_says() {
@@ -50,6 +64,8 @@ fn clients_call_commands_as_the_configuration_says() {
             "xg CREATE s g $ MKSTREAM",
             "XGROUP CREATE s g $",
             "xg nosuch",
+            &format!("{LONG} long v"),
+            &format!("{LONG}x long v"),
             "begin",
             "put-something-under-a-key k w",
             "config k",
@@ -74,6 +90,8 @@ fn clients_call_commands_as_the_configuration_says() {
             }
             assert_eq!(crate::reply::show(&ours), crate::reply::show(&theirs), "{line}, {shards} shards");
         }
+        let [theirs, ours] = [&mut a, &mut b].map(|client| client.run("xg help").array()[0].text());
+        assert_eq!(ours, theirs);
         let list = b.run("COMMAND LIST");
         let names: Vec<String> = list.array().iter().map(|name| name.text()).collect();
         assert!(names.contains(&"flushall".into()), "by its own name, as Redis lists it");
@@ -111,8 +129,16 @@ fn write(server: &Server) {
         "INCR n",
         "exec",
         "DEL a b",
+        "xa s * f v",
+        "xa s MAXLEN ~ 100 * f v",
+        "xa s 99999999999999-1 f v",
+        "xt s MAXLEN ~ 100",
     ] {
         assert!(!client.run(line).is_error(), "{line}");
+    }
+    let payload = client.run("DUMP n").bytes().to_vec();
+    for ttl in [&b"0"[..], b"10000000"] {
+        assert!(client.call(&[&b"put-back"[..], b"copy", ttl, &payload, b"REPLACE"]).is_ok());
     }
     // By one write, which is logged as it came, and by several.
     let batch: String = (0..50).map(|i| format!("put-something-under-a-key key:{i} {i}\r\n")).collect();
@@ -134,7 +160,7 @@ fn a_log_has_the_commands_own_names() {
         let wanted = digest(&server);
         stop(server);
         let said = commands_of(dir.path());
-        assert!(!said.contains("put") && !said.contains("xg "), "{said}");
+        assert!(!said.contains("put") && !said.contains("xg ") && !said.contains("xa "), "{said}");
         // With the names and without, and by Redis, who knows no other.
         for more in [&always[..], &[]] {
             let again = kring(dir.path(), 2, more);

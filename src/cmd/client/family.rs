@@ -84,10 +84,10 @@ Tell about the client's library. Options:
 * LIB-VER <version>
   Its version.";
 
-fn client_help(cx: &mut Cx<'_>, _args: Args<'_>) -> Done {
+fn client_help(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
     help(
         cx.out,
-        "client",
+        args,
         &[
             ("GETNAME", "Tell the name of this connection."),
             ("ID", "Tell the ID of this connection."),

@@ -75,10 +75,10 @@ fn command_count(cx: &mut Cx<'_>, _args: Args<'_>) -> Done {
     Ok(Outcome::Done)
 }
 
-fn command_help(cx: &mut Cx<'_>, _args: Args<'_>) -> Done {
+fn command_help(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
     help(
         cx.out,
-        "command",
+        args,
         &[
             ("(no subcommand)", "Tell the facts of every command."),
             ("COUNT", "Tell how many commands there are."),

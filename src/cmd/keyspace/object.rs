@@ -164,10 +164,10 @@ pub fn references(entry: &Ref<'_, Value>) -> i64 {
     }
 }
 
-fn object_help(cx: &mut Cx<'_>, _args: Args<'_>) -> Done {
+fn object_help(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
     help(
         cx.out,
-        "object",
+        args,
         &[
             ("ENCODING <key>", "Names the form in which the value of <key> is held."),
             ("FREQ <key>", "Gives the logarithmic counter of the uses of <key> (LFU policies only)."),

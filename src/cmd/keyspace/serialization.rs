@@ -120,6 +120,8 @@ impl Wish {
 fn tell_ttl(cx: &mut Cx<'_>, key: &[u8], args: Args<'_>, expire_at: i64) {
     let mut digits = itoa::Buffer::new();
     let mut words: Vec<&[u8]> = args.iter().collect();
+    // Clients may call it by another name.
+    words[0] = b"RESTORE";
     words[2] = digits.format(expire_at).as_bytes();
     words.push(b"ABSTTL");
     cx.keys.effect(key, &words);

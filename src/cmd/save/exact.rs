@@ -81,7 +81,7 @@ fn command(rng: &mut u64, keys: u64) -> String {
     let (a, b, n, db) = (below(keys), below(keys), below(1_000), below(4));
     let long = "v".repeat(if below(40) == 0 { 70_000 } else { below(60) as usize });
     let many = |form: fn(u64) -> String| (n..n + 150).map(form).collect::<Vec<_>>().join(" ");
-    match below(38) {
+    match below(46) {
         0..6 => format!("SET k{a} {n}{long}"),
         6..8 => format!("SET k{a} {n} PX {}", 1 + n % 300),
         8 => format!("APPEND k{a} {n}"),
@@ -111,8 +111,136 @@ fn command(rng: &mut u64, keys: u64) -> String {
         34 => format!("ZADD z{a} {}", many(|i| format!("{} m{i}", i % 7))),
         35 => format!("ZREM z{a} m{n}"),
         36 => format!("RPUSH l{a} {} {long} {long}", many(|i| format!("{i}{}", "-".repeat(100)))),
+        37 => format!("ZADD z{a} {} m{n} {n} new{n}", n % 11),
+        38 => format!("HDEL h{a} f{n} f{}", n + 1),
+        39 => format!("SPOP s{a} {}", 1 + n % 9),
+        40 => format!("ZREMRANGEBYRANK z{a} 0 {}", n % 9),
+        41 => format!("DEL h{a} s{b} z{b}"),
+        42 => format!("RENAME z{a} z{b}"),
+        43 => format!("PEXPIRE h{a} {}", 1 + n % 20),
+        44 => format!("SUNIONSTORE s{a} s{b}"),
         _ => format!("SET new{} {n}", below(keys * 4)),
     }
+}
+
+/// A walk of the only store, from its cut to the end of the file.
+struct Walk {
+    world: World,
+    file: Vec<u8>,
+    assembly: Assembly,
+    order: Order,
+}
+
+impl Walk {
+    fn begin(mut world: World) -> Walk {
+        let form = Form { version: 12, compress: true, uses: Uses::Nothing, part: 100, now: Now::default() };
+        world.hand.store(0).begin_cut(1, &mut || keeper(form));
+        let mut assembly = Assembly::new(true, true);
+        let mut head = Vec::new();
+        write::header(&mut head, 12);
+        Walk { world, file: assembly.raw(head), assembly, order: Order::default() }
+    }
+
+    /// Takes so many steps and what was kept; whether that was all.
+    fn go_on(&mut self, steps: usize) -> bool {
+        let store = self.world.hand.store(0);
+        let through = store.cut_slice(steps);
+        store.take_kept(&mut |db, kept| self.order.push(Piece::Entries { shard: 0, db, kept }));
+        while let Some(piece) = self.order.pop() {
+            if let Piece::Entries { db, kept, .. } = piece {
+                self.assembly.piece(db, kept).iter().for_each(|part| self.file.extend_from_slice(part));
+            }
+        }
+        through
+    }
+
+    fn end(mut self) -> Model {
+        let mut steps = 0;
+        while !self.go_on(3) {
+            steps += 1;
+            assert!(steps < 100_000, "it ends");
+        }
+        self.world.hand.store(0).end_cut();
+        self.file.extend(self.assembly.end());
+        read(&self.file)
+    }
+}
+
+/// What a table has kept is not lost when it is empty before it is flushed, nor does anything come into the middle of a value.
+#[test]
+fn what_was_deleted_before_its_database_was_flushed_is_there() {
+    for steps in (0..150).step_by(3) {
+        let mut world = World::new(1);
+        let fields: String = (0..1_000).map(|i| format!(" f{i} {i}")).collect();
+        world.run(&format!("HSET large{fields}"));
+        world.run("SET small 1");
+        world.run("SELECT 1");
+        world.run("MSET a 1 b 2");
+        let expected = look(&world.hand);
+        let mut walk = Walk::begin(world);
+        walk.go_on(steps);
+        for line in ["SELECT 0", "DEL large small", "FLUSHDB", "SELECT 1", "DEL a b", "FLUSHDB", "SET c 3"] {
+            walk.world.run(line);
+        }
+        assert!(walk.end() == expected, "after {steps} steps");
+    }
+}
+
+/// Who changes a large value in the middle of its walk, or before it, keeps a few of its elements, not all.
+#[test]
+fn a_large_value_that_changes_is_not_kept_at_once() {
+    for line in [
+        "DEL h",
+        "DEL s",
+        "DEL z",
+        "HSET h f7 x",
+        "HDEL h f1 f2",
+        "SADD s new",
+        "SREM s f3",
+        "ZADD z 9 f5 1 f0",
+        "ZREMRANGEBYRANK z 0 20",
+    ] {
+        for steps in [0, 1, 2, 4, 60] {
+            let mut world = World::new(1);
+            let all = |form: fn(u64) -> String| (0..3_000).map(form).collect::<String>();
+            let key = line.split(' ').nth(1).expect("a key");
+            world.run(&match key {
+                "h" => format!("HSET h{}", all(|i| format!(" f{i} {i}"))),
+                "s" => format!("SADD s{}", all(|i| format!(" f{i}"))),
+                _ => format!("ZADD z{}", all(|i| format!(" {} f{i}", i % 50))),
+            });
+            let expected = look(&world.hand);
+            let mut walk = Walk::begin(world);
+            walk.go_on(steps);
+            for i in 0..3 {
+                walk.world.run(line);
+                walk.world.run(&format!("PEXPIRE {key} {}", 100_000 + i));
+                assert!(walk.world.hand.store(0).kept_weight() < 500, "{line}, {steps} steps");
+                walk.go_on(2);
+            }
+            assert!(walk.end() == expected, "{line}, {steps} steps");
+        }
+    }
+}
+
+/// What is given up in the middle leaves values as they are, and the next cut is whole again.
+#[test]
+fn a_cut_that_is_given_up_lets_go_of_what_it_guards() {
+    let mut world = World::new(1);
+    for key in 0..20 {
+        let members: String = (0..200).map(|i| format!(" m{i}")).collect();
+        world.run(&format!("SADD s{key}{members}"));
+    }
+    for round in 0..300 {
+        let mut walk = Walk::begin(world);
+        walk.go_on(round % 30);
+        (0..20).for_each(|key| drop(walk.world.run(&format!("SADD s{key} round{round}"))));
+        walk.go_on(round % 7);
+        world = walk.world;
+        world.hand.store(0).end_cut();
+    }
+    let expected = look(&world.hand);
+    assert!(Walk::begin(world).end() == expected);
 }
 
 #[test]

@@ -42,8 +42,8 @@ pub const COMMANDS: &[Command] = &[Command {
             full_name: "config|help",
             flags: flag::LOADING | flag::STALE,
             plan: Plan::Anywhere,
-            run: |cx, _| {
-                help(cx.out, "CONFIG", HELP);
+            run: |cx, args| {
+                help(cx.out, args, HELP);
                 Ok(Outcome::Done)
             },
             summary: "Lists the subcommands.",

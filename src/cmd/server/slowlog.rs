@@ -66,8 +66,8 @@ pub const COMMANDS: &[Command] = &[Command {
             full_name: "slowlog|help",
             arity: 2,
             flags: flag::LOADING | flag::STALE,
-            run: |cx, _| {
-                help(cx.out, "SLOWLOG", HELP);
+            run: |cx, args| {
+                help(cx.out, args, HELP);
                 Ok(Outcome::Done)
             },
             summary: "Lists the subcommands.",

@@ -87,11 +87,15 @@ fn tell(cx: &mut Cx<'_>, name: &[u8], args: Args<'_>, options: &Options, id: Opt
     if !cx.keys.logs(name) || !approximate && matches!(options.id, Some(Wanted::Exactly(_))) {
         return;
     }
+    // Clients may call it by another name.
+    let own: &[u8] = if id.is_some() { b"XADD" } else { b"XTRIM" };
     let mut text = [0; ID_TEXT_MAX];
     let id = id.map(|id| id.text(b'-', &mut text));
     if !approximate {
         // The id stands before the fields.
-        return id.into_iter().for_each(|id| cx.keys.effect_with(name, args, &[(options.fields - 1, id)]));
+        return id.into_iter().for_each(|id| {
+            cx.keys.effect_with(name, args, &[(0, own), (options.fields - 1, id)]);
+        });
     }
     let Some(stream) = cx.keys.again::<Stream>(name) else { return };
     let (mut bound, mut digits) = ([0; ID_TEXT_MAX], itoa::Buffer::new());
@@ -101,7 +105,7 @@ fn tell(cx: &mut Cx<'_>, name: &[u8], args: Args<'_>, options: &Options, id: Opt
         }
         _ => (b"MAXLEN", digits.format(stream.log.len()).as_bytes()),
     };
-    let mut words = vec![args.at(0), name, word, b"=", bound];
+    let mut words = vec![own, name, word, b"=", bound];
     if let Some(id) = id {
         words.push(id);
         words.extend(args.from(options.fields).iter());

@@ -236,10 +236,10 @@ fn xgroup_delconsumer(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
     Ok(Outcome::Done)
 }
 
-fn xgroup_help(cx: &mut Cx<'_>, _args: Args<'_>) -> Done {
+fn xgroup_help(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
     help(
         cx.out,
-        "xgroup",
+        args,
         &[
             (
                 "CREATE <key> <groupname> <id|$> [option]",

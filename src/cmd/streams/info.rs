@@ -253,10 +253,10 @@ fn whole_consumer(out: &mut Out, group: &Group, consumer: &Consumer, count: u64)
     }
 }
 
-fn xinfo_help(cx: &mut Cx<'_>, _args: Args<'_>) -> Done {
+fn xinfo_help(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
     help(
         cx.out,
-        "xinfo",
+        args,
         &[
             ("CONSUMERS <key> <groupname>", "Show the consumers of a group."),
             ("GROUPS <key>", "Show the groups of a stream."),

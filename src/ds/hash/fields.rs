@@ -2,7 +2,7 @@
 //! beside it, shared with the sockets that send them. An expiry is the entry's TTL.
 
 use super::super::malloc::{Malloc, malloc_size};
-use super::super::table::Stats;
+use super::super::table::{Each, Kept, Stats, Walked};
 use super::super::{INLINE_MAX, Payload, Ref, Table, View};
 use super::{Expiry, Field, Found};
 use crate::ds::listpack::Element;
@@ -31,7 +31,7 @@ fn payload(value: &[u8]) -> Payload<'_, Bytes> {
     }
 }
 
-fn field(entry: Ref<'_, Bytes>) -> Field<'_> {
+fn field<'a>(entry: &Ref<'a, Bytes>) -> Field<'a> {
     Field { name: Element::Str(entry.key()), value: entry.view(), expire_at: entry.expire_at() }
 }
 
@@ -125,15 +125,24 @@ impl Fields {
     }
 
     pub fn iter(&self) -> impl Iterator<Item = Field<'_>> {
-        self.table.iter().map(field)
+        self.table.iter().map(|entry| field(&entry))
     }
 
     pub fn scan(&self, cursor: u64, f: &mut dyn FnMut(Field<'_>)) -> u64 {
-        self.table.scan(cursor, &mut |entry| f(field(entry)))
+        self.table.scan(cursor, &mut |entry| f(field(&entry)))
+    }
+
+    pub fn begin_cut(&mut self, cursor: u64, mut keep: impl FnMut(&Field<'_>, &mut Kept) + Send + 'static) {
+        let keep = move |entry: &Ref<'_, Bytes>, kept: &mut Kept| keep(&field(entry), kept);
+        self.table.begin_cut_from(cursor, Box::new(Each(keep)));
+    }
+
+    pub fn under_cut(&mut self) -> &mut dyn Walked {
+        &mut self.table
     }
 
     pub fn random(&self, rng: &mut dyn FnMut() -> u64) -> Option<Field<'_>> {
-        self.table.random(rng).map(field)
+        self.table.random(rng).map(|entry| field(&entry))
     }
 }
 

@@ -3,8 +3,8 @@
 use super::Member;
 use crate::ds::listpack::Element;
 use crate::ds::malloc::Malloc;
-use crate::ds::table::Stats;
-use crate::ds::{Payload, Table};
+use crate::ds::table::{Each, Kept, Stats, Walked};
+use crate::ds::{Payload, Ref, Table};
 
 /// See the module's text.
 pub struct Members {
@@ -55,6 +55,15 @@ impl Members {
 
     pub fn iter(&self) -> impl Iterator<Item = Member<'_>> {
         self.table.iter().map(|entry| Element::Str(entry.key()))
+    }
+
+    pub fn begin_cut(&mut self, cursor: u64, mut keep: impl FnMut(&[u8], &mut Kept) + Send + 'static) {
+        let keep = move |entry: &Ref<'_, ()>, kept: &mut Kept| keep(entry.key(), kept);
+        self.table.begin_cut_from(cursor, Box::new(Each(keep)));
+    }
+
+    pub fn under_cut(&mut self) -> &mut dyn Walked {
+        &mut self.table
     }
 
     pub fn random(&self, rng: impl FnMut() -> u64) -> Option<Member<'_>> {

@@ -132,17 +132,25 @@ impl<'a, V, B: Blocks> Mut<'a, V, B> {
     }
 
     /// Takes the entry out of the table and gives its value; inline bytes are copied.
-    pub fn remove(self) -> Owned<V> {
+    pub fn remove(mut self) -> Owned<V> {
+        self.keep_value();
         // SAFETY: `detach` frees the block next, without reading the value.
         let value = unsafe { self.entry.take() };
         self.detach();
         value
     }
 
-    /// Takes the entry out of the table and drops its value, except that a boxed one is given back. Copies nothing.
+    /// Takes the entry out of the table and drops its value, except that a boxed one is given back, unless a cut still needs it. Copies
+    /// nothing.
     pub fn delete(self) -> Option<V> {
+        let wanted = self.cut_hash().filter(|hash| self.table.wants_value(*hash));
         // SAFETY: `detach` frees the block next, without reading the value.
-        let old = unsafe { self.entry.take_boxed() };
+        let mut old = unsafe { self.entry.take_boxed() };
+        if let Some(hash) = wanted
+            && let Some(value) = old.take()
+        {
+            self.table.hand_over(hash, value);
+        }
         self.detach();
         old
     }
@@ -155,9 +163,25 @@ impl<'a, V, B: Blocks> Mut<'a, V, B> {
         self.table.shrink_if_sparse(self.at.seg);
     }
 
+    /// The hash, if there is a cut that may need the value.
+    #[inline]
+    fn cut_hash(&self) -> Option<u64> {
+        let may_need = self.table.cut.is_some() && self.entry.is_boxed();
+        may_need.then(|| self.table.hash(self.entry.key()))
+    }
+
+    /// The value leaves its place: a cut may need it.
+    #[inline]
+    fn keep_value(&mut self) {
+        if let Some(hash) = self.cut_hash() {
+            self.table.keep_guarded(hash);
+        }
+    }
+
     /// Takes the old value out before `payload` overwrites it.
     #[inline]
     fn take_old(&mut self, payload: &Payload<V>) -> Option<V> {
+        self.keep_value();
         // SAFETY: every caller overwrites the value or frees the block next, without reading the value.
         let old = unsafe { self.entry.take_boxed() };
         self.table.boxed -= usize::from(old.is_some());

@@ -10,165 +10,58 @@
 //! walk goes through hash space, as SCAN does, and so passes every bucket that was there at the cut and still is old.
 //!
 //! Large entries are only noted when their bucket is kept. The walk keeps them one after the other, each in parts, before it goes on to
-//! the next bucket; who is about to change one keeps it, or the rest of it, whole. The parts of an entry stay together: what has to be
-//! kept while one is *open* comes behind it.
+//! the next bucket. The parts of an entry stay together: what has to be kept while one is *open* comes behind it.
+//!
+//! Who is about to change a large entry has its value *guarded* first: from then on the value keeps what it holds by itself, as a table does
+//! that has a cut of its own, and the walk collects that when it comes to the entry. If the entry is deleted meanwhile the cut has its
+//! value. A value that cannot do so, or that goes to another place, is kept at once.
 //!
 //! | cost | |
 //! |---|---|
 //! | no cut under way | one look at a pointer per write |
-//! | a write under a cut | at most once per bucket: keeping its 14 entries; a split: some 900; once per large entry: keeping it |
+//! | a write under a cut | at most once per bucket: keeping its 14 entries; a split: some 900; once per large entry: guarding it, or keeping it |
 
 use super::super::entry::Ref;
+use super::keeper::Keeper;
+use super::kept::{Kept, Pieces};
+use super::large::{Guarded, Open};
 use super::segment::Seg;
+use super::walk::CURSOR_SHIFT;
 use super::{Position, Table};
 use crate::ds::heap::Blocks;
-use bytes::Bytes;
-use std::collections::{BTreeMap, VecDeque};
-
-/// What was kept of a cut and not yet taken away.
-#[derive(Default)]
-pub struct Kept {
-    pub bytes: Vec<u8>,
-    /// Large strings, shared instead of copied: each with its place in `bytes`.
-    pub shared: Vec<(usize, Bytes)>,
-    /// Entries that begin here.
-    pub entries: u64,
-    /// The last entry goes on in the table's next piece, and nothing else may come between.
-    pub goes_on: bool,
-    /// Why an entry could not be kept.
-    pub trouble: Option<String>,
-}
-
-impl Kept {
-    /// Whether there is nothing to take away.
-    pub fn is_empty(&self) -> bool {
-        self.bytes.is_empty() && self.entries == 0 && self.trouble.is_none()
-    }
-
-    /// Bytes that it holds on to.
-    pub fn weight(&self) -> usize {
-        self.bytes.len() + self.shared.iter().map(|(_, value)| value.len()).sum::<usize>()
-    }
-}
-
-/// How far a keeper has come with an entry that it keeps in parts.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Mark {
-    /// What the keeper makes of it.
-    pub at: [u64; 2],
-    /// Elements that are not kept yet.
-    pub left: u64,
-}
-
-impl Mark {
-    /// Behind `count` more elements, at another place.
-    pub fn after(self, count: u64, at: [u64; 2]) -> Mark {
-        Mark { at, left: self.left.checked_sub(count).expect("no element comes twice") }
-    }
-}
-
-/// Puts entries into another form, at the moment of the cut's need.
-pub trait Keeper<V>: Send {
-    /// Whether an entry is to be kept in parts.
-    fn is_large(&self, entry: &Ref<'_, V>) -> bool;
-
-    /// Appends an entry.
-    fn keep(&mut self, entry: &Ref<'_, V>, kept: &mut Kept);
-
-    /// Appends the beginning of a large one; none: there is nothing behind it.
-    fn begin(&mut self, entry: &Ref<'_, V>, kept: &mut Kept) -> Option<Mark>;
-
-    /// Appends the next part of one that has not changed since it was begun.
-    fn go_on(&mut self, entry: &Ref<'_, V>, mark: Mark, kept: &mut Kept) -> Option<Mark>;
-}
+use std::collections::BTreeMap;
 
 /// Cuts that were given up in the middle since the last whole walk, at most: buckets may hold as many versions.
 const GIVEN_UP_MAX: u8 = 200;
 /// How many buckets ahead of the walk memory is sent for.
 const BUCKETS_AHEAD: usize = 4;
-/// Bytes of a piece from which on the next part begins another: one that grew to any size would be copied as it grows.
-const PIECE: usize = 64 << 10;
 
 /// A cut under way.
 pub(super) struct Cut<V> {
-    keeper: Box<dyn Keeper<V>>,
+    pub(super) keeper: Box<dyn Keeper<V>>,
     /// What is kept, in order.
-    pieces: Pieces,
+    pub(super) pieces: Pieces,
     /// What comes behind the open entry.
-    behind: Pieces,
-    open: Option<Open>,
-    /// Keys of large entries that were noted and are not kept, by their hashes.
-    large: BTreeMap<u64, Box<[u8]>>,
+    pub(super) behind: Pieces,
+    pub(super) open: Option<Open<V>>,
+    /// Keys of large entries that were noted and are not begun, by their hashes.
+    pub(super) large: BTreeMap<u64, Box<[u8]>>,
+    /// Those that are guarded, by their hashes.
+    pub(super) guarded: BTreeMap<u64, Guarded<V>>,
+    /// Values of entries that were deleted, and are kept to their ends.
+    pub(super) done: Vec<V>,
+    /// What lies before this hash was kept otherwise.
+    from: u64,
     /// The hash at which the walk goes on; none: it is through.
     next: Option<u64>,
-}
-
-/// An entry that is kept up to a mark.
-struct Open {
-    hash: u64,
-    key: Box<[u8]>,
-    mark: Mark,
-}
-
-/// What is kept, in pieces.
-#[derive(Default)]
-struct Pieces {
-    full: VecDeque<Kept>,
-    last: Kept,
-    /// Bytes of the full ones.
-    full_bytes: usize,
-    /// The piece that was taken away last goes on.
-    goes_on: bool,
-}
-
-impl Pieces {
-    fn weight(&self) -> usize {
-        self.full_bytes + self.last.weight()
-    }
-
-    /// The piece for the next part of an entry.
-    fn for_part(&mut self) -> &mut Kept {
-        if self.last.bytes.len() >= PIECE {
-            self.last.goes_on = true;
-            self.finish();
-        }
-        &mut self.last
-    }
-
-    fn finish(&mut self) {
-        if !self.last.is_empty() {
-            self.full_bytes += self.last.weight();
-            self.full.push_back(std::mem::take(&mut self.last));
-        }
-    }
-
-    /// Puts others behind its own.
-    fn append(&mut self, mut others: Pieces) {
-        others.finish();
-        if !others.full.is_empty() {
-            self.finish();
-            self.full_bytes += others.full_bytes;
-            self.full.append(&mut others.full);
-        }
-    }
-
-    fn take(&mut self, is_open: bool) -> Option<Kept> {
-        let piece = match self.full.pop_front() {
-            Some(piece) => {
-                self.full_bytes -= piece.weight();
-                piece
-            }
-            None if self.last.is_empty() => return None,
-            None => Kept { goes_on: is_open, ..std::mem::take(&mut self.last) },
-        };
-        self.goes_on = piece.goes_on;
-        Some(piece)
-    }
 }
 
 impl<V> Cut<V> {
     /// Keeps an entry of a bucket, or notes it.
     fn keep(&mut self, entry: &Ref<'_, V>, hash: impl Fn(&[u8]) -> u64) {
+        if self.from != 0 && hash(entry.key()) < self.from {
+            return;
+        }
         if self.keeper.is_large(entry) {
             let hash = hash(entry.key());
             // There next to never is another one of the same hash.
@@ -178,42 +71,43 @@ impl<V> Cut<V> {
             }
         }
         let pieces = if self.open.is_some() { &mut self.behind } else { &mut self.pieces };
-        pieces.last.entries += 1;
-        self.keeper.keep(entry, &mut pieces.last);
+        self.keeper.keep(entry, pieces.for_entry());
     }
 
     /// Whether an entry of this hash has been noted and is not kept to its end.
     #[inline]
     fn is_noted(&self, hash: u64) -> bool {
-        self.open.as_ref().is_some_and(|open| open.hash == hash) || self.large.contains_key(&hash)
+        self.is_open(hash) || self.large.contains_key(&hash) || self.guarded.contains_key(&hash)
     }
 
-    /// Keeps the next part of the open entry.
-    fn go_on(&mut self, entry: &Ref<'_, V>) {
-        let Some(open) = &mut self.open else { return };
-        match self.keeper.go_on(entry, open.mark, self.pieces.for_part()) {
-            Some(mark) => open.mark = mark,
-            None => {
-                self.open = None;
-                self.pieces.append(std::mem::take(&mut self.behind));
-            }
-        }
+    #[inline]
+    pub(super) fn is_open(&self, hash: u64) -> bool {
+        self.open.as_ref().is_some_and(|open| open.hash == hash)
     }
 
-    /// Keeps a large entry whole.
-    fn whole(&mut self, entry: &Ref<'_, V>) {
-        let pieces = if self.open.is_some() { &mut self.behind } else { &mut self.pieces };
-        pieces.last.entries += 1;
-        let mut mark = self.keeper.begin(entry, &mut pieces.last);
-        while let Some(at) = mark {
-            mark = self.keeper.go_on(entry, at, pieces.for_part());
-        }
+    /// The place of the value of this hash, if it is guarded and still in the table.
+    pub(super) fn guarded_here(&mut self, hash: u64) -> Option<&mut Option<V>> {
+        let open = self.open.as_mut().filter(|open| open.hash == hash && open.guarded);
+        let value = match open {
+            Some(open) => &mut open.value,
+            None => &mut self.guarded.get_mut(&hash)?.value,
+        };
+        value.is_none().then_some(value)
+    }
+
+    fn has_no_large(&self) -> bool {
+        self.open.is_none() && self.large.is_empty() && self.guarded.is_empty()
     }
 }
 
 impl<V, B: Blocks> Table<V, B> {
     /// From now on the table as it is at this moment is kept, by `keeper`, until [`Table::end_cut`].
     pub fn begin_cut(&mut self, keeper: Box<dyn Keeper<V>>) {
+        self.begin_cut_from(0, keeper);
+    }
+
+    /// The same without what a scan has emitted before it gave this cursor.
+    pub fn begin_cut_from(&mut self, cursor: u64, keeper: Box<dyn Keeper<V>>) {
         assert!(self.cut.is_none(), "one cut at a time");
         self.version = self.version.wrapping_add(1);
         if self.given_up >= GIVEN_UP_MAX {
@@ -229,6 +123,9 @@ impl<V, B: Blocks> Table<V, B> {
             behind: Pieces::default(),
             open: None,
             large: BTreeMap::new(),
+            guarded: BTreeMap::new(),
+            done: Vec::new(),
+            from: cursor << CURSOR_SHIFT,
             next: Some(0),
         }));
     }
@@ -241,8 +138,8 @@ impl<V, B: Blocks> Table<V, B> {
 
     /// Whether the walk is through.
     pub fn is_walked(&self) -> bool {
-        let is_through = |cut: &Cut<V>| cut.next.is_none() && cut.open.is_none() && cut.large.is_empty();
-        self.len == 0 || self.cut.as_deref().is_none_or(is_through)
+        let is_through = |cut: &Cut<V>| (self.len == 0 || cut.next.is_none()) && cut.has_no_large();
+        self.cut.as_deref().is_none_or(is_through)
     }
 
     /// Walks on for so many buckets, or parts of large entries; whether it is through.
@@ -258,8 +155,8 @@ impl<V, B: Blocks> Table<V, B> {
 
     fn cut_step(&mut self) {
         let Some(cut) = self.cut.as_deref() else { return };
-        if cut.open.is_some() || !cut.large.is_empty() {
-            return self.keep_part();
+        if !cut.has_no_large() {
+            return self.with_cut(Cut::keep_part);
         }
         let Some(hash) = cut.next else { return };
         let seg = self.dir.lookup(hash);
@@ -271,34 +168,35 @@ impl<V, B: Blocks> Table<V, B> {
         }
     }
 
-    /// Keeps a part of a large entry: of the open one, or the beginning of another.
-    fn keep_part(&mut self) {
-        let Some(mut cut) = self.cut.take() else { return };
-        if let Some(open) = &cut.open {
-            let entry = self.get(open.hash, &open.key).expect("an entry is kept before it goes");
-            cut.go_on(&entry);
-        } else if let Some((hash, key)) = cut.large.pop_first() {
-            let entry = self.get(hash, &key).expect("an entry is kept before it goes");
-            cut.pieces.last.entries += 1;
-            if let Some(mark) = cut.keeper.begin(&entry, &mut cut.pieces.last) {
-                cut.open = Some(Open { hash, key, mark });
-            }
+    fn with_cut(&mut self, f: impl FnOnce(&mut Cut<V>, &mut Self)) {
+        if let Some(mut cut) = self.cut.take() {
+            f(&mut cut, self);
+            self.cut = Some(cut);
         }
-        self.cut = Some(cut);
     }
 
-    /// Keeps what is left of a large entry of this hash.
     #[cold]
-    fn keep_rest(&mut self, hash: u64) {
-        let Some(mut cut) = self.cut.take() else { return };
-        while let Some(open) = cut.open.as_ref().filter(|open| open.hash == hash) {
-            let entry = self.get(hash, &open.key).expect("an entry is kept before it goes");
-            cut.go_on(&entry);
-        }
-        if let Some(key) = cut.large.remove(&hash) {
-            cut.whole(&self.get(hash, &key).expect("an entry is kept before it goes"));
-        }
-        self.cut = Some(cut);
+    fn guard(&mut self, hash: u64) {
+        self.with_cut(|cut, table| cut.guard(table, hash));
+    }
+
+    /// Whether the value of this hash is guarded, so that the cut takes it when its entry is deleted.
+    #[cold]
+    pub(super) fn wants_value(&mut self, hash: u64) -> bool {
+        self.cut.as_mut().is_some_and(|cut| cut.guarded_here(hash).is_some())
+    }
+
+    /// The value of a deleted entry is the cut's.
+    #[cold]
+    pub(super) fn hand_over(&mut self, hash: u64, value: V) {
+        let place = self.cut.as_mut().and_then(|cut| cut.guarded_here(hash));
+        *place.expect("the cut wants it") = Some(value);
+    }
+
+    /// An entry is about to lose its value, which is kept first if it is guarded.
+    #[cold]
+    pub(super) fn keep_guarded(&mut self, hash: u64) {
+        self.with_cut(|cut, table| cut.keep_guarded(table, hash));
     }
 
     fn fetch_ahead(&self, seg: Seg, b: usize) {
@@ -335,20 +233,30 @@ impl<V, B: Blocks> Table<V, B> {
         self.cut.as_ref().map_or(0, |cut| cut.pieces.weight())
     }
 
-    /// Ends the cut, walked through or not. What was kept and not taken away is lost.
-    pub fn end_cut(&mut self) {
-        if self.cut.is_some() {
-            self.given_up = if self.is_walked() { 0 } else { self.given_up + 1 };
-            self.cut = None;
-        }
+    /// Whether a cut is under way for which there is something to keep or to take away.
+    pub fn owes_kept(&self) -> bool {
+        self.is_cut() && !(self.is_walked() && self.kept_weight() == 0)
     }
 
-    /// An entry is about to be changed: its bucket is kept, and the entry itself when it is a large one.
+    /// The values of entries that were deleted, of which all is kept now.
+    pub fn take_done(&mut self) -> Vec<V> {
+        self.cut.as_mut().map_or(Vec::new(), |cut| std::mem::take(&mut cut.done))
+    }
+
+    /// Ends the cut, walked through or not. What was kept and not taken away is lost. Gives the values of entries that were deleted.
+    pub fn end_cut(&mut self) -> Vec<V> {
+        let walked = self.is_walked();
+        let Some(cut) = self.cut.take() else { return Vec::new() };
+        self.given_up = if walked { 0 } else { self.given_up + 1 };
+        cut.release(self)
+    }
+
+    /// An entry is about to be changed: its bucket is kept, and the entry itself guarded or kept when it is a large one.
     #[inline(never)]
     pub(super) fn keep_entry(&mut self, at: Position, hash: u64) {
         self.keep_bucket(at.seg, at.bucket);
         if self.cut.as_ref().is_some_and(|cut| cut.is_noted(hash)) {
-            self.keep_rest(hash);
+            self.guard(hash);
         }
     }
 
@@ -388,6 +296,7 @@ impl<V, B: Blocks> Table<V, B> {
 #[cfg(test)]
 mod tests {
     use super::super::super::{Payload, View};
+    use super::super::keeper::Mark;
     use super::*;
     use crate::base::prng::{seeded, xorshift};
     use std::collections::BTreeMap;
@@ -414,7 +323,17 @@ mod tests {
             Some(Mark { at: [0, 0], left: Numbers::parts(entry) })
         }
 
-        fn go_on(&mut self, entry: &Ref<'_, u64>, mark: Mark, kept: &mut Kept) -> Option<Mark> {
+        fn guard(&mut self, _value: &mut u64, _mark: Mark) -> bool {
+            false
+        }
+
+        fn collect(&mut self, _value: &mut u64, _mark: Mark, _kept: &mut Kept) -> Option<Mark> {
+            None
+        }
+
+        fn release(&mut self, _value: &mut u64) {}
+
+        fn go_on(&mut self, entry: &Ref<'_, u64>, mark: Mark, _: bool, kept: &mut Kept) -> Option<Mark> {
             for word in [PART, u64::from_be_bytes(entry.key().try_into().expect("8 bytes")), mark.left] {
                 kept.bytes.extend_from_slice(&word.to_be_bytes());
             }
@@ -428,6 +347,7 @@ mod tests {
                 View::Bytes(_) => panic!("no bytes here"),
             };
             let ttl = entry.expire_at().unwrap_or(0);
+            kept.entries += 1;
             for word in [u64::from_be_bytes(entry.key().try_into().expect("8 bytes")), value, ttl as u64] {
                 kept.bytes.extend_from_slice(&word.to_be_bytes());
             }

@@ -119,7 +119,9 @@ impl<V, B: Blocks> Table<V, B> {
         if self.cut.is_some() {
             // SAFETY: the entry is this table's, which is borrowed.
             let entry: Ref<'_, V> = unsafe { Ref::new(at.slot().entry()) };
-            self.keep_entry(at, self.hash(entry.key()));
+            let hash = self.hash(entry.key());
+            self.keep_entry(at, hash);
+            self.keep_guarded(hash);
         }
         let entry = self.unlink(at);
         // SAFETY: the entry is in no place any more, so its value is read here for the last time.

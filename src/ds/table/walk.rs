@@ -6,7 +6,7 @@ use super::{Ref, Table};
 use crate::ds::heap::Blocks;
 
 /// A cursor is the top bits of a hash; these are below it.
-const CURSOR_SHIFT: u32 = 16;
+pub(super) const CURSOR_SHIFT: u32 = 16;
 /// Places looked at before a random pick settles for the next entry in sight.
 const RANDOM_TRIES: usize = 64;
 /// Buckets looked at for each entry that a sample asks for.

@@ -13,8 +13,8 @@
 use super::item::Item;
 use super::tree::Tree;
 use crate::ds::malloc::Malloc;
-use crate::ds::table::Stats;
-use crate::ds::{Payload, Table, View};
+use crate::ds::table::{Each, Kept, Stats, Walked};
+use crate::ds::{Payload, Ref, Table, View};
 use std::cmp::Ordering;
 
 /// See the module's text.
@@ -147,6 +147,24 @@ impl Large {
     /// One step of a scan in the table's order; see [`Table::scan`].
     pub fn scan(&self, cursor: u64, f: &mut dyn FnMut(&[u8], f64)) -> u64 {
         self.table.scan(cursor, &mut |entry| f(entry.key(), score_of(entry.view())))
+    }
+
+    /// From now on the members up to the one of this rank are kept, in no order: see [`Table::begin_cut`].
+    pub fn begin_cut(&mut self, rank: usize, mut keep: impl FnMut(&[u8], f64, &mut Kept) + Send + 'static) {
+        let last = self.nth(rank).map(|(member, score)| (member.to_vec(), score));
+        let keep = move |entry: &Ref<'_, ()>, kept: &mut Kept| {
+            let (member, score) = (entry.key(), score_of(entry.view()));
+            let is_in =
+                last.as_ref().is_some_and(|last| score < last.1 || score == last.1 && member <= &last.0[..]);
+            if is_in {
+                keep(member, score, kept);
+            }
+        };
+        self.table.begin_cut(Box::new(Each(keep)));
+    }
+
+    pub fn under_cut(&mut self) -> &mut dyn Walked {
+        &mut self.table
     }
 
     #[cfg(test)]

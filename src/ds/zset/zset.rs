@@ -4,7 +4,7 @@ use super::large::Large;
 use super::pack::Pack;
 use crate::ds::listpack::{Element, Listpack};
 use crate::ds::malloc::malloc_size;
-use crate::ds::table::Stats;
+use crate::ds::table::{Kept, Stats, Walked};
 
 /// Up to where a sorted set is a listpack: members, and bytes of each.
 #[derive(Clone, Copy, Debug)]
@@ -253,6 +253,28 @@ impl Zset {
                 0
             }
             Form::Large(large) => large.scan(cursor, &mut |member, score| f(Element::Str(member), score)),
+        }
+    }
+
+    /// From now on a large one keeps its members up to the one of this rank, in no order: `keep` appends and counts them
+    /// ([`crate::ds::Table::begin_cut`]). Whether it is large.
+    pub fn begin_cut(
+        &mut self,
+        rank: usize,
+        keep: impl FnMut(&[u8], f64, &mut Kept) + Send + 'static,
+    ) -> bool {
+        match &mut self.0 {
+            Form::Pack(_) => return false,
+            Form::Large(large) => large.begin_cut(rank, keep),
+        }
+        true
+    }
+
+    /// The table of members, which may be under a cut.
+    pub fn under_cut(&mut self) -> Option<&mut dyn Walked> {
+        match &mut self.0 {
+            Form::Pack(_) => None,
+            Form::Large(large) => Some(large.under_cut()),
         }
     }
 

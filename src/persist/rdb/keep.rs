@@ -15,6 +15,9 @@ const SHARE_FROM: usize = 64 * 1024;
 /// Bytes of a part of a large value: a shard writes so much at a time.
 pub const PART: usize = 8 * 1024;
 
+/// A value of so many parts is guarded before it is changed, if it can be; one of fewer is written at once.
+const GUARDED_FROM: usize = 8;
+
 /// What a file tells of the use of keys: what the policy of eviction counts.
 #[derive(Clone, Copy, Debug)]
 pub enum Uses {
@@ -32,7 +35,7 @@ pub struct Form {
     pub uses: Uses,
     /// Values that take more bytes than this are written in parts of as many: [`PART`].
     pub part: usize,
-    /// The time of the cut.
+    /// The time of the cut. Keys that were used since then are found with a later one.
     pub now: Now,
 }
 
@@ -46,7 +49,7 @@ impl Form {
         let mut traits = Traits { expire_at: entry.expire_at(), ..Traits::default() };
         match self.uses {
             Uses::Nothing => {}
-            Uses::Idle => traits.idle_secs = Some(lru::idle_secs(entry.access(), self.now)),
+            Uses::Idle => traits.idle_secs = Some(lru::idle_secs_then(entry.access(), self.now)),
             Uses::Frequency(lfu) => {
                 traits.frequency = Some(lfu_counter(entry.access(), self.now.secs(), lfu) as u8);
             }
@@ -69,6 +72,11 @@ fn in_parts<'a>(view: View<'a, Value>, form: &Form) -> Option<&'a Value> {
 }
 
 impl Form {
+    /// Whether a value is to be guarded, if it can be, before it is changed.
+    fn is_guarded(&self, value: &Value) -> bool {
+        value.heap_bytes() >= GUARDED_FROM * self.part
+    }
+
     fn refuse(&self, new: TooNew, key: &[u8], into: &mut Kept) {
         let (key, needs) = (String::from_utf8_lossy(key), new.needs);
         into.trouble.get_or_insert_with(|| {
@@ -87,6 +95,7 @@ impl Keeper<Value> for Form {
         let before = kept.bytes.len();
         let kind_at = entry_head(&mut kept.bytes, entry.key(), self.traits(entry));
         let (kind, mark) = value::begin(&mut kept.bytes, value)?;
+        kept.entries += 1;
         kept.bytes[kind_at] = kind;
         let needs = least_version(kind);
         if needs > self.version {
@@ -97,15 +106,31 @@ impl Keeper<Value> for Form {
         Some(mark)
     }
 
-    fn go_on(&mut self, entry: &Ref<'_, Value>, mark: Mark, kept: &mut Kept) -> Option<Mark> {
+    fn go_on(&mut self, entry: &Ref<'_, Value>, mark: Mark, at_once: bool, kept: &mut Kept) -> Option<Mark> {
         let value = in_parts(entry.view(), self)?;
-        let (part, compress) = (self.part, self.compress);
+        // Who waits for all of a long list or stream does not wait for its compression, which is most of the work.
+        let (part, compress) = (self.part, self.compress && !(at_once && self.is_guarded(value)));
         let next = value::go_on(&mut kept.bytes, value, mark, part, compress);
         (next.left > 0).then_some(next)
     }
 
+    fn guard(&mut self, value: &mut Value, mark: Mark) -> bool {
+        self.is_guarded(value) && value::guard(value, mark, self.compress)
+    }
+
+    fn collect(&mut self, value: &mut Value, mark: Mark, kept: &mut Kept) -> Option<Mark> {
+        let (part, next) = value::collect(value, mark);
+        kept.bytes = part.bytes;
+        (next.left > 0).then_some(next)
+    }
+
+    fn release(&mut self, value: &mut Value) {
+        value::release(value);
+    }
+
     fn keep(&mut self, kept: &Ref<'_, Value>, into: &mut Kept) {
         let traits = self.traits(kept);
+        into.entries += 1;
         match kept.view() {
             View::Boxed(Value::Str(text)) if text.len() >= SHARE_FROM => {
                 // A string's type is 0, as which the head writes it.

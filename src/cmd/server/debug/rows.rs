@@ -82,9 +82,9 @@ pub const COMMANDS: &[Command] = &[Command {
             name: "help",
             full_name: "debug|help",
             arity: 2,
-            run: |cx, _| {
+            run: |cx, args| {
                 permit(cx)?;
-                help(cx.out, "DEBUG", HELP);
+                help(cx.out, args, HELP);
                 Ok(Outcome::Done)
             },
             summary: "Lists the subcommands.",

@@ -49,8 +49,8 @@ pub const COMMANDS: &[Command] = &[Command {
             full_name: "latency|help",
             flags: flag::LOADING | flag::STALE,
             plan: Plan::Anywhere,
-            run: |cx, _| {
-                help(cx.out, "LATENCY", HELP);
+            run: |cx, args| {
+                help(cx.out, args, HELP);
                 Ok(Outcome::Done)
             },
             summary: "Lists the subcommands.",

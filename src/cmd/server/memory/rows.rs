@@ -37,8 +37,8 @@ pub const COMMANDS: &[Command] = &[Command {
             name: "help",
             full_name: "memory|help",
             flags: flag::LOADING | flag::STALE,
-            run: |cx, _| {
-                help(cx.out, "MEMORY", HELP);
+            run: |cx, args| {
+                help(cx.out, args, HELP);
                 Ok(Outcome::Done)
             },
             summary: "Lists the subcommands.",

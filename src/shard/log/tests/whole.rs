@@ -260,3 +260,48 @@ fn a_generation_of_a_rewrite_that_failed_is_not_the_next_ones() {
     assert_eq!(lab.asked(), (3, 3, 2));
     assert_eq!(lab.asked.lock().unwrap().bases[1].from, Some(3));
 }
+
+#[test]
+fn a_base_of_a_rewrite_that_failed_is_not_the_next_ones() {
+    let mut lab = Lab::start("everysec");
+    lab.saved(Ok(()));
+    lab.core.base_made(&mut lab.disk, Ok(100));
+    lab.turn("SET a 1; BGREWRITEAOF");
+    lab.land_all();
+    lab.made(2);
+    lab.turn("FLUSHALL");
+    lab.land_all();
+    lab.saved(Ok(()));
+    assert_eq!(lab.asked(), (3, 2, 2), "its base is to be listed, and FLUSHALL's generation to be made");
+    lab.core.generation_made(&mut lab.disk, Err("No space left on device (os error 28)".into()));
+    lab.now.mono_us += 6_000_000;
+    lab.now.wall_us += 6_000_000;
+    lab.rest();
+    lab.land_all();
+    assert_eq!(lab.asked(), (4, 3, 2), "the way out of the failure");
+    lab.core.base_made(&mut lab.disk, Ok(100));
+    assert_ne!(lab.errno(), 0, "what is written now is listed by nobody yet");
+    lab.made(4);
+    lab.saved(Ok(()));
+    assert_eq!((lab.asked(), lab.asked.lock().unwrap().bases[2].from), ((4, 3, 3), Some(4)));
+    lab.core.base_made(&mut lab.disk, Ok(100));
+    assert_eq!(lab.errno(), 0);
+}
+
+#[test]
+fn a_cut_that_is_given_up_while_its_store_is_away_ends_when_it_is_back() {
+    let mut lab = Lab::of(Config { save: SavePoints(Vec::new()), ..Config::default() });
+    for first in (0..20_000).step_by(500) {
+        let pairs: String = (first..first + 500).map(|i| format!(" key:{i} some-value:{i}")).collect();
+        lab.turn(&format!("MSET{pairs}"));
+    }
+    lab.turn("BGSAVE");
+    let shared = lab.core.shared.clone();
+    let store = shared.cells[0].take().expect("it is at home");
+    assert!(store.cut().is_some(), "it is not through");
+    lab.saved(Err("No space left on device".into()));
+    let _ = shared.cells[0].put(store);
+    lab.rest();
+    let store = shared.cells[0].take().expect("it is at home");
+    assert_eq!((store.cut(), store.kept_weight()), (None, 0));
+}
