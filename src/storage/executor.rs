@@ -1,33 +1,24 @@
-//! Executors of glommio's that do not fall asleep over their work.
+//! Executors of glommio's, and how their work shares cores with the shards.
 //!
-//! Left to itself an executor that waits for its disk sleeps in the kernel until a ring has a completion. On a machine with several times
-//! more work than cores one slept for twenty minutes with a timer that was due, and one for twelve with blocks of a snapshot under way,
-//! until a signal to its thread, of a debugger, set it going: somewhere below us a wake-up can be lost. So a task beside the work keeps it
-//! from sleeping there: the thread naps by itself, and looks at its rings after each nap.
-//!
-//! Cost: some microseconds of processor time in each [`NAP`] while there is work, and up to a nap until a completion is seen. Blocks under
-//! way get on meanwhile.
+//! glommio (0.9) wants to know every 100 ms whether somebody more urgent is there: a timer tells it. When that fires between its look at the
+//! rings and its look at the timer, it runs no task, takes that for having none, and sleeps until the next completion: for good, if
+//! all tasks were ready to run. A thread only has to lose its core for so long at that point; snapshots on an overloaded machine
+//! stood still for 12 and 20 minutes, until a debugger's signal set them going. Our executors have one queue of tasks and nobody who is more
+//! urgent, so their timer is set to a day.
 
 use glommio::LocalExecutorBuilder;
 use std::future::Future;
 use std::time::{Duration, Instant};
 
-/// The kernel makes some 100 us of it.
+/// When an executor looks whether it should give way: never.
+const NEVER: Duration = Duration::from_secs(24 * 60 * 60);
+/// How long a rest takes; the kernel makes some 100 us of it.
 const NAP: Duration = Duration::from_micros(50);
 
 /// Runs a piece of work to its end.
 pub(super) fn run<T>(builder: LocalExecutorBuilder, work: impl Future<Output = T>) -> Result<T, String> {
-    let executor = builder.make().map_err(|e| e.to_string())?;
-    Ok(executor.run(async {
-        let napper = glommio::spawn_local(async {
-            loop {
-                rest(NAP).await;
-            }
-        });
-        let done = work.await;
-        napper.cancel().await;
-        done
-    }))
+    let executor = builder.preempt_timer(NEVER).make().map_err(|e| e.to_string())?;
+    Ok(executor.run(work))
 }
 
 /// How long a [`Pace`] lets its thread work at a time: this, and longer where the rest before took longer than it should, up to so long.
@@ -52,12 +43,17 @@ impl Pace {
 
     /// Rests when it is time to.
     pub async fn keep(&mut self) {
-        let now = Instant::now();
-        if now.duration_since(self.began) >= self.stretch {
-            rest(NAP).await;
-            self.began = Instant::now();
-            self.stretch = (self.began.duration_since(now) / PART).clamp(STRETCH, STRETCH_MOST);
+        if self.began.elapsed() >= self.stretch {
+            self.rest(NAP).await;
         }
+    }
+
+    /// Rests for a while.
+    pub async fn rest(&mut self, time: Duration) {
+        let from = Instant::now();
+        rest(time).await;
+        self.began = Instant::now();
+        self.stretch = (self.began.duration_since(from) / PART).clamp(STRETCH, STRETCH_MOST);
     }
 }
 

@@ -106,9 +106,7 @@ async fn write_pieces(
         let is_idle = came.is_none();
         came.into_iter().for_each(|piece| order.push(piece));
         match order.pop() {
-            None if is_idle => {
-                rest(PAUSE).await;
-            }
+            None if is_idle => pace.rest(PAUSE).await,
             None => {}
             Some(Piece::Entries { shard, db, kept }) => {
                 if let Some(trouble) = kept.trouble {
@@ -125,9 +123,9 @@ async fn write_pieces(
                 for bytes in assembly.piece(db, kept) {
                     sink.write(&bytes).await.map_err(failed)?;
                 }
-                pace.keep().await;
                 inbox.written(shard, weight);
                 progress(assembly.entries(), sink.len());
+                pace.keep().await;
             }
             Some(Piece::Through) => walking -= 1,
             Some(Piece::GivenUp) => {}
