@@ -23,6 +23,22 @@ pub fn wait_for_turn() -> bool {
     unsafe { libc::sched_setscheduler(0, libc::SCHED_BATCH, &param) == 0 }
 }
 
+/// Has the calling thread give way to others that want its core: it runs where and while nobody else would, and whoever wakes takes
+/// its core at once. A low priority alone (nice) is not enough, nor are short stretches of work: the scheduler lets a thread that runs
+/// finish its slice of some milliseconds. Where this is refused nothing changes.
+pub fn give_way() {
+    let none = libc::sched_param { sched_priority: 0 };
+    // SAFETY: reads the parameters; 0 is the calling thread.
+    unsafe { libc::sched_setscheduler(0, libc::SCHED_IDLE, &none) };
+}
+
+/// Takes that back: the calling thread has a share of its core like any other. Where this is refused nothing changes.
+pub fn take_share() {
+    let none = libc::sched_param { sched_priority: 0 };
+    // SAFETY: as in `give_way`.
+    unsafe { libc::sched_setscheduler(0, libc::SCHED_OTHER, &none) };
+}
+
 #[cfg(test)]
 mod tests {
     #[test]

@@ -6,54 +6,46 @@
 //! stood still for 12 and 20 minutes, until a debugger's signal set them going. Our executors have one queue of tasks and nobody who is more
 //! urgent, so their timer is set to a day.
 
+use crate::base::cpu;
 use glommio::LocalExecutorBuilder;
 use std::future::Future;
 use std::time::{Duration, Instant};
 
 /// When an executor looks whether it should give way: never.
 const NEVER: Duration = Duration::from_secs(24 * 60 * 60);
-/// How long a rest takes; the kernel makes some 100 us of it.
-const NAP: Duration = Duration::from_micros(50);
-
 /// Runs a piece of work to its end.
 pub(super) fn run<T>(builder: LocalExecutorBuilder, work: impl Future<Output = T>) -> Result<T, String> {
     let executor = builder.preempt_timer(NEVER).make().map_err(|e| e.to_string())?;
     Ok(executor.run(work))
 }
 
-/// How long a [`Pace`] lets its thread work at a time: this, and longer where the rest before took longer than it should, up to so long.
-const STRETCH: Duration = Duration::from_micros(50);
-const STRETCH_MOST: Duration = Duration::from_millis(2);
-/// A stretch is this part of the rest before it, or longer.
-const PART: u32 = 4;
+/// Work that stands still for so long, so many times in a row, has not been given a core.
+const LATE: Duration = Duration::from_millis(200);
+const LATE_MOST: u32 = 3;
 
-/// Work that shares cores with those who must not wait: a rest after each short stretch. A thread that wakes does not get its core back
-/// before the one that runs there has had a slice of some milliseconds, however low that one's priority is; at the lowest of all (SCHED_IDLE),
-/// where it does, a snapshot stands still while others want all cores. Who comes back late from a rest has been kept waiting by
-/// more than our own threads, and works longer.
-pub(super) struct Pace {
-    began: Instant,
-    stretch: Duration,
+/// The share of a core of work that gives way to all others. While the shards want all cores they cede some time; other processes do not,
+/// and what nobody has time for would never end. So work that stands still takes its share like any other from then on,
+/// where the kernel allows it (CAP_SYS_NICE).
+pub(super) struct Share {
+    seen: Instant,
+    late: u32,
 }
 
-impl Pace {
-    pub fn new() -> Pace {
-        Pace { began: Instant::now(), stretch: STRETCH }
+impl Share {
+    /// The calling thread's.
+    pub fn least() -> Share {
+        cpu::give_way();
+        Share { seen: Instant::now(), late: 0 }
     }
 
-    /// Rests when it is time to.
-    pub async fn keep(&mut self) {
-        if self.began.elapsed() >= self.stretch {
-            self.rest(NAP).await;
+    /// Between two steps of the work, each of which is short.
+    pub fn look(&mut self) {
+        let is_late = self.seen.elapsed() > LATE;
+        self.late = if is_late { self.late + 1 } else { 0 };
+        if self.late == LATE_MOST {
+            cpu::take_share();
         }
-    }
-
-    /// Rests for a while.
-    pub async fn rest(&mut self, time: Duration) {
-        let from = Instant::now();
-        rest(time).await;
-        self.began = Instant::now();
-        self.stretch = (self.began.duration_since(from) / PART).clamp(STRETCH, STRETCH_MOST);
+        self.seen = Instant::now();
     }
 }
 

@@ -1,6 +1,6 @@
 //! Writing a snapshot: from the pieces that shards send to a file with its name.
 
-use super::executor::{self, Pace, rest};
+use super::executor::{self, Share, rest};
 use super::sink::Sink;
 use crate::persist::rdb::{Assembly, Inbox, Order, Piece};
 use glommio::LocalExecutorBuilder;
@@ -97,8 +97,10 @@ async fn write_pieces(
     let failed = |e: String| format!("cannot write the snapshot: {e}");
     sink.write(&assembly.raw(head)).await.map_err(failed)?;
     let (mut walking, mut order, mut owed_us) = (inbox.shards(), Order::default(), 0.0);
-    let mut pace = Pace::new();
+    // It may take long and nobody waits for it, but for clients who want the same core. (A load comes first, at full speed.)
+    let mut share = Share::least();
     while walking > 0 {
+        share.look();
         if inbox.is_given_up() {
             return Err("it was given up".into());
         }
@@ -106,7 +108,7 @@ async fn write_pieces(
         let is_idle = came.is_none();
         came.into_iter().for_each(|piece| order.push(piece));
         match order.pop() {
-            None if is_idle => pace.rest(PAUSE).await,
+            None if is_idle => rest(PAUSE).await,
             None => {}
             Some(Piece::Entries { shard, db, kept }) => {
                 if let Some(trouble) = kept.trouble {
@@ -125,7 +127,6 @@ async fn write_pieces(
                 }
                 inbox.written(shard, weight);
                 progress(assembly.entries(), sink.len());
-                pace.keep().await;
             }
             Some(Piece::Through) => walking -= 1,
             Some(Piece::GivenUp) => {}
