@@ -6,6 +6,7 @@ order for both; templates are kring-bench's.
 
 import contextlib
 import os
+import re
 import socket
 import time
 
@@ -205,9 +206,9 @@ def longest(lab, paper, wanted):
 
 
 def alone(cpu):
-    """What the machine itself takes: the gaps between two looks at the clock that SLOWLOG would have noted, us."""
+    """What the machine itself takes: the gaps between two looks at the clock that SLOWLOG would have noted, us, on the first of some cores."""
     kept, gaps = os.sched_getaffinity(0), []
-    os.sched_setaffinity(0, {cpu})
+    os.sched_setaffinity(0, {int(re.match(r"\d+", cpu).group())})
     until = (last := time.perf_counter_ns()) + ALONE_S * 10**9
     while last < until:
         now = time.perf_counter_ns()

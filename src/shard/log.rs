@@ -46,9 +46,6 @@ const FILL_FAR_FROM: u64 = 256 << 10;
 /// size. So large pieces, which are few. Measured, ext4 without a journal, p99 of durable writes in us: 170 with nothing filled, 300 to 430
 /// with pieces of 256 KiB, 120 to 270 with 1 MiB; 180 to 310 with 256 KiB in another file, so a file beside would gain nothing.
 const FILL_PIECE: usize = 1 << 20;
-/// Under `always` a turn ends early when so many requests have brought something, times two for each write that is under way: the
-/// disk gets its first commit at once, and works on several while the shard runs what else has arrived.
-const EARLY: u32 = 2;
 /// Buffers that are kept for reuse.
 const SPARE_PAGES: usize = FLYING;
 /// The largest of them.
@@ -139,9 +136,6 @@ pub(super) struct LogWriter {
     direct: bool,
     flying: VecDeque<Flight>,
     next_serial: u64,
-    /// Whether commits go out in the middle of what has arrived, and how many requests came since the last one that could be in it.
-    early: bool,
-    arrived: u32,
     /// The position of all that was taken from the store.
     taken: u64,
     rest: Option<Rest>,
@@ -252,26 +246,8 @@ impl Core {
         }
     }
 
-    /// After requests of a client: whether the turn ends here, so that a commit goes out.
-    #[inline]
-    pub fn ends_turn_for_log(&mut self) -> bool {
-        self.log.early && self.is_commit_due()
-    }
-
-    fn is_commit_due(&mut self) -> bool {
-        let log = &mut self.log;
-        if log.state != State::Open
-            || log.is_full()
-            || self.shared.saves.log.of(self.id).logged() == log.taken
-        {
-            return false;
-        }
-        log.arrived += 1;
-        log.arrived >= EARLY << log.flying.len()
-    }
-
     fn gather_log(&mut self, net: &mut dyn World, always: bool) {
-        (self.log.again, self.log.early, self.log.arrived) = (false, always, 0);
+        self.log.again = false;
         if self.log.is_full() {
             return;
         }

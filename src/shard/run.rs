@@ -143,19 +143,16 @@ pub fn run(setup: Setup) -> Result<(), Error> {
     while !stop.load(Ordering::Relaxed) {
         core.begin_turn(port.clock.now());
         let began = port.clock.ticks_ns();
-        let mut cut_short = false;
-        while !cut_short && let Some(event) = port.ring.next_event() {
+        while let Some(event) = port.ring.next_event() {
             handle(&mut core, &mut port, &mut pool, event, &notices);
             read_mail(&mut core, &mut port, &mut mesh);
             post_mail(&mut core, &mut port, &mut mesh);
-            cut_short = core.ends_turn_for_log();
         }
         read_mail(&mut core, &mut port, &mut mesh);
         core.work(&mut port);
         core.flush(&mut port);
         post_mail(&mut core, &mut port, &mut mesh);
-        let idle =
-            mesh.push_on(|target| port.wake(target)) && !cut_short && !core.is_busy() && mesh.is_empty();
+        let idle = mesh.push_on(|target| port.wake(target)) && !core.is_busy() && mesh.is_empty();
         core.count_wakes(std::mem::take(&mut port.wakes));
         core.end_turn(port.clock.ticks_ns().saturating_sub(began));
         if !idle || spin.found_work(core.config().spin_us, &mut port, &mesh) {

@@ -204,27 +204,6 @@ fn always_replies_when_the_write_and_all_before_it_are_on_the_disk() {
     assert_eq!(lab.logged(), "SELECT 0 SET a 1 SET b 2");
 }
 
-#[test]
-fn a_turn_ends_early_for_a_commit_the_later_the_more_are_under_way() {
-    let mut lab = Lab::new("always");
-    lab.turn("");
-    let mut until_commit = || {
-        let asks = (1..100).find(|n| {
-            lab.core.data(&mut lab.disk, CONN, format!("SET a {n}\r\n").as_bytes());
-            lab.core.ends_turn_for_log()
-        });
-        lab.turn("");
-        asks
-    };
-    assert_eq!([(); 4].map(|()| until_commit()), [Some(2), Some(4), Some(8), Some(16)]);
-    assert_eq!(lab.disk.writes.len(), 4);
-    assert!(!lab.core.ends_turn_for_log(), "nothing has come");
-    let mut lab = Lab::new("everysec");
-    lab.turn("SET a 1");
-    lab.core.data(&mut lab.disk, CONN, b"SET b 1\r\nSET c 1\r\n");
-    assert!((0..100).all(|_| !lab.core.ends_turn_for_log()), "nobody waits for a commit");
-}
-
 /// `always`, by writes and syncs.
 fn by_syncs() -> Lab {
     Lab::of(Config {
