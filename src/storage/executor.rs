@@ -19,33 +19,42 @@ pub(super) fn run<T>(builder: LocalExecutorBuilder, work: impl Future<Output = T
     Ok(executor.run(work))
 }
 
-/// Work that stands still for so long, so many times in a row, has not been given a core.
-const LATE: Duration = Duration::from_millis(200);
-const LATE_MOST: u32 = 3;
+/// A step that took so long has waited: for a core, most likely. Shards cede some of theirs sooner.
+const LATE: Duration = Duration::from_millis(100);
+/// Work that has waited for more than half of so long has no core to itself at all.
+const WINDOW: Duration = Duration::from_secs(1);
 
 /// The share of a core of work that gives way to all others. While the shards want all cores they cede some time; other processes do not,
 /// and what nobody has time for would never end. So work that stands still takes its share like any other from then on,
 /// where the kernel allows it (CAP_SYS_NICE).
 pub(super) struct Share {
     seen: Instant,
-    late: u32,
+    began: Instant,
+    waited: Duration,
 }
 
 impl Share {
     /// The calling thread's.
     pub fn least() -> Share {
         cpu::give_way();
-        Share { seen: Instant::now(), late: 0 }
+        let now = Instant::now();
+        Share { seen: now, began: now, waited: Duration::ZERO }
     }
 
     /// Between two steps of the work, each of which is short.
     pub fn look(&mut self) {
-        let is_late = self.seen.elapsed() > LATE;
-        self.late = if is_late { self.late + 1 } else { 0 };
-        if self.late == LATE_MOST {
-            cpu::take_share();
+        let now = Instant::now();
+        let step = now.duration_since(std::mem::replace(&mut self.seen, now));
+        if step > LATE {
+            self.waited += step;
         }
-        self.seen = Instant::now();
+        let window = now.duration_since(self.began);
+        if window > WINDOW {
+            if self.waited > window / 2 {
+                cpu::take_share();
+            }
+            (self.began, self.waited) = (now, Duration::ZERO);
+        }
     }
 }
 
