@@ -24,8 +24,8 @@ pub fn wait_for_turn() -> bool {
 }
 
 /// Has the calling thread give way to others that want its core: it runs where and while nobody else would, and whoever wakes takes
-/// its core at once. A low priority alone (nice) is not enough, nor are short stretches of work: the scheduler lets a thread that runs
-/// finish its slice of some milliseconds. Where this is refused nothing changes.
+/// its core at once. A low priority alone (nice) is not enough: the scheduler lets a thread that runs finish its slice of some
+/// milliseconds. Where this is refused nothing changes.
 pub fn give_way() {
     let none = libc::sched_param { sched_priority: 0 };
     // SAFETY: reads the parameters; 0 is the calling thread.

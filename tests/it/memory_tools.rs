@@ -140,9 +140,23 @@ fn large_values_lie_in_the_allocators_memory() {
     let mappings =
         || std::fs::read_to_string(format!("/proc/{}/maps", server.pid())).unwrap().lines().count();
     let before = mappings();
-    for n in 0..400 {
-        client.ok(&format!("SET key:{n} {}", "v".repeat(100_000 + 100 * n)));
+    for n in 0..2_000 {
+        client.ok(&format!("SET key:{n} {}", "v".repeat(20_000 + 10 * n)));
     }
     let after = mappings();
     assert!(after < before + 40, "{before} mappings, then {after}");
+}
+
+#[test]
+fn what_large_values_leave_goes_back_by_itself() {
+    let server = Server::kring(2, &[]);
+    let mut client = server.connect();
+    let empty = server.resident_bytes();
+    for n in 0..300 {
+        client.ok(&format!("SET key:{n} {}", "v".repeat(200_000)));
+    }
+    let full = server.resident_bytes() - empty;
+    assert!(full > 50 << 20, "{full}");
+    client.ok("FLUSHALL");
+    wait_until("the memory is given back", || server.resident_bytes().saturating_sub(empty) < full / 3);
 }
