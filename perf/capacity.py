@@ -1,6 +1,12 @@
-"""How much fits, and what it costs to keep fitting: the scenarios full and bytes of perf/compare."""
+"""How much fits, and what it costs to keep fitting: the scenarios full, bytes and expiry of perf/compare."""
 
-import itertools, socket
+import concurrent.futures
+import itertools
+import socket
+import statistics
+import time
+
+from large import Asker
 
 MIB = 1 << 20
 # name, value of key n, more words of its SET
@@ -17,6 +23,10 @@ FULL_CPU, FULL_TAIL = 0.8, 2
 FRESH_KEYS = 10**11  # so many that hardly a SET meets a key that is there
 EVICTING = 0.95  # of the SETs at least
 HELD = 0.02  # by how much the keys held may change meanwhile
+MORTAL = 1_000_000  # keys that expire within one second
+GONE_MS, COMMAND_US = 2_000, 1_000  # after how long they are gone at most, and the longest command meanwhile
+STREAM, STREAM_S, STREAM_TTL_S, DEAD = 100_000, 30, 1, 0.05  # SETs a second, for how long, their TTL; the part that may be dead
+LOOK_S = 0.1
 
 
 def fill(port, first, last, value, more):
@@ -105,3 +115,93 @@ def full(lab, paper, value, median):
     paper.require("CPU per SET at full memory against redis", cpu[0] / cpu[1], FULL_CPU)
     tail = [median(results[f"kring, {name}"], "latency_us/p99.9") for name in ("full", "room")]
     paper.require("p99.9 of evicting SETs against others", tail[0] / max(tail[1], 1e-9), FULL_TAIL)
+
+
+def expiry(lab, paper, value, median):
+    """1 M keys that expire within one second, and a stream of 100 k SETs a second that live for one, against redis-server."""
+    burst(lab, paper)
+    stream(lab, paper)
+    paper.say()
+
+
+def burst(lab, paper):
+    """How long keys that are due stay, and what other commands feel of their end: 1 ms at most, or what the machine alone does to them."""
+    paper.head(["1 M keys due within a second", "gone after, ms, each of 3", "at most", "their memory back, %", "longest command, us, each of 3",
+                "without expiry", "at most", "p99.9, us", "without expiry", "expire-cycle, ms"])
+    for kind in ("kring", "redis"):
+        gone, back, longest, tails, cycles = [], [], [], [], []
+        for _ in range(3):
+            server = lab.start(kind, lab.args.server_cpu, extra=("--latency-monitor-threshold", "1"))
+            empty = number(server, "memory", "used_memory")
+            due_ms = int(time.time() * 1000) + 15_000
+            fill_due(server.port, due_ms)
+            held = number(server, "memory", "used_memory")
+            reads = ("--clients", 1, "--ratio", "0:1", "--keys", 1000, "--key-prefix", "no:", "--seconds", 3.5)
+            before = lab.bench(server, *reads)
+            if time.time() * 1000 > due_ms - 300:
+                raise ValueError("the keys were not set before they expire")
+            with concurrent.futures.ThreadPoolExecutor(1) as pool:
+                time.sleep(max(0, due_ms / 1000 - 0.2 - time.time()))
+                beside = pool.submit(lab.bench, server, *reads)
+                # The last of them is due a second later.
+                while int(server.ask("DBSIZE")) and time.time() < due_ms / 1000 + 60:
+                    time.sleep(LOOK_S / 10)
+                gone.append(time.time() * 1000 - due_ms - 1_000)
+                during = beside.result()
+            back.append((held - number(server, "memory", "used_memory")) / (held - empty) * 100)
+            longest.append((during["latency_us"]["max"], before["latency_us"]["max"]))
+            tails.append((during["latency_us"]["p99.9"], before["latency_us"]["p99.9"]))
+            cycles.append(cycle_ms(server))
+            lab.stop(server)
+        most_us = max(COMMAND_US, *(pair[1] for pair in longest))
+        missed = kind == "kring" and (max(gone) > GONE_MS, min(pair[0] for pair in longest) > most_us)
+        paper.missed += sum(missed or ())
+        most = ["", ""] if not missed else [f"{m:.0f}{' MISSED' if bad else ''}" for m, bad in zip((GONE_MS, most_us), missed)]
+        listed = lambda pairs, i: ", ".join(f"{pair[i]:.0f}" for pair in pairs)
+        paper.row([kind, ", ".join(f"{ms:.0f}" for ms in gone), most[0], f"{min(back):.0f}", listed(longest, 0), listed(longest, 1),
+                   most[1], listed(tails, 0), listed(tails, 1), ", ".join(cycles)])
+    paper.say()
+
+
+def cycle_ms(server):
+    """The longest piece of active expiry since the server's start."""
+    asker = Asker(server.port)
+    events = {event[0]: event[3] for event in asker.ask("LATENCY", "LATEST")}
+    asker.close()
+    return str(events.get("expire-cycle", "below 1"))
+
+
+def fill_due(port, due_ms):
+    """Sets keys that expire one after the other within the second from `due_ms` on."""
+    with socket.create_connection(("127.0.0.1", port), 60) as sock:
+        for start in range(0, MORTAL, BATCH):
+            sock.sendall(b"".join(b"*5\r\n$3\r\nSET\r\n$16\r\nkey:%012d\r\n$32\r\n%032d\r\n$4\r\nPXAT\r\n$13\r\n%d\r\n"
+                                  % (n, n, due_ms + n * 7919 % 1000) for n in range(start, start + BATCH)))
+            left = BATCH * len(b"+OK\r\n")
+            while left:
+                left -= len(sock.recv(min(left, 1 << 16)))
+
+
+def stream(lab, paper):
+    """The part of the keys held that is dead while many of a short life are set."""
+    paper.head([f"{STREAM} SETs/s with a TTL of {STREAM_TTL_S} s", "SETs/s", "dead keys, %, median", "most", "at most", "server CPU us/op"])
+    for kind in ("kring", "redis"):
+        server = lab.start(kind, lab.args.server_cpu)
+        held = []
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            beside = pool.submit(lab.bench, server, "--clients", lab.args.clients, "--pipeline", 4, "--rate", STREAM, "--commands",
+                                 f"SET __key__ __data__ PX {STREAM_TTL_S * 1000}", "--keys", FRESH_KEYS, "--seconds", STREAM_S,
+                                 timeout=STREAM_S + 60)
+            time.sleep(2 + STREAM_TTL_S)
+            for _ in range(int((STREAM_S - 4 - STREAM_TTL_S) / LOOK_S)):
+                held.append(int(server.ask("DBSIZE")))
+                time.sleep(LOOK_S)
+            result = beside.result()
+        living = result["ops_per_s"] * STREAM_TTL_S
+        dead = [max(0, keys - living) / keys * 100 for keys in held]
+        lab.stop(server)
+        middle, most = statistics.median(dead), max(dead)
+        missed = kind == "kring" and middle > DEAD * 100
+        paper.missed += missed
+        wanted = "" if kind != "kring" else f"{DEAD * 100:g}{' MISSED' if missed else ''}"
+        paper.row([kind, f"{result['ops_per_s']:.0f}", f"{middle:.1f}", f"{most:.1f}", wanted, f"{result['server']['cpu_us_per_op']:.2f}"])

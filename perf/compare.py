@@ -553,7 +553,7 @@ SCENARIOS = {"p1": p1, "p32": p32, "open": open_loop, "shards": shards, "latency
              "always": durability(durable.always), "everysec": durability(durable.everysec),
              "snapshot": durability(durable.snapshot), "pause": durability(durable.pause),
              "huge": durability(durable.huge), "load": durability(durable.load),
-             "full": durability(capacity.full), "bytes": resident}
+             "full": durability(capacity.full), "bytes": resident, "expiry": durability(capacity.expiry)}
 
 
 def parse():

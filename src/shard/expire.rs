@@ -6,6 +6,7 @@
 
 use super::Core;
 use crate::ring::net::World;
+use crate::store::Expired;
 
 /// Entries that one slice looks at: 100 to 200 us.
 const SLICE_ENTRIES: usize = 2_048;
@@ -19,7 +20,7 @@ impl Core {
         // As in Redis, nothing expires by itself while clients are paused.
         // And while a log is replayed, each command has to find what was there.
         if !self.active_expire || self.gate.is_loading() || self.pause.is_some() || self.is_halted {
-            return self.cron.expire_done(self.now, 0, false, 1);
+            return self.cron.expire_done(self.now, (Expired::default(), false), 0, 1);
         }
         if !self.take(net, self.id) {
             return self.cron.expire_again(self.now);
@@ -42,6 +43,6 @@ impl Core {
         self.tallies.note_latency("expire-cycle", self.now, took_ns, threshold_ms);
         let more = expired.looked_at >= SLICE_ENTRIES && expired.removed + expired.fields > 0;
         self.tallies.expired(&expired, keys, took_ns, more);
-        self.cron.expire_done(self.now, took_ns, more, self.config.active_expire_effort as u64);
+        self.cron.expire_done(self.now, (expired, more), took_ns, self.config.active_expire_effort as u64);
     }
 }

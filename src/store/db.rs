@@ -18,11 +18,11 @@ struct Slack {
 }
 
 /// Expiry waits longer for a segment to be worth it while fewer of the entries that it looks at are due, percent, and less while
-/// more are: dead entries are then about this part of those with a TTL, and each costs some thirty looks at most.
+/// more are: dead entries are then about this part of those with a TTL, and each costs some forty looks at most.
 const FEW_DUE: usize = 2;
-const MANY_DUE: usize = 5;
+const MANY_DUE: usize = 3;
 /// By so much at a time, and no longer than this.
-const GRACE_STEP_MS: i64 = 50;
+const GRACE_STEP_MS: i64 = 10;
 const GRACE_MAX_MS: i64 = 400;
 /// A slice that looked at fewer says nothing of the rest.
 const JUDGED_FROM: usize = 100;
@@ -41,10 +41,15 @@ pub struct Expired {
 }
 
 impl Expired {
-    pub(super) fn add(&mut self, other: Expired) {
+    pub fn add(&mut self, other: Expired) {
         self.looked_at += other.looked_at;
         self.removed += other.removed;
         self.fields += other.fields;
+    }
+
+    /// Whether much of what was looked at was due, so that more is by now.
+    pub fn is_dense(&self) -> bool {
+        self.looked_at >= JUDGED_FROM && self.removed * 100 >= FEW_DUE * self.looked_at
     }
 }
 
