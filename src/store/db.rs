@@ -3,7 +3,8 @@
 use super::field_expiry::FieldExpiry;
 use super::fifo::Fifo;
 use super::lru::Renewal;
-use super::{Garbage, Kind, LAZY_FREE_FROM, PerKind, Value};
+use super::store::frees_slowly;
+use super::{Garbage, Kind, PerKind, Value};
 use crate::ds::{ClockHand, Payload, Table, ViewMut};
 
 /// A heap is loose when it holds this much that is not used, and this part of what is: while nothing presses, and while memory is
@@ -241,7 +242,7 @@ impl Db {
                     if value.min_expire().is_some() {
                         field_expiry.refile(key, None);
                     }
-                    if value.heap_bytes() >= LAZY_FREE_FROM {
+                    if frees_slowly(&value) {
                         garbage.push(Garbage::Value(value));
                     }
                 }
@@ -308,7 +309,7 @@ impl Db {
             return self.field_expiry.refile(key, due);
         }
         *self.values.of_mut(Kind::Hash) -= after;
-        if let Some(value) = entry.delete().filter(|value| value.heap_bytes() >= LAZY_FREE_FROM) {
+        if let Some(value) = entry.delete().filter(frees_slowly) {
             garbage.push(Garbage::Value(value));
         }
     }

@@ -53,8 +53,15 @@ impl Garbage {
     }
 }
 
-/// A value at least this long is freed off the hot path, in bytes.
-pub const LAZY_FREE_FROM: usize = 64 * 1024;
+/// A collection at least this large is freed off the hot path, in bytes; and a string, which is a block or two: a smaller one is freed
+/// sooner than it is handed over, and its memory is there for the next.
+const LAZY_FREE_FROM: usize = 64 << 10;
+const LAZY_FREE_STRING_FROM: usize = 512 << 10;
+
+/// Whether a value is to be freed off the hot path.
+pub(super) fn frees_slowly(value: &Value) -> bool {
+    value.heap_bytes() >= if let Value::Str(_) = value { LAZY_FREE_STRING_FROM } else { LAZY_FREE_FROM }
+}
 
 /// The most garbage that waits for the shard to take it away; what comes then is freed on the spot.
 const GARBAGE_MAX: usize = 4_096;
@@ -208,7 +215,7 @@ impl Store {
 
     /// Leaves a value for the shard to free when it is large, else frees it here.
     pub fn discard_value(&mut self, value: Value) {
-        if value.heap_bytes() >= LAZY_FREE_FROM {
+        if frees_slowly(&value) {
             self.discard(Garbage::Value(value));
         }
     }
