@@ -4,6 +4,7 @@ use super::migration::Migration;
 use super::transaction::Transaction;
 use crate::persist::replay::Trouble;
 use crate::resp::{Error, Proto};
+use crate::store::Lent;
 use std::sync::Arc;
 
 /// How CLIENT REPLY wants replies handled.
@@ -81,6 +82,8 @@ pub struct Session {
     pub replay: Option<Box<Replaying>>,
     /// Its next command has asked another server, and is to run again.
     pub migration: Option<Box<Migration>>,
+    /// The buffer that its requests lie in, while they run and when they are large: a command may keep what it stores there.
+    pub lent: Option<Box<Lent>>,
 }
 
 impl Session {
@@ -112,6 +115,7 @@ impl Session {
             transaction: None,
             replay: None,
             migration: None,
+            lent: None,
         }
     }
 

@@ -12,7 +12,7 @@ use crate::cmd::session::ReplyMode;
 use crate::cmd::{Needs, Order, Outcome, PauseMode, Plan, Report, Session, Where, unknown};
 use crate::resp::{Args, Error, Limits, Mark, Out, Parser, Span};
 use crate::ring::net::{ConnId, World};
-use crate::store::ShardSet;
+use crate::store::{Lent, ShardSet};
 use std::collections::VecDeque;
 
 /// Bytes of requests that one connection runs before others have their turn.
@@ -20,6 +20,8 @@ const BYTES_PER_TURN: usize = 64 * 1024;
 
 /// The most commands that one job carries.
 const MAILED_COMMANDS: usize = 128;
+/// Requests of so many bytes are lent to their commands.
+const LENT_FROM: usize = 32 << 10;
 
 /// A batch at work: whose it is, and where its requests and replies are.
 pub(super) struct Work<'a> {
@@ -128,6 +130,9 @@ impl Core {
         let Some(conn) = self.conn(id) else { return };
         if at < bytes.len() && !matches!(stop, Stop::Close) {
             let input = Core::input_of(conn);
+            if let Stop::Empty = stop {
+                input.buf.reserve_exact(want);
+            }
             input.buf.extend_from_slice(&bytes[at..]);
             input.restart(0);
             if let Stop::Empty = stop {
@@ -148,7 +153,18 @@ impl Core {
         let Some(mut input) = conn.input.take() else { return };
         let mut partial = std::mem::take(&mut input.spans);
         let state = (input.at, input.parser);
-        let ran = self.run(net, id, &input.buf, state, &mut partial, reports);
+        let len = input.buf.len();
+        let ran = if len >= LENT_FROM {
+            let lent = Lent::from(std::mem::take(&mut input.buf));
+            let ran = self.run_lent(net, id, &lent, state, &mut partial, reports);
+            let is_over = matches!(ran, Some((_, at, _)) if at == len);
+            if !(is_over && lent.is_shared()) {
+                input.buf = lent.into_vec();
+            }
+            ran
+        } else {
+            self.run(net, id, &input.buf, state, &mut partial, reports)
+        };
         let stop = match ran {
             None => return,
             Some((stop @ Stop::Empty, at, parser)) => {
@@ -160,13 +176,34 @@ impl Core {
                 stop
             }
         };
-        let keep = input.len() > 0 && !matches!(stop, Stop::Close);
+        let keep = input.at < len && !matches!(stop, Stop::Close);
         match self.conn(id) {
             Some(conn) if keep => conn.input = Some(input),
             _ => self.drop_input(Some(input)),
         }
         self.count_client(id);
         self.settle(net, id, stop);
+    }
+
+    /// The same as [`Core::run`], of requests in which a command may leave what it stores.
+    fn run_lent(
+        &mut self,
+        net: &mut dyn World,
+        id: ConnId,
+        lent: &Lent,
+        state: (usize, Parser),
+        partial: &mut Vec<Span>,
+        reports: Option<Vec<Report>>,
+    ) -> Option<(Stop, usize, Parser)> {
+        let lend = |core: &mut Core, lent: Option<Box<Lent>>| {
+            if let Some(session) = core.conn(id).and_then(|conn| conn.session.as_mut()) {
+                session.lent = lent;
+            }
+        };
+        lend(self, Some(Box::new(lent.clone())));
+        let ran = self.run(net, id, lent, state, partial, reports);
+        lend(self, None);
+        ran
     }
 
     /// Drives a connection's batch: why it stopped, how far it came, and the parser there.

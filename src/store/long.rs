@@ -51,6 +51,48 @@ impl Long {
     }
 }
 
+/// A buffer of requests that strings may be kept in: the next command is parsed from it, and what it stores can stay where it lies.
+#[derive(Clone, Debug)]
+pub struct Lent {
+    bytes: Bytes,
+    room: usize,
+}
+
+impl Lent {
+    /// Whether a string has stayed in it, or another holds it.
+    pub fn is_shared(&self) -> bool {
+        !self.bytes.is_unique()
+    }
+
+    /// The buffer again: itself, or a copy when a string has stayed in it.
+    pub fn into_vec(self) -> Vec<u8> {
+        self.bytes.into()
+    }
+}
+
+impl From<Vec<u8>> for Lent {
+    fn from(buf: Vec<u8>) -> Lent {
+        Lent { room: buf.capacity(), bytes: buf.into() }
+    }
+}
+
+impl Deref for Lent {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl Long {
+    /// A part of a buffer as a string that stays in it, if that takes no more memory than a copy would, but for who owns it.
+    pub fn within(lent: &Lent, text: &[u8]) -> Option<Long> {
+        let is_inside = lent.bytes.as_ptr_range().contains(&text.as_ptr());
+        (is_inside && malloc_size(lent.room) == malloc_size(text.len()))
+            .then(|| Long { bytes: Box::new(lent.bytes.slice_ref(text)), room: lent.room })
+    }
+}
+
 impl Deref for Long {
     type Target = Bytes;
 
@@ -93,6 +135,33 @@ mod tests {
         roomy.change(|bytes| bytes[0] = 1);
         assert_eq!((roomy.heap_bytes(), roomy[0]), (32 + 4_096 + 32, 1));
         assert_eq!(roomy.into_mut().capacity(), 4_000);
+    }
+
+    #[test]
+    fn a_string_stays_in_a_request_that_is_hardly_larger() {
+        let request = |len: usize| {
+            let mut buf = Vec::with_capacity(len + 6);
+            buf.extend_from_slice(b"SET ");
+            buf.resize(len + 4, 7);
+            buf.extend_from_slice(b"\r\n");
+            Lent::from(buf)
+        };
+        let lent = request(100_000);
+        let at = lent.as_ptr();
+        let long = Long::within(&lent, &lent[4..100_004]).expect("a copy would be as large");
+        assert_eq!((long.as_ptr(), long.len()), (at.wrapping_add(4), 100_000));
+        assert_eq!(long.heap_bytes(), Long::from(&lent[4..100_004]).heap_bytes() + 32);
+        assert!(Long::within(&lent, &lent[4..50_000]).is_none(), "too much would stay with it");
+        assert!(Long::within(&lent, b"elsewhere").is_none());
+        let copy = lent.into_vec();
+        assert_ne!(copy.as_ptr(), at, "the string has it");
+        assert!(long.iter().all(|b| *b == 7));
+
+        let lent = request(1 << 16);
+        assert!(Long::within(&lent, &lent[4..65_540]).is_none(), "a copy would just fit its block");
+        let at = lent.as_ptr();
+        let again = lent.into_vec();
+        assert_eq!(again.as_ptr(), at, "nothing has stayed");
     }
 
     #[test]

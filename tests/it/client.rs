@@ -93,9 +93,13 @@ impl Client {
     pub fn try_reply(&mut self) -> std::io::Result<(Reply, Vec<u8>)> {
         let mut tried = usize::MAX;
         loop {
-            // A large reply is parsed again only when it has grown by half: the cost stays linear.
+            // A large reply is parsed again only when it has grown by half, or may be whole: the cost stays linear.
             let have = self.read.len() - self.at;
-            if tried == usize::MAX || have < CHUNK || have >= tried + tried / 2 || self.ends_whole(have) {
+            if tried == usize::MAX
+                || have < CHUNK
+                || have >= tried + tried / 2
+                || self.read.ends_with(b"\r\n")
+            {
                 if let Some((reply, used)) = Reply::parse(&self.read[self.at..]) {
                     let raw = self.read[self.at..self.at + used].to_vec();
                     self.at += used;
@@ -107,10 +111,6 @@ impl Client {
                 return Err(std::io::Error::new(ErrorKind::UnexpectedEof, "the connection was closed"));
             }
         }
-    }
-
-    fn ends_whole(&self, have: usize) -> bool {
-        !have.is_multiple_of(CHUNK) && self.read.ends_with(b"\r\n")
     }
 
     fn fill(&mut self) -> std::io::Result<usize> {

@@ -87,6 +87,60 @@ fn a_value_of_ten_megabytes_comes_back_whole() {
     assert_eq!(cut.bytes(), &value[1 << 20..(1 << 20) + 10]);
 }
 
+/// A large value may stay in the request that brought it: whatever follows that, or changes the value, concerns only one of them.
+#[test]
+fn large_values_and_what_follows_them_in_one_write_stay_apart() {
+    for shards in [1, 3] {
+        let server = Server::kring(shards, &[]);
+        let (mut client, mut other) = (server.connect(), server.connect());
+        let mut rng = Rng::new(seed());
+        for round in 0..60 {
+            let near = [16_000, 32_768, 65_536, 98_304, 100_000, 300_000, 524_288, 1_000_000][round % 8];
+            let value: Vec<u8> =
+                (0..near - 40 + rng.next() as usize % 80).map(|_| rng.next() as u8).collect();
+            let key = format!("key:{}", round % 7).into_bytes();
+            let set: &[&[u8]] = match round % 3 {
+                0 => &[b"SET", &key, &value],
+                1 => &[b"SETEX", &key, b"1000", &value],
+                _ => &[b"SET", &key, &value, b"EX", b"1000"],
+            };
+            let mut bytes = request(set);
+            match round % 4 {
+                0 => {}
+                1 => bytes.extend(request(&[b"PING".as_slice()])),
+                2 => bytes.extend(request(&[b"SETRANGE".as_slice(), &key, b"100", b"changed"])),
+                _ => bytes.extend(request(&[b"SET".as_slice(), b"next", &value])),
+            }
+            client.send(&bytes).unwrap();
+            assert!(client.reply().is_ok());
+            let mut expected = value.clone();
+            match round % 4 {
+                0 => {}
+                1 => assert_eq!(client.reply(), Reply::Simple(b"PONG".to_vec())),
+                2 => {
+                    expected[100..107].copy_from_slice(b"changed");
+                    assert_eq!(client.reply(), Reply::Int(value.len() as i64));
+                }
+                _ => assert!(client.reply().is_ok()),
+            }
+            let found = other.call(&[b"GET".as_slice(), &key]);
+            assert!(found == Reply::Bulk(expected.clone()), "round {round}, {} bytes", value.len());
+            assert_eq!(
+                client.call(&[b"APPEND".as_slice(), &key, b"tail"]),
+                Reply::Int(value.len() as i64 + 4)
+            );
+            expected.extend(b"tail");
+            assert!(
+                other.call(&[b"GET".as_slice(), &key]) == Reply::Bulk(expected),
+                "round {round}, appended"
+            );
+            if round % 4 == 3 {
+                assert!(other.run("GET next") == Reply::Bulk(value), "round {round}, the next");
+            }
+        }
+    }
+}
+
 #[test]
 fn a_key_may_be_large_and_of_any_bytes() {
     let server = Server::kring(3, &[]);

@@ -1,7 +1,7 @@
 //! SET and its older forms: SETNX, SETEX, PSETEX, GETSET.
 
 use super::options::{Condition, Expiry, Form, Options, Unit, unix_ms};
-use super::text::{Text, stored};
+use super::text::{Text, stored_within};
 use crate::cmd::row::{Deprecated, category, flag, key};
 use crate::cmd::{Command, Cx, Done, KeySpec, Outcome, Plan};
 use crate::resp::{Args, Error};
@@ -103,7 +103,7 @@ fn set(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
 /// Sets a key and says so.
 #[inline]
 fn put(cx: &mut Cx<'_>, name: &[u8], text: &[u8], expire_at: Option<i64>) {
-    cx.keys.set(name, stored(text), expire_at);
+    cx.keys.set(name, stored_within(text, cx.session.lent.as_deref()), expire_at);
     cx.keys.changed(name);
 }
 

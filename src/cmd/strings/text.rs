@@ -2,7 +2,7 @@
 
 use crate::ds::{INLINE_MAX, Owned, Payload, View};
 use crate::resp::{Error, Out};
-use crate::store::{Keys, RAW, Value, int_of};
+use crate::store::{Keys, Lent, Long, RAW, Value, int_of};
 use bytes::Bytes;
 
 /// A string that an entry holds.
@@ -68,6 +68,15 @@ pub(super) fn stored(text: &[u8]) -> Payload<'_, Value> {
     match int_of(text) {
         Some(n) => Payload::Int(n),
         None => stored_as_is(text),
+    }
+}
+
+/// The same of one that may lie in a request which is lent: a long one stays there.
+#[inline]
+pub(super) fn stored_within<'a>(text: &'a [u8], lent: Option<&Lent>) -> Payload<'a, Value> {
+    match lent.and_then(|lent| Long::within(lent, text)) {
+        Some(long) => Payload::Boxed(Value::Str(long)),
+        None => stored(text),
     }
 }
 
