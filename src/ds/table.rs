@@ -230,16 +230,29 @@ impl<V, B: Blocks> Table<V, B> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn find(&self, hash: u64, key: &[u8]) -> Option<(Position, Entry)> {
         debug_assert_eq!(hash, self.hash(key));
         if self.len == 0 {
             return None;
         }
         let seg = self.dir.lookup(hash);
-        let fp = fingerprint(hash);
-        let mut b = seg.home(hash);
-        for _ in 0..seg.probes() {
+        let (home, fp) = (seg.home(hash), fingerprint(hash));
+        let bucket = seg.bucket(home);
+        for place in bucket.matches(fp) {
+            let entry = bucket.slot(place).entry();
+            if entry.key_is(key) {
+                return Some((Position { seg, bucket: home, place }, entry));
+            }
+        }
+        if bucket.overflow() == 0 { None } else { Self::find_beyond(seg, home, fp, key) }
+    }
+
+    /// The rest of a search, beyond the home bucket: few come here.
+    #[inline(never)]
+    fn find_beyond(seg: Seg, home: usize, fp: u8, key: &[u8]) -> Option<(Position, Entry)> {
+        for i in 1..seg.probes() {
+            let b = seg.probe(home, i);
             let bucket = seg.bucket(b);
             for place in bucket.matches(fp) {
                 let entry = bucket.slot(place).entry();
@@ -250,7 +263,6 @@ impl<V, B: Blocks> Table<V, B> {
             if bucket.overflow() == 0 {
                 return None;
             }
-            b = seg.probe(b, 1);
         }
         None
     }

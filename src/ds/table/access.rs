@@ -97,6 +97,11 @@ impl<'a, V, B: Blocks> Mut<'a, V, B> {
     /// Writes value and TTL (or its absence), clears the mark. Gives the boxed value that was replaced.
     #[inline]
     pub(super) fn replace(&mut self, payload: Payload<V>, expire: Option<i64>) -> Option<V> {
+        if let (Payload::Bytes(text), None) = (&payload, expire)
+            && self.entry.rewrite::<B>(text)
+        {
+            return None;
+        }
         let before = self.entry.expire_at();
         if before.is_none() && expire.is_none() {
             self.entry.set_mark(0);
