@@ -91,8 +91,8 @@ impl Keys<'_> {
     /// A collection that [`Keys::look`] has found in this call, seen again without a note of it: so that several are in sight
     /// at once, of whatever shards.
     pub fn again<T: Collection>(&self, key: &[u8]) -> Option<&T> {
-        let db = self.hand.peek(self.hand.owner(key)).db(self.db);
-        match db.table().get(self.hash(db, key), key)?.view() {
+        let (shard, hash) = self.home(key);
+        match self.hand.peek(shard).db(self.db).table().get(hash, key)?.view() {
             View::Boxed(value) => T::of(value),
             View::Int(_) | View::Bytes(_) => None,
         }

@@ -118,12 +118,19 @@ impl Keys<'_> {
         crate::base::prng::xorshift(self.random)
     }
 
+    /// Where a key lives: its shard, and its hash.
     #[inline]
-    pub(super) fn hash(&self, db: &Db, key: &[u8]) -> u64 {
+    pub(super) fn home(&self, key: &[u8]) -> (usize, u64) {
         match &self.ahead {
-            Some(ahead) if ahead.is_of(key) => ahead.hash,
-            _ => db.table().hash(key),
+            Some(ahead) if ahead.is_of(key) => (ahead.shard, ahead.hash),
+            _ => self.find_home(key),
         }
+    }
+
+    #[inline(never)]
+    fn find_home(&self, key: &[u8]) -> (usize, u64) {
+        let shard = self.hand.owner(key);
+        (shard, self.hand.peek(shard).db(self.db).table().hash(key))
     }
 
     /// The shard of a key.
@@ -166,8 +173,7 @@ impl Keys<'_> {
 
     #[inline]
     pub(super) fn find(&mut self, key: &[u8], how: Use) -> Option<(usize, u64)> {
-        let shard = self.owner(key);
-        let hash = self.hash(self.hand.peek(shard).db(self.db), key);
+        let (shard, hash) = self.home(key);
         let (now, policy, touch, index) = (self.now, self.policy, self.touch, self.db);
         let store = self.hand.store(shard);
         let found = match store.db(index).table().get(hash, key) {
@@ -175,7 +181,7 @@ impl Keys<'_> {
             Some(entry) if entry.expire_at().is_some_and(|at| at <= now.ms()) => Some(false),
             Some(entry) => {
                 if touch && how != Use::Peek {
-                    note_use(&entry, policy, self.random);
+                    note_use(&entry, &policy, self.random);
                 }
                 Some(true)
             }
@@ -203,21 +209,26 @@ impl Keys<'_> {
     /// Looks a key up for reading: counts a hit or a miss and notes the use.
     #[inline]
     pub fn read(&mut self, key: &[u8]) -> Option<Ref<'_, Value>> {
-        let shard = self.owner(key);
-        if self.hand.peek(shard).db(self.db).expires() == 0 {
-            // Nothing here can have expired: one probe does.
-            let hash = self.hash(self.hand.peek(shard).db(self.db), key);
-            let (db, tally) = self.hand.store(shard).for_reading(self.db);
-            let Some(entry) = db.table().get(hash, key) else {
-                tally.misses += 1;
-                return None;
-            };
-            tally.hits += 1;
-            if self.touch {
-                note_use(&entry, self.policy, self.random);
-            }
-            return Some(entry);
+        let (shard, hash) = self.home(key);
+        if self.hand.peek(shard).db(self.db).expires() != 0 {
+            return self.read_mortal(key);
         }
+        // Nothing here can have expired: one probe does.
+        let (db, tally) = self.hand.store(shard).for_reading(self.db);
+        let Some(entry) = db.table().get(hash, key) else {
+            tally.misses += 1;
+            return None;
+        };
+        tally.hits += 1;
+        if self.touch {
+            note_use(&entry, &self.policy, self.random);
+        }
+        Some(entry)
+    }
+
+    /// The same where keys expire.
+    #[inline(never)]
+    fn read_mortal(&mut self, key: &[u8]) -> Option<Ref<'_, Value>> {
         let (shard, hash) = self.find(key, Use::Read)?;
         self.hand.peek(shard).db(self.db).table().get(hash, key)
     }
@@ -271,8 +282,7 @@ impl Keys<'_> {
         expire_at: Option<i64>,
         access: Option<u32>,
     ) {
-        let shard = self.owner(key);
-        let hash = self.hash(self.hand.peek(shard).db(self.db), key);
+        let (shard, hash) = self.home(key);
         let (index, fresh) = (self.db, self.new_access());
         let keeps_count = self.policy.lfu.is_some();
         let (fifo, now_ms) = (self.policy.fifo, self.policy.now.ms());
@@ -281,13 +291,17 @@ impl Keys<'_> {
         if fifo {
             return store.set_queued(index, (hash, key), payload, expire_at, now_ms);
         }
-        let came = Weight::of_payload(&payload);
+        let came = if let Payload::Boxed(value) = &payload { Some(Weight::of(value)) } else { None };
         let (entry, old, existed) = db.table_mut().upsert_mut(hash, key, payload, expire_at);
         // As in Redis, a key that is overwritten keeps its count of uses.
         if access.is_some() || !(existed && keeps_count) {
             entry.set_access(access.unwrap_or(fresh));
         }
-        db.account(key, Weight::of_old(old.as_ref()), came);
+        if came.is_none() && old.is_none() {
+            // Short both: nothing that is weighed.
+            return;
+        }
+        db.account(key, Weight::of_old(old.as_ref()), came.unwrap_or_default());
         if let Some(value) = old {
             store.discard_value(value);
         }
@@ -295,8 +309,7 @@ impl Keys<'_> {
 
     /// Gives a key that is there another value; TTL and access clock stay. `mark` as in [`super::RAW`].
     pub fn set_value(&mut self, key: &[u8], payload: Payload<'_, Value>, mark: u8) {
-        let shard = self.owner(key);
-        let hash = self.hash(self.hand.peek(shard).db(self.db), key);
+        let (shard, hash) = self.home(key);
         let index = self.db;
         let store = self.hand.store(shard);
         let db = store.db_mut(index);
@@ -433,7 +446,7 @@ impl Keys<'_> {
 
 /// Notes a use of an entry, as the policy counts them.
 #[inline]
-fn note_use(entry: &Ref<'_, Value>, policy: Policy, random: &mut u64) {
+fn note_use(entry: &Ref<'_, Value>, policy: &Policy, random: &mut u64) {
     let access = match policy.lfu {
         None if policy.fifo => fifo::used(entry.access()),
         None => policy.clock,

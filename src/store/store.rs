@@ -137,10 +137,16 @@ impl Store {
     #[inline]
     pub fn db_mut(&mut self, index: usize) -> &mut Db {
         if index != self.touched {
-            self.settled = self.settled + self.dbs[self.touched].bytes() - self.dbs[index].bytes();
-            self.touched = index;
+            self.touch(index);
         }
         &mut self.dbs[index]
+    }
+
+    /// From now on another database is the one that changes.
+    #[inline(never)]
+    fn touch(&mut self, index: usize) {
+        self.settled = self.settled + self.dbs[self.touched].bytes() - self.dbs[index].bytes();
+        self.touched = index;
     }
 
     /// How many databases.
