@@ -50,6 +50,12 @@ impl Span {
         (self.end - self.start) as usize
     }
 
+    /// The argument.
+    #[inline]
+    pub fn of(self, buf: &[u8]) -> &[u8] {
+        &buf[self.start as usize..self.end as usize]
+    }
+
     /// Whether the argument is the empty string.
     pub fn is_empty(self) -> bool {
         self.start == self.end
@@ -83,8 +89,7 @@ impl<'a> Args<'a> {
     /// Argument `i`; 0 is the command's name. The caller has checked the arity.
     #[inline]
     pub fn at(self, i: usize) -> &'a [u8] {
-        let s = self.spans[i];
-        &self.buf[s.start as usize..s.end as usize]
+        self.spans[i].of(self.buf)
     }
 
     /// Argument `i`, when there is one.
@@ -225,12 +230,19 @@ pub fn whole(buf: &[u8], pos: usize, spans: &mut Vec<Span>) -> Option<usize> {
 /// An argument that starts at `at`, is here as a whole and short; none leaves it to [`Parser::step`].
 #[inline(always)]
 pub fn argument(buf: &[u8], at: usize) -> Option<Span> {
-    if buf.get(at) != Some(&b'$') {
-        return None;
-    }
-    let Line::Number { value, next } = short_number_line(buf, at + 1)? else { return None };
-    let end = next + value as usize;
-    (end + 2 <= buf.len()).then(|| Span::new(next, end))
+    let (len, start) = match *buf.get(at..)?.first_chunk::<5>()? {
+        // Most lengths have two digits.
+        [b'$', tens @ b'1'..=b'9', ones @ b'0'..=b'9', b'\r', _] => {
+            (usize::from(tens - b'0') * 10 + usize::from(ones - b'0'), at + 5)
+        }
+        [b'$', ..] => match short_number_line(buf, at + 1)? {
+            Line::Number { value, next } => (value as usize, next),
+            Line::Bad | Line::Missing => return None,
+        },
+        _ => return None,
+    };
+    let end = start + len;
+    (end + 2 <= buf.len()).then(|| Span::new(start, end))
 }
 
 impl Parser {
@@ -569,6 +581,28 @@ mod tests {
         assert_eq!(feed(b"*11\r\n", &[], &shut).1, Some(UnauthenticatedCount));
         assert_eq!(feed(b"*1\r\n$16385\r\n", &[], &shut).1, Some(UnauthenticatedLength));
         assert_eq!(feed(b"*10\r\n$16384\r\n", &[], &shut).1, None);
+    }
+
+    /// What the plain case reads, the parser reads alike; what it leaves is no loss.
+    #[test]
+    fn the_plain_case_is_its_twin() {
+        let lens = (0..=120).chain([999, 1_000, 1_001, 10_000]);
+        let good = lens.map(|len: usize| (len.to_string(), len));
+        let odd = ["01", "00", "+5", "-1", "1x", "x1", ":1", "1:", "1/", "/1", "", "5\n", "1 "];
+        let odd = odd.into_iter().map(|text| (text.to_string(), 10));
+        for (text, len) in good.chain(odd) {
+            let input = [b"*1\r\n$", text.as_bytes(), b"\r\n", &vec![b'v'; len], b"\r\n"].concat();
+            for end in 0..=input.len() {
+                let (mut spans, mut plain) = (Vec::new(), Vec::new());
+                let step = Parser::default().step(&input[..end], &OPEN, &mut spans, &mut Vec::new());
+                if let Some(end) = whole(&input[..end], 0, &mut plain) {
+                    assert_eq!((step, spans), (Step::Command { end, inline: false }, plain), "{text:?}");
+                }
+            }
+            if (10..100).contains(&len) && text.len() == 2 && text.bytes().all(|b| b.is_ascii_digit()) {
+                assert_eq!(whole(&input, 0, &mut Vec::new()).is_some(), !text.starts_with('0'), "{text:?}");
+            }
+        }
     }
 
     #[test]

@@ -84,6 +84,12 @@ impl Out {
         std::mem::take(&mut self.errors)
     }
 
+    /// Whether error replies were written since [`Out::take_errors`].
+    #[inline]
+    pub fn has_errors(&self) -> bool {
+        self.errors > 0
+    }
+
     /// Where the replies end now.
     pub fn mark(&self) -> Mark {
         Mark { parts: self.parts.len(), buf: self.buf.len() }
@@ -153,15 +159,20 @@ impl Out {
         self.parts.push((std::mem::take(&mut self.buf), value));
     }
 
-    /// A line of a kind and a number. Lengths and counts are short.
+    /// A line of a kind and a number. Most lengths and counts have two digits or one.
     #[inline]
     fn line(&mut self, kind: u8, number: i64) {
-        if (0..100).contains(&number) {
-            let (tens, ones) = ((number / 10) as u8 + b'0', (number % 10) as u8 + b'0');
-            return match tens {
-                b'0' => self.buf.extend_from_slice(&[kind, ones, b'\r', b'\n']),
-                _ => self.buf.extend_from_slice(&[kind, tens, ones, b'\r', b'\n']),
-            };
+        if let 10..100 = number {
+            let (tens, ones) = ((number as u8) / 10 + b'0', (number as u8) % 10 + b'0');
+            return self.buf.extend_from_slice(&[kind, tens, ones, b'\r', b'\n']);
+        }
+        self.other_line(kind, number);
+    }
+
+    #[inline(never)]
+    fn other_line(&mut self, kind: u8, number: i64) {
+        if let 0..10 = number {
+            return self.buf.extend_from_slice(&[kind, number as u8 + b'0', b'\r', b'\n']);
         }
         self.buf.push(kind);
         self.buf.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
@@ -243,7 +254,6 @@ impl Out {
     }
 
     /// An integer as a bulk string.
-    #[inline]
     pub fn bulk_int(&mut self, value: i64) {
         self.bulk(itoa::Buffer::new().format(value).as_bytes());
     }

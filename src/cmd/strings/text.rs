@@ -52,7 +52,7 @@ impl<'a> Text<'a> {
     }
 
     /// Replies with the string.
-    #[inline]
+    #[inline(always)]
     pub fn reply(&self, out: &mut Out) {
         match self {
             Text::Int(n) => out.bulk_int(*n),
