@@ -12,12 +12,13 @@
 use super::Core;
 use super::batch::{Batch, Parsed, Place};
 use super::drive::Work;
+use crate::ds::Table;
 use crate::ring::net::World;
-use crate::store::{Hand, ShardSet};
+use crate::store::{Hand, ShardSet, Value};
 
 /// Memory is sent for by so many commands at a time: what they wait for, mostly the walk to the page, overlaps only when
 /// no other work stands between. Entries are sent for one such group before they are used, buckets one before that.
-const GROUP: usize = 8;
+const GROUP: usize = 4;
 /// The fewest commands for which it pays to send for memory ahead.
 const FETCH_FROM: usize = 2;
 
@@ -33,16 +34,28 @@ impl Core {
         fetched: &mut usize,
     ) -> bool {
         let Place::Shard(shard) = batch.commands[i].place else { return false };
-        if !self.hand.has(shard as usize) {
+        let is_new = !self.hand.has(shard as usize);
+        if is_new {
             self.put_back(net);
             if !self.take_run(net, &batch.commands[i..], shard as usize) {
                 return false;
             }
         }
-        if i >= *fetched {
-            *fetched = i + self.fetch_run(work.session.db, &batch.commands[i..]);
+        if is_new || i >= *fetched {
+            *fetched = i + self.fetch_run(work.session.db, batch, i);
         }
         true
+    }
+
+    /// Whether the only store there is could be had before a batch is read whose first command needs it: buckets are sent for while
+    /// the others are parsed, then.
+    pub(super) fn have_only(&mut self, net: &mut dyn World, work: &Work<'_>) -> bool {
+        self.shared.route.shards() == 1
+            && self.policy.depth >= FETCH_FROM
+            && work.parser.is_fresh()
+            && self.heads.know(work.input, work.parser.position())
+            && self.may_run_brief(work)
+            && (self.hand.has(0) || self.take(net, 0))
     }
 
     /// Takes the stores of the brief commands that these begin with, the first of which needs `first`, with empty hands.
@@ -85,52 +98,50 @@ impl Core {
         set
     }
 
-    /// Sends for the memory of the brief commands that these begin with, whose stores are in hand: for the buckets that they look
-    /// in, and then, when these are here, for the first entries. How many commands that is.
-    fn fetch_run(&self, db: usize, commands: &[Parsed]) -> usize {
+    /// Sends for the memory of the first of these commands, as far as their stores are in hand: for the buckets that they look in,
+    /// and then, when these are here, for the entries of a group. How many commands were looked at.
+    fn fetch_run(&self, db: usize, batch: &Batch, from: usize) -> usize {
+        let commands = &batch.commands[from..];
         if commands.len() < FETCH_FROM {
             return commands.len();
         }
-        let is_here = |c: &&Parsed| matches!(c, Parsed { place: Place::Shard(s), key: 1.., .. } if self.hand.has(*s as usize));
-        let run = commands.iter().take_while(is_here).count();
-        for command in &commands[..run.min(2 * GROUP)] {
-            fetch_bucket(&self.hand, db, command);
+        let first = &commands[..commands.len().min(2 * GROUP)];
+        if !batch.is_sent_for {
+            send_for(&self.hand, db, first, Table::prefetch);
         }
-        for command in &commands[..run.min(GROUP)] {
-            fetch_entry(&self.hand, db, command);
-        }
-        run
+        send_for(&self.hand, db, &first[..first.len().min(GROUP)], Table::prefetch_entry);
+        first.len()
     }
 }
 
-/// Before command `ran` of a run: sends for the entries of the next group, and the buckets of the one after it.
+/// Before command `ran` of a run that begins with command `from`: sends for the entries of the next group, and the buckets of the
+/// one after it.
 #[inline]
-pub(super) fn fetch_ahead(hand: &Hand, db: usize, commands: &[Parsed], ran: usize) {
+pub(super) fn fetch_ahead(hand: &Hand, db: usize, batch: &Batch, from: usize, ran: usize) {
+    let commands = &batch.commands[from..];
     if !ran.is_multiple_of(GROUP) || commands.len() <= ran + GROUP {
         return;
     }
     let next = &commands[ran + GROUP..];
     let (next, later) = next.split_at(next.len().min(GROUP));
-    next.iter().for_each(|command| fetch_entry(hand, db, command));
-    later.iter().take(GROUP).for_each(|command| fetch_bucket(hand, db, command));
-}
-
-/// Sends for the bucket of a brief command, if its store is in hand.
-#[inline]
-fn fetch_bucket(hand: &Hand, db: usize, command: &Parsed) {
-    if let Parsed { place: Place::Shard(shard), key: 1.., .. } = *command
-        && hand.has(shard as usize)
-    {
-        hand.peek(shard as usize).db(db).table().prefetch(command.hash);
+    send_for(hand, db, next, Table::prefetch_entry);
+    if !batch.is_sent_for {
+        send_for(hand, db, &later[..later.len().min(GROUP)], Table::prefetch);
     }
 }
 
-/// Sends for the entry of a brief command, if its store is in hand.
-#[inline]
-fn fetch_entry(hand: &Hand, db: usize, command: &Parsed) {
-    if let Parsed { place: Place::Shard(shard), key: 1.., .. } = *command
-        && hand.has(shard as usize)
-    {
-        hand.peek(shard as usize).db(db).table().prefetch_entry(command.hash);
+/// Sends for what brief commands will look at, as far as their stores are in hand. Apart, so that it has all registers.
+#[inline(never)]
+fn send_for(hand: &Hand, db: usize, commands: &[Parsed], send: impl Fn(&Table<Value>, u64)) {
+    let mut last: Option<(u32, &Table<Value>)> = None;
+    for command in commands {
+        let Parsed { place: Place::Shard(shard), key: 1.., hash, .. } = *command else { continue };
+        let table = match last {
+            Some((same, table)) if same == shard => table,
+            _ if hand.has(shard as usize) => hand.peek(shard as usize).db(db).table(),
+            _ => continue,
+        };
+        last = Some((shard, table));
+        send(table, hash);
     }
 }

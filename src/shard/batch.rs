@@ -4,9 +4,9 @@ use super::heads::Heads;
 use crate::cmd::registry::{Found, Missing, Registry};
 use crate::cmd::row::{Begin, flag};
 use crate::cmd::{Plan, Where};
-use crate::ds::KeyHasher;
+use crate::ds::{KeyHasher, Table};
 use crate::resp::{Args, Limits, Parser, ProtocolError, Span, Step, whole};
-use crate::store::Route;
+use crate::store::{Route, Value};
 
 /// A command of a batch.
 pub(super) struct Parsed {
@@ -53,6 +53,20 @@ pub(super) struct Rules<'a> {
     pub logged: bool,
     pub route: Route,
     pub hasher: &'a KeyHasher,
+    /// The table that all keys are in, if it is at hand already: what they will look at is sent for while others are parsed.
+    pub table: Option<&'a Table<Value>>,
+}
+
+impl Rules<'_> {
+    /// The hash of a brief command's key, whose bucket is on its way then.
+    #[inline]
+    fn hash(&self, key: &[u8]) -> u64 {
+        let hash = self.hasher.hash(key);
+        if let Some(table) = self.table {
+            table.prefetch(hash);
+        }
+        hash
+    }
 }
 
 /// How far the input was read: the state of the command that was begun at `start`, and its spans so far.
@@ -81,6 +95,8 @@ pub(super) struct Batch {
     pub rest: usize,
     /// How long the input has to be for the command that is not complete, as far as it has said.
     pub want: usize,
+    /// Whether the buckets of all brief commands have been sent for.
+    pub is_sent_for: bool,
 }
 
 impl Batch {
@@ -97,21 +113,24 @@ impl Batch {
         self.spans.clear();
         self.inline.clear();
         self.spans.append(partial);
+        self.is_sent_for = rules.table.is_some();
         let mut start = *start;
-        let mut first = 0;
         self.rest = start;
         while self.commands.len() < rules.depth {
-            if rules.limits.authenticated
-                && !rules.logged
-                && parser.is_fresh()
-                && let Some(end) = self.whole(input, start, parser.position(), rules, heads)
-            {
-                **parser = Parser::at(end);
-                first = self.spans.len();
-                start = end;
-                self.rest = end;
-                continue;
+            if rules.limits.authenticated && !rules.logged && parser.is_fresh() {
+                let mut at = parser.position();
+                while self.commands.len() < rules.depth
+                    && let Some(end) = self.whole(input, start, at, rules, heads)
+                {
+                    (start, at) = (end, end);
+                }
+                **parser = Parser::at(at);
+                self.rest = start;
+                if self.commands.len() == rules.depth {
+                    break;
+                }
             }
+            let first = self.commands.last().map_or(0, |c| c.spans.1 as usize);
             match parser.step(input, &rules.limits, &mut self.spans, &mut self.inline) {
                 Step::Incomplete { want } => {
                     self.want = want;
@@ -122,7 +141,6 @@ impl Batch {
                 Step::Command { end, inline } => {
                     **parser = Parser::at(end);
                     self.add(input, (start, end), first, inline, rules);
-                    first = self.spans.len();
                     start = end;
                     self.rest = end;
                 }
@@ -143,19 +161,17 @@ impl Batch {
     ) -> Option<usize> {
         let first = self.spans.len();
         if let Some(known) = heads.read(input, pos, &mut self.spans) {
-            let spans = (first as u32, self.spans.len() as u32);
-            let key = Args::new(input, &self.spans[first..]).at(known.key);
-            let shard = rules.route.owner(key) as u32;
+            let key = known.key_span.of(input);
             self.commands.push(Parsed {
                 found: Ok(known.found),
                 fits: true,
-                place: Place::Shard(shard),
+                place: Place::Shard(rules.route.owner(key) as u32),
                 start,
                 end: known.end,
-                spans,
+                spans: (first as u32, self.spans.len() as u32),
                 inline: false,
-                key: known.key as u32,
-                hash: rules.hasher.hash(key),
+                key: known.key,
+                hash: rules.hash(key),
             });
             return Some(known.end);
         }
@@ -190,7 +206,7 @@ impl Batch {
             _ => Place::Anywhere,
         };
         let key = found.ok().filter(|_| fits).and_then(brief_key).unwrap_or(0);
-        let hash = if key > 0 { rules.hasher.hash(args.at(key)) } else { 0 };
+        let hash = if key > 0 { rules.hash(args.at(key)) } else { 0 };
         let key = key as u32;
         self.commands.push(Parsed { found, fits, place, start, end, spans, inline, key, hash });
     }

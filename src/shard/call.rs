@@ -19,7 +19,7 @@ use crate::resp::{Args, Mark};
 use crate::ring::net::World;
 use crate::store::{Ahead, Keys};
 
-/// The most kinds of commands in a run: one more ends it.
+/// The most kinds of commands that are counted together.
 const KINDS_MAX: usize = 8;
 /// Where commands are watched that take less than this, none is timed together with others.
 const SHARED_WATCH_NS: u64 = 1_000_000;
@@ -29,23 +29,29 @@ const SHARED_WATCH_NS: u64 = 1_000_000;
 pub(super) struct Kinds {
     kinds: [(u32, u32); KINDS_MAX],
     len: usize,
+    /// Which came last.
+    last: usize,
 }
 
 impl Kinds {
     /// Counts one; false when there is no place for another kind.
     #[inline]
     pub fn count(&mut self, id: u32) -> bool {
-        for kind in &mut self.kinds[..self.len] {
-            if kind.0 == id {
-                kind.1 += 1;
-                return true;
-            }
+        let last = &mut self.kinds[self.last % KINDS_MAX];
+        if last.0 == id && last.1 != 0 {
+            last.1 += 1;
+            return true;
         }
-        if self.len == KINDS_MAX {
-            return false;
-        }
-        self.kinds[self.len] = (id, 1);
-        self.len += 1;
+        self.count_other(id)
+    }
+
+    #[inline(never)]
+    fn count_other(&mut self, id: u32) -> bool {
+        let known = self.kinds[..self.len].iter().position(|kind| kind.0 == id);
+        self.last = known.unwrap_or(self.len);
+        let Some(kind) = self.kinds.get_mut(self.last) else { return false };
+        *kind = (id, kind.1 + 1);
+        self.len = self.len.max(self.last + 1);
         true
     }
 
@@ -130,17 +136,21 @@ impl Core {
             reports: &[],
             row: first.row,
         };
-        let (mut kinds, mut ran, mut stop, mut last) = (Kinds::default(), 0, None, first.id);
+        let (mut ran, mut stop, mut last) = (0, None, first.id);
+        let (mut here, mut is_logged) = (usize::MAX, false);
         for command in &batch.commands[from..] {
             let Parsed { found: Ok(found), key: 1.., place: Place::Shard(s), .. } = command else { break };
             let s = *s as usize;
             if cx.out.len() >= work.room {
                 break;
             }
-            if !cx.keys.hand.has(s) {
-                break;
+            if s != here {
+                if !cx.keys.hand.has(s) {
+                    break;
+                }
+                cx.keys.hand.narrow(s);
+                (here, is_logged) = (s, cx.keys.hand.peek(s).log.is_on());
             }
-            cx.keys.hand.narrow(s);
             // What does not fit is for `one`, which makes room. The first command has been looked at.
             if limit != 0
                 && ran > 0
@@ -149,40 +159,45 @@ impl Core {
             {
                 break;
             }
-            if !kinds.count(found.id) {
-                break;
-            }
-            fetch_ahead(cx.keys.hand, db, &batch.commands[from..], ran);
+            fetch_ahead(cx.keys.hand, db, batch, from, ran);
+            // The arguments are found anew where they are needed once more: the call's are moved, not copied.
             let args = batch.args_of(command, work.input);
-            let key = args.at(command.key as usize);
-            cx.keys.ahead = Some(Ahead::new(key, command.hash, s));
+            cx.keys.ahead = Some(Ahead::new(args.at(command.key as usize), command.hash, s));
             cx.row = found.row;
             last = found.id;
             let mark = cx.out.mark();
-            let logs = found.row.flags & effects::CHANGES != 0 && cx.keys.hand.peek(s).log.is_on();
+            let logs = is_logged && found.row.flags & effects::CHANGES != 0;
             if logs {
                 cx.keys.hand.store(s).begin_log();
             }
             let outcome = (found.row.run)(&mut cx, args);
             if logs {
-                let request = (args, command.raw(work.input));
+                let request = (batch.args_of(command, work.input), command.raw(work.input));
                 effects::tell_brief(&mut cx.keys, s, found.row, request, outcome.is_ok());
             }
             ran += 1;
-            match outcome {
-                Ok(Outcome::Done) => {}
-                Ok(other) => stop = Stop::of(other),
-                Err(error) => cx.out.error(&error),
-            }
-            if cx.out.take_errors() > 0 {
+            let ends = match outcome {
+                Ok(outcome) => Stop::of(outcome),
+                Err(error) => {
+                    cx.out.error(&error);
+                    None
+                }
+            };
+            if cx.out.has_errors() {
+                cx.out.take_errors();
                 if replays {
                     let error = cx.out.error_since(mark).unwrap_or(b"ERR").to_vec();
-                    cx.session.note_trouble(command.start, args.at(0), &error);
+                    let name = batch.args_of(command, work.input).at(0);
+                    cx.session.note_trouble(command.start, name, &error);
                     break;
                 }
                 tallies.failed(Some(found.id), cx.out.error_since(mark).unwrap_or(b"ERR"));
             }
-            if stop.is_some() || cx.keys.hand.peek(s).is_observed() && cx.keys.hand.has_ready() {
+            if ends.is_some() {
+                stop = ends;
+                break;
+            }
+            if cx.keys.hand.peek(s).is_observed() && cx.keys.hand.has_ready() {
                 break;
             }
         }
@@ -195,7 +210,7 @@ impl Core {
         if replays {
             return (ran, stop);
         }
-        kinds.each(|id, n| self.tallies.ran(id, ns / (ran as u64).max(1), n));
+        self.count_run(&batch.commands[from..from + ran], ns);
         if self.hand.has_ready() {
             self.serve_ready(net);
         }
@@ -203,6 +218,18 @@ impl Core {
             self.note_slow_run(work, batch, from..from + ran, ns);
         }
         (ran, stop)
+    }
+
+    /// Counts the commands of a run that took so long.
+    fn count_run(&mut self, commands: &[Parsed], ns: u64) {
+        let each = ns / (commands.len() as u64).max(1);
+        let mut kinds = Kinds::default();
+        for found in commands.iter().filter_map(|command| command.found.ok()) {
+            if !kinds.count(found.id) {
+                self.tallies.ran(found.id, each, 1);
+            }
+        }
+        kinds.each(|id, n| self.tallies.ran(id, each, n));
     }
 
     /// A run took long: most likely for the sake of its longest request.

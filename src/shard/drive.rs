@@ -83,7 +83,18 @@ impl Stop {
     }
 
     /// What an outcome stops for; `None`: go on.
+    #[inline]
     pub fn of(outcome: Outcome) -> Option<Stop> {
+        if let Outcome::Done = outcome {
+            // It holds nothing: nobody has to find out what is to be dropped.
+            std::mem::forget(outcome);
+            return None;
+        }
+        Stop::of_other(outcome)
+    }
+
+    #[cold]
+    fn of_other(outcome: Outcome) -> Option<Stop> {
         match outcome {
             Outcome::Done => None,
             Outcome::Close => Some(Stop::Close),
@@ -336,6 +347,7 @@ impl Core {
             logged: false,
             route: self.shared.route,
             hasher: &self.shared.hasher,
+            table: None,
         };
         let (mut parser, mut partial) = (Parser::default(), Vec::new());
         let mut reading = Reading { parser: &mut parser, partial: &mut partial, start: 0 };
@@ -356,6 +368,7 @@ impl Core {
             }
             let mut batch = std::mem::take(&mut self.batch);
             let migrates = work.session.migration.is_some();
+            let is_here = self.have_only(net, work);
             let rules = Rules {
                 limits: Limits {
                     bulk_max: self.bulk_max(work.session),
@@ -366,6 +379,7 @@ impl Core {
                 logged: work.session.is_replay() && self.shared.registry.has_other_names(),
                 route: self.shared.route,
                 hasher: &self.shared.hasher,
+                table: is_here.then(|| self.hand.peek(0).db(work.session.db).table()),
             };
             let mut reading = Reading { parser: &mut work.parser, partial: work.partial, start: work.at };
             let end = batch.fill(work.input, &mut reading, &rules, &mut self.heads);

@@ -20,22 +20,26 @@ const LONGEST: usize = 16;
 struct Head {
     bytes: u128,
     mask: u128,
-    len: usize,
-    /// Where the name starts.
-    name: usize,
-    args: usize,
     found: Option<Found>,
-    key: usize,
+    len: u8,
+    /// Where the name starts.
+    name: u8,
+    /// The argument that is its only key.
+    key: u8,
+    args: u32,
 }
 
+const _: () = assert!(size_of::<Head>() == 64);
+
 /// Never found: no bytes are 1 under a mask of 0.
-const NONE: Head = Head { bytes: 1, mask: 0, len: 0, name: 0, args: 0, found: None, key: 0 };
+const NONE: Head = Head { bytes: 1, mask: 0, found: None, len: 0, name: 0, key: 0, args: 0 };
 
 /// A request that begins like one before it.
 pub(super) struct Known {
     pub found: Found,
-    /// The argument that is its only key.
-    pub key: usize,
+    /// Which argument is its only key, and where that lies.
+    pub key: u32,
+    pub key_span: Span,
     pub end: usize,
 }
 
@@ -57,18 +61,27 @@ fn place(word: u128) -> usize {
 }
 
 impl Heads {
+    /// The known beginning of the request at `pos`.
+    #[inline]
+    fn head(&self, input: &[u8], pos: usize) -> Option<&Head> {
+        let word = u128::from_le_bytes(*input.get(pos..)?.first_chunk::<LONGEST>()?);
+        let head = &self.0[place(word)];
+        (word & head.mask == head.bytes).then_some(head)
+    }
+
+    /// Whether the request at `pos` begins like a command with a key that was seen before: brief ones only are.
+    pub fn know(&self, input: &[u8], pos: usize) -> bool {
+        self.head(input, pos).is_some()
+    }
+
     /// Reads the request at `pos` when its beginning is known and all of it is here: appends its spans.
     #[inline]
     pub fn read(&self, input: &[u8], pos: usize, spans: &mut Vec<Span>) -> Option<Known> {
-        let word = u128::from_le_bytes(*input.get(pos..)?.first_chunk::<LONGEST>()?);
-        let head = &self.0[place(word)];
-        if word & head.mask != head.bytes {
-            return None;
-        }
+        let head = self.head(input, pos)?;
         let found = head.found?;
         let first = spans.len();
-        let mut at = pos + head.len;
-        spans.push(Span::new(pos + head.name, at - 2));
+        let mut at = pos + usize::from(head.len);
+        spans.push(Span::new(pos + usize::from(head.name), at - 2));
         for _ in 1..head.args {
             let Some(span) = argument(input, at) else {
                 spans.truncate(first);
@@ -77,7 +90,8 @@ impl Heads {
             spans.push(span);
             at = span.end() + 2;
         }
-        Some(Known { found, key: head.key, end: at })
+        let key_span = spans[first + usize::from(head.key)];
+        Some(Known { found, key: head.key.into(), key_span, end: at })
     }
 
     /// Remembers how a request begins that was read otherwise: its name's span, and how many arguments it has.
@@ -88,9 +102,11 @@ impl Heads {
         if len > LONGEST || found.row.is_subcommand() {
             return;
         }
+        let (Ok(key), Ok(args)) = (u8::try_from(key), u32::try_from(args)) else { return };
         let mask = if len == LONGEST { u128::MAX } else { (1 << (8 * len)) - 1 };
         let word = u128::from_le_bytes(*chunk);
+        let name = (len - 2 - name.len()) as u8;
         self.0[place(word)] =
-            Head { bytes: word & mask, mask, len, name: len - 2 - name.len(), args, found: Some(found), key };
+            Head { bytes: word & mask, mask, found: Some(found), len: len as u8, name, key, args };
     }
 }
