@@ -192,7 +192,9 @@ impl Quicklist {
         if depth == 0 || self.nodes == 0 {
             return;
         }
-        for distance in depth.saturating_sub(changed).min(self.nodes)..=depth.min(self.nodes - 1) {
+        let outermost = depth.saturating_sub(changed).min(self.nodes);
+        // Two come at a time, at most, and push others inwards.
+        for distance in outermost..=depth.saturating_add(1).min(self.nodes - 1) {
             for rank in [distance, self.nodes - 1 - distance] {
                 let inner = self.is_inner(rank);
                 self.change_at(self.place(rank), |node| if inner { node.squeeze() } else { node.expand() });

@@ -167,6 +167,21 @@ fn random_edits_match_a_vector() {
     }
 }
 
+/// An element of its own node that splits another brings two: what was a node from the end is then inside by two.
+#[test]
+fn nodes_that_two_others_push_inwards_are_compressed() {
+    let mut list = List::new();
+    let limits = Limits::new(16, 2);
+    for i in 0..16 * 6 {
+        list.make_room(40, 1, limits);
+        list.push(End::Back, Element::of(format!("{i:-<40}").as_bytes()));
+    }
+    assert_eq!(list.nodes(), 6);
+    list.insert(4 * 16 + 8, false, Element::Str(&vec![b'L'; 50_000]));
+    assert_eq!(list.nodes(), 8);
+    list.check();
+}
+
 /// Knobs that change while lists live: nodes are as they were when the list became one of nodes.
 #[test]
 fn limits_may_change() {
