@@ -337,6 +337,17 @@ impl Hash {
         self.table_mut().map(Fields::under_cut)
     }
 
+    /// Bytes that it keeps for a cut.
+    pub fn cut_bytes(&self) -> usize {
+        match self {
+            Hash::Pack(_) => 0,
+            Hash::Other(other) => match &**other {
+                Other::PackEx(_) => 0,
+                Other::Table(fields) => fields.cut_bytes(),
+            },
+        }
+    }
+
     fn table_mut(&mut self) -> Option<&mut Fields> {
         match self {
             Hash::Pack(_) => None,

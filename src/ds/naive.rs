@@ -68,6 +68,7 @@ mod tests {
     use super::*;
     use crate::ds::heap::{Blocks, Heap};
     use crate::ds::malloc::Malloc;
+    use crate::ds::table::Last;
     use crate::ds::{INLINE_MAX, Table, View, ViewMut};
     use std::cell::Cell;
 
@@ -253,7 +254,9 @@ mod tests {
             let mut idle = 0;
             let budget = 1 + self.rng.below(300) as usize;
             while self.table.min_expire() <= self.now && idle < 10_000 {
-                let f = &mut |k: &[u8], v| gone.push((k.to_vec(), v));
+                let f = &mut |k: &[u8], v: Option<Last<'_, Counted>>| {
+                    gone.push((k.to_vec(), v.and_then(Last::free)));
+                };
                 let looked = self.table.expire_slice(&mut self.cursor, self.now, budget, f);
                 assert!(looked < budget + 14);
                 idle += 1;

@@ -312,6 +312,14 @@ impl Set {
         }
     }
 
+    /// Bytes that it keeps for a cut.
+    pub fn cut_bytes(&self) -> usize {
+        match self {
+            Set::Small(_) => 0,
+            Set::Table(table) => table.cut_bytes(),
+        }
+    }
+
     /// About to get so many members at once: a table takes them better.
     pub fn expect(&mut self, more: usize, limits: &Limits) {
         let Set::Small(small) = self else { return };

@@ -58,6 +58,7 @@ mod walk;
 
 pub use super::entry::Ref;
 pub use access::Mut;
+pub use expire::Last;
 pub use keeper::{Each, Keeper, Mark, Walked};
 pub use kept::Kept;
 pub use pick::{ClockHand, STEPS_PER_ROUND};

@@ -15,7 +15,7 @@ use super::ziplist::{self, Ziplist};
 use crate::base::lzf;
 use crate::ds::list::{Builder, Limits, List, Saved};
 use crate::ds::listpack::{Element, Listpack};
-use crate::ds::table::Mark;
+use crate::ds::table::{Kept, Mark};
 
 const STRINGS: u8 = 1;
 const ZIPLIST: u8 = 10;
@@ -68,6 +68,24 @@ pub fn go_on(out: &mut Vec<u8>, list: &List, mark: Mark, until: usize, compress:
         out.len() < until
     });
     mark.after(count, [first + count, 0])
+}
+
+/// See [`super::value::guard`].
+pub fn guard(list: &mut List, mark: Mark) -> bool {
+    list.begin_cut(mark.at[0])
+}
+
+/// See [`super::value::collect`].
+pub fn collect(kept: &mut Kept, list: &mut List, mark: Mark, until: usize, compress: bool) -> Mark {
+    let mut count = 0;
+    while count < mark.left && kept.bytes.len() < until {
+        list.give(|node| encode_node(&mut kept.bytes, node, compress));
+        count += 1;
+    }
+    if count == mark.left {
+        list.end_cut();
+    }
+    mark.after(count, mark.at)
 }
 
 /// Appends the content as Redis 5 reads it, and gives its number; another when it cannot be held so.

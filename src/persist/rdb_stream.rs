@@ -19,8 +19,9 @@ use super::Corrupt;
 use super::rdb_string::{Text, decode_len, decode_string, encode_len, encode_string, take};
 use super::value::Reading;
 use crate::ds::listpack::Listpack;
-use crate::ds::stream::{Body, Group, Stream, StreamId};
-use crate::ds::table::Mark;
+use crate::ds::stream::cut::{Head, Part};
+use crate::ds::stream::{Body, Group, Nack, Stream, StreamId};
+use crate::ds::table::{Kept, Mark};
 
 /// RDB's numbers for it: Redis 5, 7.0, 7.2.
 pub const KINDS: &[u8] = &[LISTPACKS, LISTPACKS_2, LISTPACKS_3];
@@ -59,6 +60,46 @@ pub fn go_on(out: &mut Vec<u8>, stream: &Stream, mark: Mark, until: usize, compr
     mark.after(count + 1, mark.at)
 }
 
+/// See [`super::value::guard`].
+pub fn guard(stream: &mut Stream, mark: Mark) -> bool {
+    stream.begin_cut(StreamId::new(mark.at[0], mark.at[1]));
+    true
+}
+
+/// See [`super::value::collect`]. All behind the nodes counts as the last part, however often it is gone on with.
+pub fn collect(kept: &mut Kept, stream: &mut Stream, mark: Mark, until: usize, compress: bool) -> Mark {
+    let (out, mut count) = (&mut kept.bytes, 0);
+    while out.len() < until {
+        let more = stream.give(&mut |part| {
+            count += u64::from(matches!(part, Part::Node(..)));
+            encode_part(out, part, compress);
+        });
+        if !more {
+            count += 1;
+            break;
+        }
+    }
+    mark.after(count, mark.at)
+}
+
+/// A part, as [`LISTPACKS_2`] has it.
+fn encode_part(out: &mut Vec<u8>, part: Part<'_>, compress: bool) {
+    match part {
+        Part::Node(id, block) => encode_node(out, id, block, compress),
+        Part::Head(head) => encode_head(LISTPACKS_2, out, &head),
+        Part::Group { name, last_id, entries_read, pending } => {
+            encode_string(out, name, compress);
+            encode_id(out, last_id);
+            encode_len(out, entries_read.unwrap_or(u64::MAX));
+            encode_len(out, pending as u64);
+        }
+        Part::Nack(id, nack) => encode_nack(out, id, nack),
+        Part::Consumers(count) => encode_len(out, count as u64),
+        Part::Consumer { name, seen_ms, pending } => encode_consumer(out, name, seen_ms, pending, compress),
+        Part::Own(id) => out.extend_from_slice(&id.to_bytes()),
+    }
+}
+
 fn encode_as(kind: u8, out: &mut Vec<u8>, stream: &Stream, compress: bool) -> u8 {
     let log = &stream.log;
     encode_len(out, log.nodes().len() as u64);
@@ -75,16 +116,20 @@ fn encode_node(out: &mut Vec<u8>, id: StreamId, block: &[u8], compress: bool) {
 
 /// What stands behind the nodes.
 fn encode_rest(kind: u8, out: &mut Vec<u8>, stream: &Stream, compress: bool) {
-    let log = &stream.log;
-    encode_len(out, log.len());
-    encode_id(out, log.last_id);
-    if kind != LISTPACKS {
-        encode_id(out, log.first_id());
-        encode_id(out, log.max_deleted);
-        encode_len(out, log.added);
-    }
-    encode_len(out, stream.groups.len() as u64);
+    encode_head(kind, out, &Head::of(&stream.log, stream.groups.len()));
     stream.groups.iter().for_each(|group| encode_group(kind, out, group, compress));
+}
+
+/// What is known of the entries, and how many groups there are.
+fn encode_head(kind: u8, out: &mut Vec<u8>, head: &Head) {
+    encode_len(out, head.len);
+    encode_id(out, head.last_id);
+    if kind != LISTPACKS {
+        encode_id(out, head.first_id);
+        encode_id(out, head.max_deleted);
+        encode_len(out, head.added);
+    }
+    encode_len(out, head.groups as u64);
 }
 
 fn encode_id(out: &mut Vec<u8>, id: StreamId) {
@@ -99,26 +144,33 @@ fn encode_group(kind: u8, out: &mut Vec<u8>, group: &Group, compress: bool) {
         encode_len(out, group.entries_read.unwrap_or(u64::MAX));
     }
     encode_len(out, group.pending() as u64);
-    for (id, nack) in group.pending_from(StreamId::MIN) {
-        out.extend_from_slice(&id.to_bytes());
-        out.extend_from_slice(&nack.delivered_ms.to_le_bytes());
-        encode_len(out, nack.count);
-    }
+    group.pending_from(StreamId::MIN).for_each(|(id, nack)| encode_nack(out, id, nack));
     encode_len(out, group.consumers_len() as u64);
     for consumer in group.consumers() {
-        encode_string(out, consumer.name(), compress);
-        out.extend_from_slice(&consumer.seen_ms.to_le_bytes());
-        encode_len(out, consumer.pending() as u64);
+        encode_consumer(out, consumer.name(), consumer.seen_ms, consumer.pending(), compress);
         for (id, ()) in consumer.pending_from(StreamId::MIN) {
             out.extend_from_slice(&id.to_bytes());
         }
     }
 }
 
+fn encode_nack(out: &mut Vec<u8>, id: StreamId, nack: &Nack) {
+    out.extend_from_slice(&id.to_bytes());
+    out.extend_from_slice(&nack.delivered_ms.to_le_bytes());
+    encode_len(out, nack.count);
+}
+
+/// A consumer, without the ids of its entries.
+fn encode_consumer(out: &mut Vec<u8>, name: &[u8], seen_ms: i64, pending: usize, compress: bool) {
+    encode_string(out, name, compress);
+    out.extend_from_slice(&seen_ms.to_le_bytes());
+    encode_len(out, pending as u64);
+}
+
 /// Takes a stream off the front. All that its parts say of each other must agree.
 pub fn decode(kind: u8, input: &mut &[u8], _reading: &Reading<'_>) -> Result<Stream, Corrupt> {
     let mut stream = Stream::default();
-    let Body { log, groups } = &mut *stream;
+    let Body { log, groups, .. } = &mut *stream;
     for _ in 0..decode_len(input)? {
         let master = decode_string(input)?.into_bytes();
         let master = StreamId::from_bytes(master.try_into().map_err(|_| Corrupt)?);
@@ -275,6 +327,86 @@ mod tests {
             let mut again = Vec::new();
             encode_for_5(&mut again, &back, true);
             assert_eq!(again, old, "groups and what is pending too");
+        }
+    }
+
+    /// A random command.
+    fn change(stream: &mut Stream, rng: &mut u64, now_ms: i64) {
+        let mut below = |n: u64| xorshift(rng) % n;
+        let (name, other) = ([b'a' + below(4) as u8], [b'a' + below(4) as u8]);
+        let (first, last) = (stream.log.first_id().ms, stream.log.last_id.ms);
+        let id = StreamId::new(first + below(last - first + 3), 0);
+        match below(22) {
+            0..5 => {
+                let limits = Limits { bytes: 4096, entries: 1 + below(9) };
+                let fields: [&[u8]; 2] = [b"name", &b"some value"[..below(10) as usize]];
+                stream.log.append(StreamId::new(last + 1 + below(2), 0), limits, fields.into_iter());
+            }
+            5..7 => _ = stream.log.delete(&[id, id.next().expect("there is one")]),
+            7 => {
+                let left = stream.log.len().saturating_sub(below(20));
+                stream.log.trim(Trim::MaxLen(left), below(2) == 0, 0);
+            }
+            8 if below(9) == 0 => _ = stream.log.trim(Trim::MaxLen(below(3)), false, 0),
+            // XSETID: ids may come again.
+            9 => stream.log.last_id = stream.log.last_live().unwrap_or(StreamId::new(last / 2, 0)),
+            10 => (stream.log.added, stream.log.max_deleted) = (stream.log.added + below(9), id),
+            11 if below(3) == 0 => _ = stream.groups.destroy(&name),
+            12 => _ = stream.groups.create(&name, id, Some(below(9))),
+            _ => {
+                let Some(mut group) = stream.groups.edit(&name) else { return };
+                match below(12) {
+                    0 => group.last_id = id,
+                    1 => group.entries_read = None,
+                    2 if below(3) == 0 => _ = group.delete(&other),
+                    3 => _ = group.find(&other).map(|slot| group.saw(slot, now_ms)),
+                    4 => _ = group.find(&other).map(|slot| group.served(slot, now_ms)),
+                    5..8 => (0..5).for_each(|n| _ = group.release(StreamId::new(id.ms + n, 0))),
+                    8 => group.redeliver(id, now_ms),
+                    _ => {
+                        let slot = group.find(&other).or_else(|| group.create(&other, now_ms));
+                        (0..below(30)).for_each(|n| {
+                            group.assign(StreamId::new(id.ms + n, 0), slot.expect("made"), now_ms, n)
+                        });
+                    }
+                }
+            }
+        }
+    }
+
+    /// The bytes of a stream that is guarded at some node and changes until all is collected are those of its instant.
+    #[test]
+    fn a_stream_that_changes_is_collected_as_it_was() {
+        for seed in 0..200 {
+            let mut rng = seeded(seed + 1);
+            let mut stream = Stream::default();
+            (0..[20, 200, 3_000][seed as usize % 3]).for_each(|ms| change(&mut stream, &mut rng, ms));
+            let (mut expected, mut kept) = (Vec::new(), Kept::default());
+            encode(&mut expected, &stream, false);
+            let (_, mut mark) = begin(&mut kept.bytes, &stream);
+            let skipped = xorshift(&mut rng) % mark.left;
+            for _ in 0..skipped {
+                let until = kept.bytes.len() + 1;
+                mark = go_on(&mut kept.bytes, &stream, mark, until, false);
+            }
+            if mark.left == 0 {
+                assert!(kept.bytes == expected);
+                continue;
+            }
+            assert!(guard(&mut stream, mark));
+            let (pace, part) = (xorshift(&mut rng) % 20, xorshift(&mut rng) as usize % 500);
+            let gives_up = xorshift(&mut rng).is_multiple_of(8);
+            while mark.left > 0 && !(gives_up && xorshift(&mut rng).is_multiple_of(20)) {
+                (0..pace).for_each(|ms| change(&mut stream, &mut rng, 10_000 + ms as i64));
+                let before = kept.bytes.len();
+                mark = collect(&mut kept, &mut stream, mark, before + part.max(1), false);
+                assert!(kept.bytes.len() > before, "no part is empty");
+            }
+            assert!(mark.left > 0 || kept.bytes == expected, "seed {seed}");
+            assert!(mark.left > 0 || stream.cut_bytes() == 0, "seed {seed}");
+            stream.end_cut();
+            assert_eq!(stream.cut_bytes(), 0);
+            use_all(&mut stream);
         }
     }
 

@@ -98,13 +98,15 @@ pub fn go_on(out: &mut Vec<u8>, value: &Value, mark: Mark, bytes: usize, compres
 }
 
 /// From now on a value that was begun keeps what is behind the mark by itself, whatever becomes of it: [`collect`] takes it away.
-/// Whether it can; only tables do.
+/// Whether it can.
 pub fn guard(value: &mut Value, mark: Mark, compress: bool) -> bool {
     match value {
-        Value::Str(_) | Value::List(_) | Value::Stream(_) => false,
+        Value::Str(_) => false,
+        Value::List(list) => rdb_list::guard(list, mark),
         Value::Set(set) => rdb_set::guard(set, mark, compress),
         Value::Zset(zset) => rdb_zset::guard(zset, mark, compress),
         Value::Hash(hash) => rdb_hash::guard(hash, mark, compress),
+        Value::Stream(stream) => rdb_stream::guard(stream, mark),
     }
 }
 
@@ -117,23 +119,57 @@ fn under_cut(value: &mut Value) -> Option<&mut dyn Walked> {
     }
 }
 
-/// Takes away some of what a guarded value has kept, or lets it look for more, and gives where the rest begins.
-pub fn collect(value: &mut Value, mark: Mark) -> (Kept, Mark) {
-    let Some(table) = under_cut(value) else { return (Kept::default(), Mark { left: 0, ..mark }) };
+/// Bytes that a guarded value keeps.
+pub fn cut_bytes(value: &Value) -> usize {
+    match value {
+        Value::Str(_) => 0,
+        Value::List(list) => list.cut_bytes(),
+        Value::Set(set) => set.cut_bytes(),
+        Value::Zset(zset) => zset.cut_bytes(),
+        Value::Hash(hash) => hash.cut_bytes(),
+        Value::Stream(stream) => stream.cut_bytes(),
+    }
+}
+
+/// Takes away some of what a guarded value has kept, of a list or stream some `bytes`, or lets it look for more, and gives where the
+/// rest begins.
+pub fn collect(kept: &mut Kept, value: &mut Value, mark: Mark, bytes: usize, compress: bool) -> Mark {
+    let until = bytes.max(1);
+    match value {
+        Value::Str(_) => Mark { left: 0, ..mark },
+        Value::List(list) => rdb_list::collect(kept, list, mark, until, compress),
+        Value::Stream(stream) => rdb_stream::collect(kept, stream, mark, until, compress),
+        Value::Set(_) | Value::Zset(_) | Value::Hash(_) => match under_cut(value) {
+            Some(table) => collect_of(kept, table, mark),
+            None => Mark { left: 0, ..mark },
+        },
+    }
+}
+
+fn collect_of(kept: &mut Kept, table: &mut dyn Walked, mark: Mark) -> Mark {
     let is_through = table.walk_on(BUCKETS);
-    let kept = table.take().unwrap_or_default();
+    *kept = table.take().unwrap_or_default();
     let next = mark.after(kept.entries, mark.at);
     assert!(next.left == 0 || kept.entries > 0 || !is_through, "what a value held at the cut is kept");
     if next.left == 0 {
         table.end();
     }
-    (kept, next)
+    // An element is no entry of the whole.
+    kept.entries = 0;
+    next
 }
 
 /// Nobody wants what a guarded value has kept.
 pub fn release(value: &mut Value) {
-    if let Some(table) = under_cut(value) {
-        table.end();
+    match value {
+        Value::Str(_) => {}
+        Value::List(list) => list.end_cut(),
+        Value::Stream(stream) => stream.end_cut(),
+        Value::Set(_) | Value::Zset(_) | Value::Hash(_) => {
+            if let Some(table) = under_cut(value) {
+                table.end();
+            }
+        }
     }
 }
 

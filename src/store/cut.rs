@@ -48,6 +48,12 @@ impl Store {
         self.aside.as_ref().map_or(0, Aside::bytes)
     }
 
+    /// Bytes of tables and of large values that are there for the cut alone, beside [`Store::kept_weight`]. Of values as of the last
+    /// change of each.
+    pub fn held_weight(&self) -> usize {
+        self.aside_weight() + self.cut_tables().map(|(_, table)| table.held_weight()).sum::<usize>()
+    }
+
     /// Bytes that were kept and not taken away.
     pub fn kept_weight(&self) -> usize {
         self.cut_tables().map(|(_, table)| table.kept_weight()).sum()

@@ -237,14 +237,14 @@ impl Db {
             self.table.expire_overdue(&mut self.expire_cursor, when, budget, &mut |key, value| {
                 removed += 1;
                 gone(key);
-                if let Some(value) = value {
-                    *values.of_mut(value.kind()) -= value.heap_bytes();
-                    if value.min_expire().is_some() {
-                        field_expiry.refile(key, None);
-                    }
-                    if frees_slowly(&value) {
-                        garbage.push(Garbage::Value(value));
-                    }
+                let Some(last) = value else { return };
+                let value = last.value();
+                *values.of_mut(value.kind()) -= value.heap_bytes();
+                if value.min_expire().is_some() {
+                    field_expiry.refile(key, None);
+                }
+                if frees_slowly(value) {
+                    garbage.extend(last.free().map(Garbage::Value));
                 }
             });
         if looked_at >= JUDGED_FROM {

@@ -287,10 +287,12 @@ impl Keys<'_> {
         let keeps_count = self.policy.lfu.is_some();
         let (fifo, now_ms) = (self.policy.fifo, self.policy.now.ms());
         let store = self.hand.store(shard);
-        let db = store.db_mut(index);
+        let gone = if store.cut().is_some() { store.let_go(index, hash, key) } else { None };
         if fifo {
-            return store.set_queued(index, (hash, key), payload, expire_at, now_ms);
+            return store.set_queued(index, (hash, key), payload, expire_at, (now_ms, gone));
         }
+        let access = access.or(gone.filter(|_| keeps_count));
+        let db = store.db_mut(index);
         let came = if let Payload::Boxed(value) = &payload { Some(Weight::of(value)) } else { None };
         let (entry, old, existed) = db.table_mut().upsert_mut(hash, key, payload, expire_at);
         // As in Redis, a key that is overwritten keeps its count of uses.
@@ -358,7 +360,7 @@ impl Keys<'_> {
     }
 
     /// Removes a key and gives back its content.
-    pub fn take(&mut self, key: &[u8]) -> Option<Taken> {
+    fn take(&mut self, key: &[u8]) -> Option<Taken> {
         let (shard, hash) = self.find(key, Use::Peek)?;
         let db = self.hand.store(shard).db_mut(self.db);
         let entry = db.table_mut().get_mut(hash, key)?;
@@ -368,6 +370,15 @@ impl Keys<'_> {
             db.account(key, Weight::of(value), Weight::default());
         }
         Some(Taken { value, expire_at, access, mark })
+    }
+
+    /// Removes a key and gives back its content, which goes to another name in a database.
+    pub fn take_for(&mut self, key: &[u8], new_key: &[u8], db: usize) -> Option<Taken> {
+        let ((shard, hash), (new_shard, new_hash)) = (self.home(key), self.home(new_key));
+        if (shard, self.db) == (new_shard, db) && self.hand.peek(shard).cut().is_some() {
+            self.hand.store(shard).follow(db, (hash, key), (new_hash, new_key));
+        }
+        self.take(key)
     }
 
     /// Puts a new value under a key, replacing what is there. `mark` as in [`super::RAW`].
@@ -475,18 +486,40 @@ impl Store {
         (hash, key): (u64, &[u8]),
         payload: Payload<'_, Value>,
         expire_at: Option<i64>,
-        now_ms: i64,
+        (now_ms, gone): (i64, Option<u32>),
     ) {
         let came = Weight::of_payload(&payload);
         let db = self.db_mut(index);
         let (table, queues) = db.with_fifo(now_ms);
         let keys = table.len();
         let (entry, old, existed) = table.upsert_mut(hash, key, payload, expire_at);
-        let access = if existed { fifo::used(entry.access()) } else { queues.enter(hash, keys, now_ms) };
-        entry.set_access(access);
+        let before = gone.or(existed.then(|| entry.access()));
+        entry.set_access(before.map_or_else(|| queues.enter(hash, keys, now_ms), fifo::used));
         db.account(key, Weight::of_old(old.as_ref()), came);
         if let Some(value) = old {
             self.discard_value(value);
+        }
+    }
+
+    /// A key is about to be overwritten, under a cut. If that needs the value the key goes first, so that the cut has it; gives the access bits.
+    #[cold]
+    fn let_go(&mut self, db: usize, hash: u64, key: &[u8]) -> Option<u32> {
+        let entry = self.db_mut(db).table_mut().get_mut(hash, key)?;
+        let access = entry.access();
+        entry.is_guarded().then(|| {
+            self.remove(db, hash, key);
+            access
+        })
+    }
+
+    /// A key is about to be taken and put under another name of the same database, under a cut. If that needs the value it has to find it
+    /// there, and what is there goes first.
+    #[cold]
+    fn follow(&mut self, db: usize, (hash, key): (u64, &[u8]), (new_hash, new_key): (u64, &[u8])) {
+        let entry = self.db_mut(db).table_mut().get_mut(hash, key);
+        if entry.is_some_and(|entry| entry.is_guarded()) {
+            self.remove(db, new_hash, new_key);
+            self.db_mut(db).table_mut().follow(hash, new_hash, new_key);
         }
     }
 

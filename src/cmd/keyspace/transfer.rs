@@ -97,13 +97,14 @@ fn renamenx(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
 
 /// Moves a key that is there to another name, in this database or another.
 fn carry(keys: &mut Keys<'_>, key: &[u8], newkey: &[u8], db: Option<usize>) {
-    let Some(content) = keys.take(key) else { return };
+    let db = db.unwrap_or(keys.db);
+    let Some(content) = keys.take_for(key, newkey, db) else { return };
     // One change in all.
     note_changes(keys, key, 0);
     if !keys.share_store(key, newkey) {
         keys.effect(key, &[b"DEL", key]);
     }
-    let mut there = keys.in_db(db.unwrap_or(keys.db));
+    let mut there = keys.in_db(db);
     there.place(newkey, content);
     there.changed(newkey);
 }

@@ -5,6 +5,7 @@ use crate::base::time::Now;
 use crate::cmd::testing::World;
 use crate::config::Config;
 use crate::ds::hash::with_text;
+use crate::ds::stream::StreamId;
 use crate::ds::{Owned, View};
 use crate::persist::rdb::{Assembly, Form, Item, Order, Piece, Reader, Uses, keeper, write};
 use crate::persist::value::{Reading, decode, encode};
@@ -81,7 +82,7 @@ fn command(rng: &mut u64, keys: u64) -> String {
     let (a, b, n, db) = (below(keys), below(keys), below(1_000), below(4));
     let long = "v".repeat(if below(40) == 0 { 70_000 } else { below(60) as usize });
     let many = |form: fn(u64) -> String| (n..n + 150).map(form).collect::<Vec<_>>().join(" ");
-    match below(46) {
+    match below(74) {
         0..6 => format!("SET k{a} {n}{long}"),
         6..8 => format!("SET k{a} {n} PX {}", 1 + n % 300),
         8 => format!("APPEND k{a} {n}"),
@@ -119,6 +120,30 @@ fn command(rng: &mut u64, keys: u64) -> String {
         42 => format!("RENAME z{a} z{b}"),
         43 => format!("PEXPIRE h{a} {}", 1 + n % 20),
         44 => format!("SUNIONSTORE s{a} s{b}"),
+        45 => format!("LPUSH l{a} {n} {long} {n}"),
+        46 => format!("LSET l{a} {} {n}{long}", n % 300),
+        47 => format!("LINSERT l{a} BEFORE {n} {long}"),
+        48 => format!("LREM l{a} {} {n}", below(3)),
+        49 => format!("LTRIM l{a} {} -{}", n % 9, 1 + n % 7),
+        50 => format!("LMOVE l{a} l{b} LEFT RIGHT"),
+        51 => format!("RPOP l{a} {}", n % 200),
+        52 => format!("RENAME l{a} l{b}"),
+        53 => format!("SORT s{a} BY nosort STORE l{b}"),
+        54..59 => format!("XADD x{a} * f {} {n} {long}", "v".repeat(n as usize % 2_000)),
+        59 => format!("XTRIM x{a} MAXLEN {}", n % 40),
+        60 if below(4) == 0 => format!("XSETID x{a} {n}-1"),
+        60 => format!("XADD x{a} {n}-{b} f {n}"),
+        61 => format!("XGROUP CREATE x{a} g{b} 0 MKSTREAM"),
+        62..65 => format!("XREADGROUP GROUP g{b} c{} COUNT {} STREAMS x{a} >", n % 3, 1 + n % 50),
+        65 => format!("XAUTOCLAIM x{a} g{b} c{} 0 0 COUNT {}", n % 3, 1 + n % 9),
+        66 => format!("XGROUP DELCONSUMER x{a} g{b} c{}", n % 3),
+        67 if below(3) == 0 => format!("XGROUP DESTROY x{a} g{b}"),
+        67 => format!("XGROUP SETID x{a} g{b} {n}"),
+        68 => format!("RENAME x{a} x{b}"),
+        69 => format!("COPY {} k{b} REPLACE", ["l", "x", "h"][n as usize % 3].to_owned() + &a.to_string()),
+        70 => format!("SET {}{a} {n}", ["l", "x", "h", "s", "z"][n as usize % 5]),
+        71 => format!("PEXPIRE {}{a} {}", ["l", "x", "s", "z"][n as usize % 4], 1 + n % 20),
+        72 => format!("MOVE {}{a} {db}", ["l", "x", "h"][n as usize % 3]),
         _ => format!("SET new{} {n}", below(keys * 4)),
     }
 }
@@ -186,40 +211,141 @@ fn what_was_deleted_before_its_database_was_flushed_is_there() {
     }
 }
 
-/// Who changes a large value in the middle of its walk, or before it, keeps a few of its elements, not all.
+/// A command that names entries of a stream, of those that are there.
+fn on_ids(world: &mut World, rng: &mut u64, keys: u64) {
+    let (n, group, kind) = (xorshift(rng) % keys, xorshift(rng) % keys, xorshift(rng) % 3);
+    let key = format!("x{n}");
+    let table = world.hand.peek(world.hand.owner(key.as_bytes())).db(0).table();
+    let found = table.get(table.hash(key.as_bytes()), key.as_bytes());
+    let Some(View::Boxed(Value::Stream(stream))) = found.map(|entry| entry.view()) else { return };
+    let skip = xorshift(rng) as usize % (1 + stream.log.len() as usize);
+    let some = stream.log.range(StreamId::MIN, StreamId::MAX).skip(skip).take(4);
+    let ids: String = some.map(|entry| format!(" {}-{}", entry.id.ms, entry.id.seq)).collect();
+    let line = match kind {
+        0 => format!("XDEL {key}{ids}"),
+        1 => format!("XACK {key} g{group}{ids}"),
+        _ => format!("XCLAIM {key} g{group} c1 0{ids}"),
+    };
+    world.run(&line);
+}
+
+/// A world with one large value under `key`, of the type that the key's letter says, and what helps to end it.
+fn with_large(key: &str) -> World {
+    let mut world = World::new(1);
+    let all = |form: fn(u64) -> String| (0..3_000).map(form).collect::<String>();
+    match key {
+        "h" => drop(world.run(&format!("HSET h{}", all(|i| format!(" f{i} {i}"))))),
+        "s" => drop(world.run(&format!("SADD s{}", all(|i| format!(" f{i}"))))),
+        "z" => drop(world.run(&format!("ZADD z{}", all(|i| format!(" {} f{i}", i % 50))))),
+        "l" => drop(world.run(&format!("RPUSH l{}", all(|i| format!(" element-number-{i}"))))),
+        _ => {
+            for i in 0..3_000 {
+                world.run(&format!("XADD x {}-1 f {i}", 1 + i));
+            }
+            world.run("XGROUP CREATE x g 0");
+            world.run("XGROUP CREATE x h 0");
+            world.run("XREADGROUP GROUP g c COUNT 2000 STREAMS x >");
+        }
+    }
+    world.run("SADD small 1 2 3");
+    world.run("SET other 1");
+    world
+}
+
+/// Who changes a large value in the middle of its walk, or before it, keeps a few of its elements, not all; and who ends it none.
 #[test]
 fn a_large_value_that_changes_is_not_kept_at_once() {
-    for line in [
-        "DEL h",
-        "DEL s",
-        "DEL z",
-        "HSET h f7 x",
+    let changes = [
+        "HSET h f7 y",
         "HDEL h f1 f2",
         "SADD s new",
         "SREM s f3",
         "ZADD z 9 f5 1 f0",
         "ZREMRANGEBYRANK z 0 20",
-    ] {
+        "RPUSH l new",
+        "LPUSH l new",
+        "LPOP l",
+        "RPOP l 7",
+        "LSET l 1500 other",
+        "LREM l 1 element-number-2000",
+        "LTRIM l 5 -5",
+        "LINSERT l AFTER element-number-1000 new",
+        "LMOVE l l LEFT RIGHT",
+        "XADD x * f new",
+        "XDEL x 2000-1",
+        "XTRIM x MAXLEN 2950",
+        "XACK x g 900-1",
+        "XCLAIM x g d 0 901-1",
+        "XREADGROUP GROUP g d COUNT 5 STREAMS x >",
+        "XGROUP SETID x g 7",
+        "XGROUP CREATECONSUMER x g e",
+        "XGROUP DESTROY x h",
+    ];
+    let ends = ["h", "s", "z", "l", "x"].iter().flat_map(|key| {
+        let lines = [
+            format!("DEL {key}"),
+            format!("SET {key} over"),
+            format!("RENAME {key} elsewhere"),
+            format!("RENAME other {key}"),
+            format!("SUNIONSTORE {key} small"),
+            format!("SORT small STORE {key}"),
+            format!("COPY other {key} REPLACE"),
+            format!("PEXPIRE {key} 1"),
+            format!("RENAMENX {key} {key}2"),
+        ];
+        lines.map(|line| (*key, line))
+    });
+    let key_of = |line: &str| {
+        ["x", "s", "z", "l", "h"].into_iter().find(|key| line.split(' ').any(|word| word == *key))
+    };
+    let changes = changes.iter().map(|line| (key_of(line).expect("it has one"), line.to_string()));
+    for (key, line) in changes.chain(ends) {
         for steps in [0, 1, 2, 4, 60] {
-            let mut world = World::new(1);
-            let all = |form: fn(u64) -> String| (0..3_000).map(form).collect::<String>();
-            let key = line.split(' ').nth(1).expect("a key");
-            world.run(&match key {
-                "h" => format!("HSET h{}", all(|i| format!(" f{i} {i}"))),
-                "s" => format!("SADD s{}", all(|i| format!(" f{i}"))),
-                _ => format!("ZADD z{}", all(|i| format!(" {} f{i}", i % 50))),
-            });
+            let world = with_large(key);
             let expected = look(&world.hand);
             let mut walk = Walk::begin(world);
             walk.go_on(steps);
+            let now_ms = walk.world.now.ms();
             for i in 0..3 {
-                walk.world.run(line);
+                walk.world.run(&line);
+                walk.world.advance_ms(5);
+                walk.world.hand.store(0).expire_slice(now_ms + 5, 1_000, false);
                 walk.world.run(&format!("PEXPIRE {key} {}", 100_000 + i));
                 assert!(walk.world.hand.store(0).kept_weight() < 500, "{line}, {steps} steps");
                 walk.go_on(2);
             }
             assert!(walk.end() == expected, "{line}, {steps} steps");
         }
+    }
+}
+
+/// A value that is renamed again and again, to names that are taken, is found where it is, and what it put an end to too.
+#[test]
+fn large_values_are_found_under_their_new_names() {
+    for steps in [0, 1, 2, 4, 60] {
+        let mut world = World::new(1);
+        for key in ["a", "b", "c"] {
+            let fields: String = (0..3_000).map(|i| format!(" {key}{i} {i}")).collect();
+            world.run(&format!("HSET {key}{fields}"));
+        }
+        let expected = look(&world.hand);
+        let mut walk = Walk::begin(world);
+        walk.go_on(steps);
+        for line in [
+            "RENAME a d",
+            "HSET d new 1",
+            "RENAME b d",
+            "RENAME d c",
+            "RENAME c a",
+            "HDEL a b7",
+            "RENAME a b",
+            "DEL b",
+        ] {
+            walk.world.run(line);
+            assert!(walk.world.hand.store(0).kept_weight() < 2_000, "{line}, {steps} steps");
+            walk.go_on(3);
+        }
+        assert!(walk.end() == expected, "{steps} steps");
     }
 }
 
@@ -270,7 +396,10 @@ fn the_file_is_the_dataset_of_its_instant() {
             let writes = xorshift(&mut rng) % 20;
             let gives_up = xorshift(&mut rng).is_multiple_of(5);
             while walking > 0 && !(gives_up && xorshift(&mut rng).is_multiple_of(20)) {
-                (0..writes).for_each(|_| drop(world.run(&command(&mut rng, keys))));
+                for _ in 0..writes {
+                    world.run(&command(&mut rng, keys));
+                    on_ids(&mut world, &mut rng, keys);
+                }
                 world.advance_ms((xorshift(&mut rng) % 5) as i64);
                 let now_ms = world.now.ms();
                 let shard = xorshift(&mut rng) as usize % shards;

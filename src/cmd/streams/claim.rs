@@ -176,7 +176,7 @@ fn xclaim(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
             return Ok(Outcome::Done);
         }
     };
-    let Body { log, groups } = &mut **stream;
+    let Body { log, groups, .. } = &mut **stream;
     let Some(mut group) = groups.edit(args.at(2)) else { return Err(Error::NoSuchKey) };
     let before = Told::end(&group);
     group.last_id = group.last_id.max(options.last_id);
@@ -248,7 +248,7 @@ fn xautoclaim(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
         reply::no_key_or_group(cx.out, name, args.at(2));
         return Ok(Outcome::Done);
     };
-    let Body { log, groups } = &mut **stream;
+    let Body { log, groups, .. } = &mut **stream;
     let Some(mut group) = groups.edit(args.at(2)) else { return Err(Error::NoSuchKey) };
     let before = Told::end(&group);
     let (slot, came) = consumer(&mut group, args.at(3), now_ms, &mut told)?;

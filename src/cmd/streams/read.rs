@@ -281,7 +281,7 @@ fn xreadgroup(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
         // Redis looks twice: a hit each time.
         let _ = cx.keys.exists(name);
         let Some(mut stream) = cx.keys.edit::<Stream>(name)? else { continue };
-        let Body { log, groups } = &mut **stream;
+        let Body { log, groups, .. } = &mut **stream;
         let Some(mut group) = groups.edit(group_name) else { continue };
         let found = group.find(consumer);
         let slot = found.or_else(|| group.create(consumer, now_ms)).ok_or(Error::Syntax)?;

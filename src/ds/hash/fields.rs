@@ -118,7 +118,7 @@ impl Fields {
             removed += 1;
             f(field);
             if let Some(long) = value {
-                *long_bytes -= weight(&long);
+                *long_bytes -= weight(long.value());
             }
         });
         (looked, removed)
@@ -139,6 +139,10 @@ impl Fields {
 
     pub fn under_cut(&mut self) -> &mut dyn Walked {
         &mut self.table
+    }
+
+    pub fn cut_bytes(&self) -> usize {
+        self.table.kept_weight()
     }
 
     pub fn random(&self, rng: &mut dyn FnMut() -> u64) -> Option<Field<'_>> {

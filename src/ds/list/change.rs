@@ -212,7 +212,7 @@ impl Quicklist {
             let count = self.node(rank).count();
             let cut = left.min(count - offset);
             if cut == count {
-                self.remove_node(rank);
+                self.drop_node(rank);
             } else {
                 self.change(rank, |node| {
                     let Some((pack, count)) = node.pack_mut() else { return };
@@ -247,7 +247,7 @@ impl Quicklist {
             };
             removed += found.len();
             if found.len() == node.count() {
-                self.remove_node(rank);
+                self.drop_node(rank);
                 continue;
             }
             if !found.is_empty() {

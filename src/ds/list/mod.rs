@@ -17,6 +17,7 @@
 //! Cost: both ends O(1) nodes; an index O(chunks + 512 + bytes of a node); a change in the middle the same.
 
 mod change;
+mod cut;
 mod end;
 mod limits;
 mod node;

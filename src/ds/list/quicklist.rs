@@ -4,6 +4,7 @@
 //! sides are ([`Quicklist::settle`] keeps it so).
 
 use super::End;
+use super::cut::{Cut, Numbers};
 use super::limits::Limits;
 use super::node::{Content, Node};
 use crate::ds::listpack::{Element, Listpack};
@@ -17,11 +18,13 @@ const CHUNK: usize = 512;
 const SPARSE: usize = CHUNK / 8;
 
 /// Some nodes in a row.
-#[derive(Clone, Debug, Default)]
-struct Chunk {
-    nodes: VecDeque<Node>,
+#[derive(Debug, Default)]
+pub(super) struct Chunk {
+    pub(super) nodes: VecDeque<Node>,
     /// Elements that they hold.
     len: usize,
+    /// For a cut.
+    pub(super) numbers: Numbers,
 }
 
 impl Chunk {
@@ -34,7 +37,7 @@ impl Chunk {
 /// See the module's text.
 #[derive(Debug)]
 pub(super) struct Quicklist {
-    chunks: VecDeque<Chunk>,
+    pub(super) chunks: VecDeque<Chunk>,
     /// Elements.
     len: usize,
     nodes: usize,
@@ -42,21 +45,27 @@ pub(super) struct Quicklist {
     bytes: usize,
     /// As configured when the list became one of nodes.
     limits: Limits,
+    /// It would be a listpack, did not a cut need its nodes.
+    is_pack: bool,
+    /// A cut under way.
+    pub(super) cut: Option<Box<Cut>>,
 }
 
 impl Clone for Quicklist {
     fn clone(&self) -> Quicklist {
-        let chunks = self.chunks.clone();
+        let twin =
+            |chunk: &Chunk| Chunk { nodes: chunk.nodes.clone(), len: chunk.len, numbers: Numbers::None };
+        let chunks: VecDeque<Chunk> = self.chunks.iter().map(twin).collect();
         // Copies have no room to spare.
         let spared = |list: &VecDeque<Chunk>| list.iter().map(Chunk::heap_bytes).sum::<usize>();
         let bytes = self.bytes - spared(&self.chunks) + spared(&chunks);
-        Quicklist { chunks, bytes, ..*self }
+        Quicklist { chunks, bytes, cut: None, ..*self }
     }
 }
 
 impl Quicklist {
     pub fn new(limits: Limits) -> Quicklist {
-        Quicklist { chunks: VecDeque::new(), len: 0, nodes: 0, bytes: 0, limits }
+        Quicklist { chunks: VecDeque::new(), len: 0, nodes: 0, bytes: 0, limits, is_pack: false, cut: None }
     }
 
     pub fn len(&self) -> usize {
@@ -65,6 +74,33 @@ impl Quicklist {
 
     pub fn nodes(&self) -> usize {
         self.nodes
+    }
+
+    /// Whether it would be a listpack, did not a cut need its nodes.
+    #[inline]
+    pub fn is_pack(&self) -> bool {
+        self.is_pack
+    }
+
+    /// From now on it would be one; or is more than one may hold, and one of nodes with these limits.
+    pub fn set_pack(&mut self, outgrown: Option<Limits>) {
+        self.is_pack = outgrown.is_none();
+        self.limits = outgrown.unwrap_or(self.limits);
+    }
+
+    /// The listpack that it would be.
+    pub fn to_listpack(&self) -> Listpack {
+        let mut pack = Listpack::new();
+        let _ = self.walk(0, End::Front, &mut |element| {
+            pack.push_back(element);
+            ControlFlow::Continue(())
+        });
+        pack
+    }
+
+    /// Bytes that its elements take, uncompressed.
+    pub fn content_bytes(&self) -> usize {
+        self.iter_from(0).map(Node::bytes).sum()
     }
 
     pub fn set_packed_from(&mut self, packed_from: u32) {
@@ -155,7 +191,16 @@ impl Quicklist {
 
     /// Changes a node at a known place, and keeps the counts.
     #[inline]
-    fn change_at<R>(&mut self, (chunk, at): (usize, usize), change: impl FnOnce(&mut Node) -> R) -> R {
+    fn change_at<R>(&mut self, place: (usize, usize), change: impl FnOnce(&mut Node) -> R) -> R {
+        if self.cut.is_some() {
+            self.keep_node(place);
+        }
+        self.reform_at(place, change)
+    }
+
+    /// The same for what leaves the node's elements as they are.
+    #[inline]
+    fn reform_at<R>(&mut self, (chunk, at): (usize, usize), change: impl FnOnce(&mut Node) -> R) -> R {
         let chunk = &mut self.chunks[chunk];
         let node = &mut chunk.nodes[at];
         let (count, bytes) = (node.count(), node.heap_bytes());
@@ -197,7 +242,7 @@ impl Quicklist {
         for distance in outermost..=depth.saturating_add(1).min(self.nodes - 1) {
             for rank in [distance, self.nodes - 1 - distance] {
                 let inner = self.is_inner(rank);
-                self.change_at(self.place(rank), |node| if inner { node.squeeze() } else { node.expand() });
+                self.reform_at(self.place(rank), |node| if inner { node.squeeze() } else { node.expand() });
             }
         }
     }
@@ -209,13 +254,14 @@ impl Quicklist {
         let (count, block) = (node.count(), node.heap_bytes());
         let chunk = &mut self.chunks[chunk];
         let before = chunk.heap_bytes();
+        chunk.numbers.insert(at, chunk.nodes.len());
         chunk.nodes.insert(at, node);
         chunk.len += count;
         self.bytes = self.bytes - before + chunk.heap_bytes() + block;
         self.len += count;
         self.nodes += 1;
         if self.is_inner(rank) {
-            self.change_at(self.place(rank), Node::squeeze);
+            self.reform_at(self.place(rank), Node::squeeze);
         }
     }
 
@@ -243,15 +289,33 @@ impl Quicklist {
         let nodes = self.chunks[chunk].nodes.split_off(CHUNK / 2);
         let len = nodes.iter().map(Node::count).sum();
         self.chunks[chunk].len -= len;
-        self.chunks.insert(chunk + 1, Chunk { nodes, len });
+        let numbers = self.chunks[chunk].numbers.split_off(CHUNK / 2);
+        self.chunks.insert(chunk + 1, Chunk { nodes, len, numbers });
         self.bytes += self.chunks[chunk].heap_bytes() + self.chunks[chunk + 1].heap_bytes();
         if at < CHUNK / 2 { (chunk, at) } else { (chunk + 1, at - CHUNK / 2) }
     }
 
-    /// Takes a node out.
+    /// Takes a node out, to use it.
     pub(super) fn remove_node(&mut self, rank: usize) -> Node {
+        let (node, number) = self.unlink_node(rank);
+        if let Some(number) = number {
+            self.keep_gone(number, node.clone());
+        }
+        node
+    }
+
+    /// Removes a node.
+    pub(super) fn drop_node(&mut self, rank: usize) {
+        if let (node, Some(number)) = self.unlink_node(rank) {
+            self.keep_gone(number, node);
+        }
+    }
+
+    /// Takes a node out, and tells the number that it has for a cut.
+    fn unlink_node(&mut self, rank: usize) -> (Node, Option<u64>) {
         let (at, place) = self.place(rank);
         let chunk = &mut self.chunks[at];
+        let number = chunk.numbers.remove(place, chunk.nodes.len());
         let node = chunk.nodes.remove(place).expect("places are of nodes");
         let count = node.count();
         chunk.len -= count;
@@ -266,7 +330,7 @@ impl Quicklist {
             self.join_chunks(at);
             self.join_chunks(at.wrapping_sub(1));
         }
-        node
+        (node, number)
     }
 
     /// Joins a chunk with the next one, when they are half of one at most.
@@ -279,6 +343,7 @@ impl Quicklist {
         self.bytes -= one.heap_bytes() + other.heap_bytes();
         let Some(mut other) = self.chunks.remove(next) else { return };
         let chunk = &mut self.chunks[at];
+        chunk.numbers.append(other.numbers, (chunk.nodes.len(), other.nodes.len()));
         chunk.nodes.append(&mut other.nodes);
         chunk.len += other.len;
         self.bytes += chunk.heap_bytes();
@@ -323,28 +388,27 @@ impl Quicklist {
     /// Takes an element from an end; `f` sees it before.
     pub fn pop<R>(&mut self, end: End, f: impl FnOnce(Element<'_>) -> R) -> Option<R> {
         let place = self.end_place(end)?;
-        let (result, left) = self.change_at(place, |node| match node {
-            Node::Pack { pack, count } => {
+        let node = &self.chunks[place.0].nodes[place.1];
+        if node.count() > 1 {
+            return self.change_at(place, |node| {
+                let (pack, count) = node.pack_mut().expect("ends are not compressed");
                 let at = match end {
                     End::Front => pack.first(),
                     End::Back => pack.last(),
-                };
-                let at = at.expect("no node is empty");
+                }?;
                 let result = f(pack.get(at));
-                if *count > 1 {
-                    pack.remove(at, 1);
-                }
+                pack.remove(at, 1);
                 *count -= 1;
-                (result, *count)
-            }
-            Node::Plain(text) => (f(Element::Str(text)), 0),
-            Node::Squeezed { .. } => unreachable!("ends are not compressed"),
-        });
-        if left == 0 {
-            let rank = if end == End::Front { 0 } else { self.nodes - 1 };
-            self.remove_node(rank);
-            self.settle(1);
+                Some(result)
+            });
         }
+        let result = match node {
+            Node::Pack { pack, .. } => f(pack.get(pack.first()?)),
+            Node::Plain(text) => f(Element::Str(text)),
+            Node::Squeezed { .. } => unreachable!("ends are not compressed"),
+        };
+        self.drop_node(if end == End::Front { 0 } else { self.nodes - 1 });
+        self.settle(1);
         Some(result)
     }
 

@@ -6,8 +6,8 @@ use crate::base::prng::{seeded, xorshift};
 use crate::ds::listpack::{Element, Listpack};
 use std::ops::ControlFlow;
 
-struct Twins {
-    list: List,
+pub(super) struct Twins {
+    pub list: List,
     texts: Vec<Vec<u8>>,
     limits: Limits,
     rng: u64,
@@ -24,11 +24,17 @@ fn all(list: &List, start: End) -> Vec<Vec<u8>> {
 }
 
 impl Twins {
-    fn new(limits: Limits, seed: u64) -> Twins {
+    pub fn new(limits: Limits, seed: u64) -> Twins {
         Twins { list: List::new(), texts: Vec::new(), limits, rng: seeded(seed) }
     }
 
-    fn below(&mut self, n: usize) -> usize {
+    /// Others that do the same from now on.
+    pub fn twin(&self) -> Twins {
+        let (list, texts) = (self.list.clone(), self.texts.clone());
+        Twins { list, texts, ..*self }
+    }
+
+    pub fn below(&mut self, n: usize) -> usize {
         xorshift(&mut self.rng) as usize % n
     }
 
@@ -46,7 +52,7 @@ impl Twins {
         }
     }
 
-    fn push(&mut self, end: End, text: Vec<u8>) {
+    pub fn push(&mut self, end: End, text: Vec<u8>) {
         self.list.make_room(text.len(), 1, self.limits);
         self.list.push(end, Element::of(&text));
         match end {
@@ -55,7 +61,7 @@ impl Twins {
         }
     }
 
-    fn pop(&mut self, end: End) {
+    pub fn pop(&mut self, end: End) {
         let popped = self.list.pop(end, |element| element.to_vec());
         self.list.shrink(self.limits);
         let wanted = match end {
@@ -66,7 +72,7 @@ impl Twins {
         assert_eq!(popped, wanted);
     }
 
-    fn step(&mut self) {
+    pub fn step(&mut self) {
         let (end, text) = (self.end(), self.text());
         let index = self.below(self.texts.len() + 1);
         match self.below(14) {
@@ -140,7 +146,7 @@ impl Twins {
         found
     }
 
-    fn check(&self) {
+    pub fn check(&self) {
         self.list.check();
         assert_eq!(all(&self.list, End::Front), self.texts);
         let mut back = all(&self.list, End::Back);

@@ -65,6 +65,7 @@ impl List {
     pub fn encoding(&self) -> &'static str {
         match &self.0 {
             Form::Pack(_) => "listpack",
+            Form::Quick(list) if list.is_pack() => "listpack",
             Form::Quick(_) => "quicklist",
         }
     }
@@ -80,6 +81,11 @@ impl List {
     /// Becomes a quicklist if `count` texts of `bytes` bytes in all would be too much for one node.
     #[inline]
     pub fn make_room(&mut self, bytes: usize, count: usize, limits: Limits) {
+        if let Form::Quick(list) = &self.0
+            && list.is_pack()
+        {
+            self.catch_up(bytes, count, limits);
+        }
         match &mut self.0 {
             Form::Pack(pack) if limits.exceeded(pack.bytes() + bytes, pack.len() + count) => {
                 let pack = std::mem::take(pack);
@@ -103,7 +109,16 @@ impl List {
 
     fn settle(&mut self, limits: Limits, shrunk: bool) {
         let Form::Quick(list) = &mut self.0 else { return };
+        if list.is_pack() {
+            return self.catch_up(0, 0, limits);
+        }
         if list.nodes() != 1 || !limits.suits_listpack(list.node(0).bytes(), list.len(), shrunk) {
+            return;
+        }
+        if list.cut.is_some() {
+            if !list.node(0).is_plain() {
+                list.set_pack(None);
+            }
             return;
         }
         let list = std::mem::replace(&mut **list, Quicklist::new(limits));
@@ -111,6 +126,51 @@ impl List {
             Ok(pack) => Form::Pack(pack),
             Err(list) => Form::Quick(Box::new(list)),
         };
+    }
+
+    /// A list of nodes that would be a listpack did not a cut need them is about to take texts: it becomes one when the cut has ended, and
+    /// is none when they are too much for it. Not when the cut ends: nobody takes the weight of the list anew then.
+    #[cold]
+    fn catch_up(&mut self, bytes: usize, count: usize, limits: Limits) {
+        let Form::Quick(list) = &mut self.0 else { return };
+        if list.cut.is_none() {
+            self.0 = Form::Pack(list.to_listpack());
+        } else if limits.exceeded(list.content_bytes() + bytes, list.len() + count) {
+            list.set_pack(Some(limits));
+        }
+    }
+
+    /// From now on a list of nodes keeps those from this rank on as they are now: [`List::give`] gives them. Whether it is one.
+    pub fn begin_cut(&mut self, from: u64) -> bool {
+        match &mut self.0 {
+            Form::Pack(_) => false,
+            Form::Quick(list) => {
+                list.begin_cut(from);
+                true
+            }
+        }
+    }
+
+    /// Gives the next node of the cut.
+    pub fn give(&mut self, f: impl FnOnce(Saved<'_>)) {
+        if let Form::Quick(list) = &mut self.0 {
+            list.give(f);
+        }
+    }
+
+    /// All of the cut has been given, or nobody wants the rest.
+    pub fn end_cut(&mut self) {
+        if let Form::Quick(list) = &mut self.0 {
+            list.end_cut();
+        }
+    }
+
+    /// Bytes that are kept for a cut. They are not among [`List::heap_bytes`].
+    pub fn cut_bytes(&self) -> usize {
+        match &self.0 {
+            Form::Pack(_) => 0,
+            Form::Quick(list) => list.cut_bytes(),
+        }
     }
 
     /// Adds an element at an end.

@@ -66,6 +66,10 @@ impl Members {
         &mut self.table
     }
 
+    pub fn cut_bytes(&self) -> usize {
+        self.table.kept_weight()
+    }
+
     pub fn random(&self, rng: impl FnMut() -> u64) -> Option<Member<'_>> {
         self.table.random(rng).map(|entry| Element::Str(entry.key()))
     }

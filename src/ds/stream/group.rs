@@ -4,7 +4,9 @@
 //! two views change together, here and nowhere else. A consumer is known inside of its group by its place in a list of
 //! slots, which stays as long as it lives; its name stands in an order beside them.
 
+use super::cut::{OldConsumer, OldGroup, OldGroups};
 use super::index::Iter;
+use super::undo::Item;
 use super::{Index, StreamId};
 use crate::ds::malloc::{malloc_size, room_bytes};
 use std::ops::{Deref, DerefMut};
@@ -20,15 +22,24 @@ pub struct Nack {
     consumer: u32,
 }
 
+impl Item for Nack {}
+
 /// A member of a group.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Consumer {
-    name: Box<[u8]>,
+    pub(super) name: Box<[u8]>,
     /// When it last asked for something, unix ms.
     pub seen_ms: i64,
     /// When it last got something, unix ms; -1: never.
     pub active_ms: i64,
-    pending: Index<()>,
+    pub(super) pending: Index<()>,
+    pub(super) cut: Option<Box<OldConsumer>>,
+}
+
+impl Clone for Consumer {
+    fn clone(&self) -> Self {
+        Consumer { name: self.name.clone(), pending: self.pending.clone(), cut: None, ..*self }
+    }
 }
 
 impl Consumer {
@@ -46,26 +57,44 @@ impl Consumer {
         self.pending.iter_from(id)
     }
 
-    fn heap_bytes(&self) -> usize {
+    pub(super) fn heap_bytes(&self) -> usize {
         malloc_size(size_of::<Consumer>()) + malloc_size(self.name.len()) + self.pending.bytes()
     }
 }
 
 /// See the module's text.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Group {
-    name: Box<[u8]>,
+    pub(super) name: Box<[u8]>,
     /// The last id that was delivered.
     pub last_id: StreamId,
     /// How many entries of the stream were read, as far as that is known.
     pub entries_read: Option<u64>,
-    pending: Index<Nack>,
-    slots: Vec<Option<Box<Consumer>>>,
+    pub(super) pending: Index<Nack>,
+    pub(super) slots: Vec<Option<Box<Consumer>>>,
     /// Slots in use, by the names of their consumers; and those to use again.
-    order: Vec<u32>,
+    pub(super) order: Vec<u32>,
     vacant: Vec<u32>,
     /// Bytes of the consumers, as allocated.
     consumer_bytes: usize,
+    /// A cut under way that has noted what the group was.
+    pub(super) cut: Option<Box<OldGroup>>,
+}
+
+impl Clone for Group {
+    fn clone(&self) -> Self {
+        let slots = self.slots.clone();
+        Group {
+            name: self.name.clone(),
+            pending: self.pending.clone(),
+            consumer_bytes: slots.iter().flatten().map(|consumer| consumer.heap_bytes()).sum(),
+            slots,
+            order: self.order.clone(),
+            vacant: self.vacant.clone(),
+            cut: None,
+            ..*self
+        }
+    }
 }
 
 impl Group {
@@ -79,6 +108,7 @@ impl Group {
             order: Vec::new(),
             vacant: Vec::new(),
             consumer_bytes: 0,
+            cut: None,
         }
     }
 
@@ -86,7 +116,7 @@ impl Group {
         &self.name
     }
 
-    fn heap_bytes(&self) -> usize {
+    pub(super) fn heap_bytes(&self) -> usize {
         let lists = room_bytes::<Option<Box<Consumer>>>(self.slots.capacity())
             + room_bytes::<u32>(self.order.capacity())
             + room_bytes::<u32>(self.vacant.capacity());
@@ -122,14 +152,17 @@ impl Group {
     }
 
     fn consumer_mut(&mut self, slot: u32) -> &mut Consumer {
+        if self.cut.is_some() {
+            self.keep_consumer(slot);
+        }
         self.slots[slot as usize].as_mut().expect("slots in use are filled")
     }
 
     /// Makes a consumer; None when there is one of this name.
     pub fn create(&mut self, name: &[u8], now_ms: i64) -> Option<u32> {
         let at = self.rank(name).err()?;
-        let consumer =
-            Consumer { name: name.into(), seen_ms: now_ms, active_ms: -1, pending: Index::default() };
+        let pending = Index::default();
+        let consumer = Consumer { name: name.into(), seen_ms: now_ms, active_ms: -1, pending, cut: None };
         self.consumer_bytes += consumer.heap_bytes();
         let slot = self.vacant.pop().unwrap_or(self.slots.len() as u32);
         if slot as usize == self.slots.len() {
@@ -137,6 +170,9 @@ impl Group {
         }
         self.slots[slot as usize] = Some(Box::new(consumer));
         self.order.insert(at, slot);
+        if let Some(cut) = &mut self.cut {
+            cut.came(slot);
+        }
         Some(slot)
     }
 
@@ -149,7 +185,11 @@ impl Group {
         for (id, ()) in consumer.pending.iter() {
             self.pending.remove(id);
         }
-        Some(consumer.pending())
+        let pending = consumer.pending();
+        if let Some(cut) = &mut self.cut {
+            cut.went(slot, consumer);
+        }
+        Some(pending)
     }
 
     /// Notes that a consumer asked for something.
@@ -229,18 +269,18 @@ impl Group {
 pub struct Groups {
     // Boxed, so that a group that is added or removed moves no more than pointers.
     #[expect(clippy::vec_box)]
-    list: Vec<Box<Group>>,
+    pub(super) list: Vec<Box<Group>>,
     bytes: usize,
+    /// A cut under way.
+    pub(super) cut: Option<Box<OldGroups>>,
 }
 
 impl Clone for Groups {
     fn clone(&self) -> Self {
-        let mut list = self.list.clone();
-        for group in &mut list {
-            group.consumer_bytes = group.slots.iter().flatten().map(|c| c.heap_bytes()).sum();
-        }
+        let list = self.list.clone();
+        // Copies are made without room to grow.
         let bytes = list.iter().map(|group| group.heap_bytes()).sum();
-        Groups { list, bytes }
+        Groups { list, bytes, cut: None }
     }
 }
 
@@ -269,16 +309,32 @@ impl Groups {
         self.list.binary_search_by(|group| group.name().cmp(name))
     }
 
+    /// How many have names up to this one.
+    pub(super) fn rank_after(&self, name: Option<&[u8]>) -> usize {
+        name.map_or(0, |name| self.rank(name).map_or_else(|at| at, |at| at + 1))
+    }
+
     /// The group of this name.
     pub fn get(&self, name: &[u8]) -> Option<&Group> {
         self.rank(name).ok().map(|at| &*self.list[at])
     }
 
+    pub(super) fn live_mut(&mut self, name: &[u8]) -> Option<&mut Group> {
+        self.rank(name).ok().map(|at| &mut *self.list[at])
+    }
+
     /// The group of this name, to change it.
     pub fn edit(&mut self, name: &[u8]) -> Option<GroupEdit<'_>> {
         let at = self.rank(name).ok()?;
-        let group = &mut *self.list[at];
-        Some(GroupEdit { before: group.heap_bytes(), group, bytes: &mut self.bytes })
+        let (group, mut kept_before) = (&mut *self.list[at], 0);
+        if let Some(cut) = &self.cut {
+            kept_before = group.cut_bytes();
+            if cut.wants(name) {
+                group.begin_cut();
+            }
+        }
+        let before = group.heap_bytes();
+        Some(GroupEdit { group, bytes: &mut self.bytes, before, cut: self.cut.as_deref_mut(), kept_before })
     }
 
     /// Makes a group; whether there was none of this name.
@@ -287,13 +343,21 @@ impl Groups {
         let group = Box::new(Group::new(name, last_id, entries_read));
         self.bytes += group.heap_bytes();
         self.list.insert(at, group);
+        if let Some(cut) = &mut self.cut {
+            cut.note(name, None);
+        }
         true
     }
 
     /// Removes a group; whether there was one.
     pub fn destroy(&mut self, name: &[u8]) -> bool {
         let Ok(at) = self.rank(name) else { return false };
-        self.bytes -= self.list.remove(at).heap_bytes();
+        let group = self.list.remove(at);
+        self.bytes -= group.heap_bytes();
+        if let Some(cut) = &mut self.cut {
+            cut.bytes -= group.cut_bytes();
+            cut.note(name, Some(group));
+        }
         true
     }
 }
@@ -303,6 +367,9 @@ pub struct GroupEdit<'a> {
     group: &'a mut Group,
     bytes: &'a mut usize,
     before: usize,
+    /// The same of what it keeps for a cut.
+    cut: Option<&'a mut OldGroups>,
+    kept_before: usize,
 }
 
 impl Deref for GroupEdit<'_> {
@@ -322,6 +389,9 @@ impl DerefMut for GroupEdit<'_> {
 impl Drop for GroupEdit<'_> {
     fn drop(&mut self) {
         *self.bytes = *self.bytes - self.before + self.group.heap_bytes();
+        if let Some(cut) = &mut self.cut {
+            cut.bytes = cut.bytes - self.kept_before + self.group.cut_bytes();
+        }
     }
 }
 

@@ -11,8 +11,11 @@
 //!
 //! A child's bound guides seeks; the first child's is never looked at. A leaf that shrinks below a quarter joins a
 //! neighbour when both fit. Cost: O(log n) for all but `len` and `bytes`, which are O(1).
+//!
+//! Who changes an index under a cut ([`super::undo`]) keeps what it changes; without one that is a look at a pointer.
 
 use super::StreamId;
+use super::undo::{Item, Undo};
 use crate::ds::malloc::room_bytes;
 
 /// The most that a node of the tree holds.
@@ -26,13 +29,15 @@ const FIRST: usize = 4;
 /// See the module's text.
 #[derive(Debug)]
 pub struct Index<V> {
-    root: Tree<V>,
+    pub(super) root: Tree<V>,
     len: usize,
     bytes: usize,
+    /// A cut under way.
+    pub(super) undo: Option<Box<Undo<V>>>,
 }
 
 #[derive(Clone, Debug)]
-enum Tree<V> {
+pub(super) enum Tree<V> {
     Leaf(Vec<(StreamId, V)>),
     Inner(Vec<(StreamId, Tree<V>)>),
 }
@@ -205,7 +210,7 @@ impl<V> Tree<V> {
         }
     }
 
-    fn from(&self, id: StreamId) -> &[(StreamId, V)] {
+    pub(super) fn from(&self, id: StreamId) -> &[(StreamId, V)] {
         match self {
             Tree::Leaf(items) => &items[items.partition_point(|(i, _)| *i < id)..],
             Tree::Inner(children) => {
@@ -248,7 +253,7 @@ impl<V> Tree<V> {
 
 impl<V> Default for Index<V> {
     fn default() -> Self {
-        Index { root: Tree::Leaf(Vec::new()), len: 0, bytes: 0 }
+        Index { root: Tree::Leaf(Vec::new()), len: 0, bytes: 0, undo: None }
     }
 }
 
@@ -256,7 +261,53 @@ impl<V: Clone> Clone for Index<V> {
     fn clone(&self) -> Self {
         let root = self.root.clone();
         // Copies are made without room to grow.
-        Index { len: self.len, bytes: root.bytes(), root }
+        Index { len: self.len, bytes: root.bytes(), root, undo: None }
+    }
+}
+
+impl<V: Item> Index<V> {
+    /// Puts a value under an id; what was there is given back.
+    pub fn insert(&mut self, id: StreamId, value: V) -> Option<V> {
+        if self.undo.is_some() {
+            self.keep(id);
+        }
+        self.put(id, value)
+    }
+
+    /// Takes an id out.
+    pub fn remove(&mut self, id: StreamId) -> Option<V> {
+        if self.undo.is_some() {
+            self.keep(id);
+        }
+        self.unlink(id)
+    }
+
+    /// Takes an id out, and lets `f` see its value before that goes.
+    pub fn discard<R>(&mut self, id: StreamId, f: impl FnOnce(&V) -> R) -> Option<R> {
+        let value = self.unlink(id)?;
+        let result = f(&value);
+        if self.undo.is_some() {
+            self.keep_gone(id, Some(value));
+        }
+        Some(result)
+    }
+
+    /// The value of an id, to change it.
+    pub fn get_mut(&mut self, id: StreamId) -> Option<&mut V> {
+        if self.undo.is_some() {
+            self.keep(id);
+        }
+        self.root.get_mut(id)
+    }
+
+    /// The highest id and its value, to change it.
+    pub fn last_mut(&mut self) -> Option<(StreamId, &mut V)> {
+        if self.undo.is_some()
+            && let Some((last, _)) = self.last()
+        {
+            self.keep(*last);
+        }
+        self.root.last_mut()
     }
 }
 
@@ -276,8 +327,7 @@ impl<V> Index<V> {
         self.bytes
     }
 
-    /// Puts a value under an id; what was there is given back.
-    pub fn insert(&mut self, id: StreamId, value: V) -> Option<V> {
+    fn put(&mut self, id: StreamId, value: V) -> Option<V> {
         match self.root.insert(id, value, &mut self.bytes) {
             Inserted::Over(old) => return Some(old),
             Inserted::New => {}
@@ -294,8 +344,7 @@ impl<V> Index<V> {
         None
     }
 
-    /// Takes an id out.
-    pub fn remove(&mut self, id: StreamId) -> Option<V> {
+    fn unlink(&mut self, id: StreamId) -> Option<V> {
         let value = self.root.remove(id, &mut self.bytes)?;
         self.len -= 1;
         while let Tree::Inner(children) = &mut self.root
@@ -311,11 +360,6 @@ impl<V> Index<V> {
     /// The value of an id.
     pub fn get(&self, id: StreamId) -> Option<&V> {
         self.from(id).first().filter(|(found, _)| *found == id).map(|(_, value)| value)
-    }
-
-    /// The value of an id, to change it.
-    pub fn get_mut(&mut self, id: StreamId) -> Option<&mut V> {
-        self.root.get_mut(id)
     }
 
     /// Some of the ids from this one on, in order; empty when there are none.
@@ -336,11 +380,6 @@ impl<V> Index<V> {
     /// The highest id.
     pub fn last(&self) -> Option<&(StreamId, V)> {
         self.up_to(StreamId::MAX).last()
-    }
-
-    /// The highest id and its value, to change it.
-    pub fn last_mut(&mut self) -> Option<(StreamId, &mut V)> {
-        self.root.last_mut()
     }
 
     /// All ids from this one on.

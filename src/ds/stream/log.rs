@@ -1,5 +1,6 @@
 //! The entries of a stream, and what is known about those that are gone.
 
+use super::cut::{Part, Taker};
 use super::node::{Census, Reader};
 use super::walk::{Backwards, Forwards};
 use super::{Entry, Index, Node, StreamId};
@@ -80,6 +81,28 @@ impl Log {
     /// The nodes: blocks of entries by the ids that they begin with.
     pub fn nodes(&self) -> &Index<Node> {
         &self.nodes
+    }
+
+    /// From now on the nodes from this one on are kept as they are now: see [`super::cut`].
+    pub(super) fn begin_cut(&mut self, from: StreamId) {
+        self.nodes.begin_cut(from);
+    }
+
+    pub(super) fn end_cut(&mut self) {
+        self.nodes.end_cut();
+    }
+
+    pub(super) fn cut_bytes(&self) -> usize {
+        self.nodes.cut_bytes()
+    }
+
+    pub(super) fn is_cut(&self) -> bool {
+        self.nodes.is_cut()
+    }
+
+    /// Gives the next node of the cut.
+    pub(super) fn give(&mut self, f: &mut Taker<'_>) {
+        self.nodes.give(1, &mut |id, node| f(Part::Node(id, node.as_bytes())));
     }
 
     /// The id that an entry gets if it asks for this one; None when it would not be above all others.
@@ -243,7 +266,7 @@ impl Log {
     }
 
     fn drop_node(&mut self, master: StreamId) {
-        self.blocks -= self.nodes.remove(master).map_or(0, |node| node.heap_bytes());
+        self.blocks -= self.nodes.discard(master, Node::heap_bytes).unwrap_or(0);
     }
 
     fn find_first(&mut self) {

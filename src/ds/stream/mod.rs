@@ -14,9 +14,12 @@
 //! | [`log`] | the entries of a stream, and what is known about those that are gone |
 //! | [`walk`] | entries of a range, forwards and backwards |
 //! | [`group`] | consumer groups |
+//! | [`undo`] | an index of one instant, for snapshots |
+//! | [`cut`] | a stream of one instant, part by part |
 //! | [`radix`] | how many nodes a radix tree over the same ids would have, which XINFO tells |
 //! | [`value`] | all of it as one value |
 
+pub mod cut;
 pub mod group;
 pub mod id;
 pub mod index;
@@ -25,6 +28,7 @@ pub mod log;
 mod naive;
 pub mod node;
 pub mod radix;
+pub mod undo;
 pub mod value;
 pub mod walk;
 

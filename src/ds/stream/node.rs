@@ -12,6 +12,7 @@
 //! The block is a whole listpack at any time: RDB files and DUMP payloads take it as it is. It has room to grow, by half at
 //! a time, until [`Node::fit`] takes that away: so an append writes behind the last entry and rarely moves anything.
 
+use super::undo::Item;
 use super::{Limits, StreamId};
 use crate::ds::listpack::{BYTES_MAX, END, Element, HEADER, Listpack, UNCOUNTED, before, behind, element};
 use crate::ds::malloc::malloc_size;
@@ -253,6 +254,12 @@ impl Node {
     fn settle(&mut self) {
         let total = self.bytes.len() as u32;
         self.bytes[..4].copy_from_slice(&total.to_le_bytes());
+    }
+}
+
+impl Item for Node {
+    fn heap_bytes(&self) -> usize {
+        Node::heap_bytes(self)
     }
 }
 

@@ -1,5 +1,6 @@
 //! A stream as one value: its entries and its groups. Unlike other collections it may be empty: it knows its last id.
 
+use super::cut::Cut;
 use super::{Groups, Log};
 use crate::ds::malloc::malloc_size;
 use std::ops::{Deref, DerefMut};
@@ -9,10 +10,18 @@ use std::ops::{Deref, DerefMut};
 pub struct Stream(Box<Body>);
 
 /// What a stream is made of.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub struct Body {
     pub log: Log,
     pub groups: Groups,
+    /// A cut under way.
+    pub(super) cut: Option<Box<Cut>>,
+}
+
+impl Clone for Body {
+    fn clone(&self) -> Self {
+        Body { log: self.log.clone(), groups: self.groups.clone(), cut: None }
+    }
 }
 
 impl Deref for Stream {

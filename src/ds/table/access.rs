@@ -136,6 +136,12 @@ impl<'a, V, B: Blocks> Mut<'a, V, B> {
         self.move_to(moved);
     }
 
+    /// Whether a cut still needs the value, and has it if the entry is deleted now.
+    #[inline]
+    pub fn is_guarded(&self) -> bool {
+        self.cut_hash().is_some_and(|hash| self.table.wants_value(hash))
+    }
+
     /// Takes the entry out of the table and gives its value; inline bytes are copied.
     pub fn remove(mut self) -> Owned<V> {
         self.keep_value();

@@ -13,8 +13,8 @@
 //! the next bucket. The parts of an entry stay together: what has to be kept while one is *open* comes behind it.
 //!
 //! Who is about to change a large entry has its value *guarded* first: from then on the value keeps what it holds by itself, as a table does
-//! that has a cut of its own, and the walk collects that when it comes to the entry. If the entry is deleted meanwhile the cut has its
-//! value. A value that cannot do so, or that goes to another place, is kept at once.
+//! that has a cut of its own, and the walk collects that when it comes to the entry. If the entry goes meanwhile the cut has its value;
+//! if it gets another key in the table the cut looks there. A value that cannot do so, or that goes to another table, is kept at once.
 //!
 //! | cost | |
 //! |---|---|
@@ -24,7 +24,7 @@
 use super::super::entry::Ref;
 use super::keeper::Keeper;
 use super::kept::{Kept, Pieces};
-use super::large::{Guarded, Open};
+use super::large::{Gone, Guarded, Open};
 use super::segment::Seg;
 use super::walk::CURSOR_SHIFT;
 use super::{Position, Table};
@@ -46,10 +46,13 @@ pub(super) struct Cut<V> {
     pub(super) open: Option<Open<V>>,
     /// Keys of large entries that were noted and are not begun, by their hashes.
     pub(super) large: BTreeMap<u64, Box<[u8]>>,
-    /// Those that are guarded, by their hashes.
-    pub(super) guarded: BTreeMap<u64, Guarded<V>>,
-    /// Values of entries that were deleted, and are kept to their ends.
+    /// Those that are guarded, by their hashes, and those of them that have gone.
+    pub(super) guarded: BTreeMap<u64, Guarded>,
+    pub(super) gone: Vec<Gone<V>>,
+    /// Values of entries that have gone, and are kept to their ends.
     pub(super) done: Vec<V>,
+    /// Bytes that guarded values keep and that those take which have gone.
+    pub(super) held: usize,
     /// What lies before this hash was kept otherwise.
     from: u64,
     /// The hash at which the walk goes on; none: it is through.
@@ -76,27 +79,17 @@ impl<V> Cut<V> {
 
     /// Whether an entry of this hash has been noted and is not kept to its end.
     #[inline]
-    fn is_noted(&self, hash: u64) -> bool {
+    pub(super) fn is_noted(&self, hash: u64) -> bool {
         self.is_open(hash) || self.large.contains_key(&hash) || self.guarded.contains_key(&hash)
     }
 
     #[inline]
     pub(super) fn is_open(&self, hash: u64) -> bool {
-        self.open.as_ref().is_some_and(|open| open.hash == hash)
-    }
-
-    /// The place of the value of this hash, if it is guarded and still in the table.
-    pub(super) fn guarded_here(&mut self, hash: u64) -> Option<&mut Option<V>> {
-        let open = self.open.as_mut().filter(|open| open.hash == hash && open.guarded);
-        let value = match open {
-            Some(open) => &mut open.value,
-            None => &mut self.guarded.get_mut(&hash)?.value,
-        };
-        value.is_none().then_some(value)
+        self.open.as_ref().is_some_and(|open| open.place.is_of(hash))
     }
 
     fn has_no_large(&self) -> bool {
-        self.open.is_none() && self.large.is_empty() && self.guarded.is_empty()
+        self.open.is_none() && self.large.is_empty() && self.guarded.is_empty() && self.gone.is_empty()
     }
 }
 
@@ -124,7 +117,9 @@ impl<V, B: Blocks> Table<V, B> {
             open: None,
             large: BTreeMap::new(),
             guarded: BTreeMap::new(),
+            gone: Vec::new(),
             done: Vec::new(),
+            held: 0,
             from: cursor << CURSOR_SHIFT,
             next: Some(0),
         }));
@@ -180,17 +175,18 @@ impl<V, B: Blocks> Table<V, B> {
         self.with_cut(|cut, table| cut.guard(table, hash));
     }
 
-    /// Whether the value of this hash is guarded, so that the cut takes it when its entry is deleted.
+    /// Whether the value of this hash is guarded, so that the cut takes it when its entry goes.
     #[cold]
-    pub(super) fn wants_value(&mut self, hash: u64) -> bool {
-        self.cut.as_mut().is_some_and(|cut| cut.guarded_here(hash).is_some())
+    pub(super) fn wants_value(&self, hash: u64) -> bool {
+        self.cut.as_ref().is_some_and(|cut| cut.guards(hash))
     }
 
-    /// The value of a deleted entry is the cut's.
+    /// The value of an entry that has gone is the cut's.
     #[cold]
     pub(super) fn hand_over(&mut self, hash: u64, value: V) {
-        let place = self.cut.as_mut().and_then(|cut| cut.guarded_here(hash));
-        *place.expect("the cut wants it") = Some(value);
+        if let Some(cut) = &mut self.cut {
+            cut.hand_over(hash, value);
+        }
     }
 
     /// An entry is about to lose its value, which is kept first if it is guarded.
@@ -228,7 +224,12 @@ impl<V, B: Blocks> Table<V, B> {
         self.cut.as_ref().map_or(0, |cut| cut.pieces.weight() + cut.behind.weight())
     }
 
-    /// Those of them that can be taken away now.
+    /// Bytes that large values hold for the cut, as of the last change of each.
+    pub fn held_weight(&self) -> usize {
+        self.cut.as_ref().map_or(0, |cut| cut.held)
+    }
+
+    /// Bytes that were kept and can be taken away now.
     pub fn ready_weight(&self) -> usize {
         self.cut.as_ref().map_or(0, |cut| cut.pieces.weight())
     }
@@ -327,13 +328,13 @@ mod tests {
             false
         }
 
-        fn collect(&mut self, _value: &mut u64, _mark: Mark, _kept: &mut Kept) -> Option<Mark> {
+        fn collect(&mut self, _: &mut u64, _: Mark, _at_once: bool, _: &mut Kept) -> Option<Mark> {
             None
         }
 
         fn release(&mut self, _value: &mut u64) {}
 
-        fn go_on(&mut self, entry: &Ref<'_, u64>, mark: Mark, _: bool, kept: &mut Kept) -> Option<Mark> {
+        fn go_on(&mut self, entry: &Ref<'_, u64>, mark: Mark, kept: &mut Kept) -> Option<Mark> {
             for word in [PART, u64::from_be_bytes(entry.key().try_into().expect("8 bytes")), mark.left] {
                 kept.bytes.extend_from_slice(&word.to_be_bytes());
             }

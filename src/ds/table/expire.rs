@@ -26,6 +26,30 @@ fn fetch_ahead(seg: Seg, b: usize) {
     }
 }
 
+/// The value of an entry that has expired.
+pub enum Last<'a, V> {
+    Free(V),
+    /// A cut has it.
+    Kept(&'a V),
+}
+
+impl<V> Last<'_, V> {
+    pub fn value(&self) -> &V {
+        match self {
+            Last::Free(value) => value,
+            Last::Kept(value) => value,
+        }
+    }
+
+    /// The value itself, unless a cut has it.
+    pub fn free(self) -> Option<V> {
+        match self {
+            Last::Free(value) => Some(value),
+            Last::Kept(_) => None,
+        }
+    }
+}
+
 impl<V, B: Blocks> Table<V, B> {
     /// No entry expires before this, unix ms.
     pub fn min_expire(&self) -> i64 {
@@ -40,7 +64,7 @@ impl<V, B: Blocks> Table<V, B> {
         cursor: &mut usize,
         now_ms: i64,
         budget: usize,
-        f: &mut dyn FnMut(&[u8], Option<V>),
+        f: &mut dyn FnMut(&[u8], Option<Last<'_, V>>),
     ) -> usize {
         self.expire_overdue(cursor, (now_ms, 0), budget, f)
     }
@@ -52,7 +76,7 @@ impl<V, B: Blocks> Table<V, B> {
         cursor: &mut usize,
         (now_ms, grace_ms): (i64, i64),
         budget: usize,
-        f: &mut dyn FnMut(&[u8], Option<V>),
+        f: &mut dyn FnMut(&[u8], Option<Last<'_, V>>),
     ) -> usize {
         let start = (*cursor as u64) << CURSOR_SHIFT;
         let enter_ms = now_ms.saturating_sub(grace_ms);
@@ -98,7 +122,7 @@ impl<V, B: Blocks> Table<V, B> {
         now_ms: i64,
         budget: usize,
         looked: &mut usize,
-        f: &mut dyn FnMut(&[u8], Option<V>),
+        f: &mut dyn FnMut(&[u8], Option<Last<'_, V>>),
     ) -> Option<u64> {
         let first = seg.home(from);
         if first == 0 {
@@ -129,17 +153,25 @@ impl<V, B: Blocks> Table<V, B> {
         next
     }
 
-    fn expire_entry(&mut self, at: Position, f: &mut dyn FnMut(&[u8], Option<V>)) {
+    fn expire_entry(&mut self, at: Position, f: &mut dyn FnMut(&[u8], Option<Last<'_, V>>)) {
+        let mut wanted = None;
         if self.cut.is_some() {
             // SAFETY: the entry is this table's, which is borrowed.
             let entry: Ref<'_, V> = unsafe { Ref::new(at.slot().entry()) };
             let hash = self.hash(entry.key());
             self.keep_entry(at, hash);
-            self.keep_guarded(hash);
+            wanted = Some(hash).filter(|hash| self.wants_value(*hash));
         }
         let entry = self.unlink(at);
         // SAFETY: the entry is in no place any more, so its value is read here for the last time.
-        f(entry.key(), unsafe { entry.take_boxed() });
+        let value = unsafe { entry.take_boxed() };
+        match (wanted, value) {
+            (Some(hash), Some(value)) => {
+                f(entry.key(), Some(Last::Kept(&value)));
+                self.hand_over(hash, value);
+            }
+            (_, value) => f(entry.key(), value.map(Last::Free)),
+        }
         // SAFETY: as above, and the value was taken.
         unsafe { entry.free(&mut self.heap) };
     }
@@ -165,7 +197,7 @@ mod tests {
     fn nothing_due_costs_nothing() {
         let mut table = Table::<()>::new(0);
         let mut cursor = 7;
-        let mut none = |_: &[u8], _| panic!("nothing is due");
+        let mut none = |_: &[u8], _: Option<Last<'_, ()>>| panic!("nothing is due");
         assert_eq!(table.expire_slice(&mut cursor, i64::MAX, 100, &mut none), 0);
         (0..5_000).for_each(|n| put(&mut table, n, (n % 2 == 0).then_some(1_000 + n as i64)));
         assert_eq!(table.expires(), 2_500);

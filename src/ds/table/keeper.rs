@@ -32,17 +32,28 @@ pub trait Keeper<V>: Send {
     /// Appends the beginning of a large one and counts it; none: there is nothing behind it.
     fn begin(&mut self, entry: &Ref<'_, V>, kept: &mut Kept) -> Option<Mark>;
 
-    /// Appends the next part of one that has not changed since it was begun; somebody may wait until all of it is kept `at_once`.
-    fn go_on(&mut self, entry: &Ref<'_, V>, mark: Mark, at_once: bool, kept: &mut Kept) -> Option<Mark>;
+    /// Appends the next part of one that has not changed since it was begun.
+    fn go_on(&mut self, entry: &Ref<'_, V>, mark: Mark, kept: &mut Kept) -> Option<Mark>;
+
+    /// Whether one that was begun is guarded at once, since it cannot be kept in parts otherwise.
+    fn begins_guarded(&self, _entry: &Ref<'_, V>) -> bool {
+        false
+    }
 
     /// One that was begun is about to be changed. Whether its value keeps what is behind the mark by itself from now on.
     fn guard(&mut self, value: &mut V, mark: Mark) -> bool;
 
-    /// Appends some of what a guarded value has kept, or nothing yet. After the last of it the value is guarded no more.
-    fn collect(&mut self, value: &mut V, mark: Mark, kept: &mut Kept) -> Option<Mark>;
+    /// Puts some of what a guarded value has kept into an empty piece, or nothing yet. After the last of it the value is guarded no more.
+    /// Somebody may wait until all of it is kept `at_once`.
+    fn collect(&mut self, value: &mut V, mark: Mark, at_once: bool, kept: &mut Kept) -> Option<Mark>;
 
     /// Nobody wants what a guarded value keeps.
     fn release(&mut self, value: &mut V);
+
+    /// Bytes that a guarded value keeps, and those that it takes otherwise. O(1).
+    fn weights(&self, _value: &V) -> (usize, usize) {
+        (0, 0)
+    }
 }
 
 /// Keeps entries of which none is large.
@@ -61,7 +72,7 @@ impl<V, F: FnMut(&Ref<'_, V>, &mut Kept) + Send> Keeper<V> for Each<F> {
         None
     }
 
-    fn go_on(&mut self, _: &Ref<'_, V>, _: Mark, _at_once: bool, _: &mut Kept) -> Option<Mark> {
+    fn go_on(&mut self, _entry: &Ref<'_, V>, _mark: Mark, _kept: &mut Kept) -> Option<Mark> {
         None
     }
 
@@ -69,7 +80,7 @@ impl<V, F: FnMut(&Ref<'_, V>, &mut Kept) + Send> Keeper<V> for Each<F> {
         false
     }
 
-    fn collect(&mut self, _value: &mut V, _mark: Mark, _kept: &mut Kept) -> Option<Mark> {
+    fn collect(&mut self, _value: &mut V, _mark: Mark, _at_once: bool, _kept: &mut Kept) -> Option<Mark> {
         None
     }
 

@@ -163,6 +163,10 @@ impl Large {
         self.table.begin_cut(Box::new(Each(keep)));
     }
 
+    pub fn cut_bytes(&self) -> usize {
+        self.table.kept_weight()
+    }
+
     pub fn under_cut(&mut self) -> &mut dyn Walked {
         &mut self.table
     }

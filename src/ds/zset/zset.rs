@@ -278,6 +278,14 @@ impl Zset {
         }
     }
 
+    /// Bytes that it keeps for a cut.
+    pub fn cut_bytes(&self) -> usize {
+        match &self.0 {
+            Form::Pack(_) => 0,
+            Form::Large(large) => large.cut_bytes(),
+        }
+    }
+
     #[cfg(test)]
     pub(super) fn check(&self) {
         match &self.0 {

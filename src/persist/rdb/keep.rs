@@ -106,26 +106,32 @@ impl Keeper<Value> for Form {
         Some(mark)
     }
 
-    fn go_on(&mut self, entry: &Ref<'_, Value>, mark: Mark, at_once: bool, kept: &mut Kept) -> Option<Mark> {
+    fn go_on(&mut self, entry: &Ref<'_, Value>, mark: Mark, kept: &mut Kept) -> Option<Mark> {
         let value = in_parts(entry.view(), self)?;
-        // Who waits for all of a long list or stream does not wait for its compression, which is most of the work.
-        let (part, compress) = (self.part, self.compress && !(at_once && self.is_guarded(value)));
-        let next = value::go_on(&mut kept.bytes, value, mark, part, compress);
+        let next = value::go_on(&mut kept.bytes, value, mark, self.part, self.compress);
         (next.left > 0).then_some(next)
+    }
+
+    fn begins_guarded(&self, entry: &Ref<'_, Value>) -> bool {
+        matches!(entry.view(), View::Boxed(value @ Value::Stream(_)) if self.is_guarded(value))
     }
 
     fn guard(&mut self, value: &mut Value, mark: Mark) -> bool {
         self.is_guarded(value) && value::guard(value, mark, self.compress)
     }
 
-    fn collect(&mut self, value: &mut Value, mark: Mark, kept: &mut Kept) -> Option<Mark> {
-        let (part, next) = value::collect(value, mark);
-        kept.bytes = part.bytes;
+    fn collect(&mut self, value: &mut Value, mark: Mark, at_once: bool, kept: &mut Kept) -> Option<Mark> {
+        // Who waits for all of a long list or stream does not wait for its compression, which is most of the work.
+        let next = value::collect(kept, value, mark, self.part, self.compress && !at_once);
         (next.left > 0).then_some(next)
     }
 
     fn release(&mut self, value: &mut Value) {
         value::release(value);
+    }
+
+    fn weights(&self, value: &Value) -> (usize, usize) {
+        (value::cut_bytes(value), value.heap_bytes())
     }
 
     fn keep(&mut self, kept: &Ref<'_, Value>, into: &mut Kept) {
