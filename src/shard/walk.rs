@@ -46,6 +46,9 @@ pub(super) struct Walk {
     behind_us: Option<u64>,
     /// Bytes that its last slice left in the store.
     left: usize,
+    /// Bytes there that commands have kept, at most, and all that is known to be held in the store for the snapshot because of them.
+    kept: usize,
+    held: usize,
     /// Commands that had run at the last turn, and when one ran last.
     commands: u64,
     command_us: u64,
@@ -61,6 +64,8 @@ impl Walk {
             slice_us: now_us,
             behind_us: None,
             left: 0,
+            kept: 0,
+            held: 0,
             commands: 0,
             command_us: now_us,
         }
@@ -105,11 +110,11 @@ impl Core {
         let store = self.hand.store(self.id);
         if store.cut() != Some(cut) {
             // It was given up, or another has taken its place.
-            self.walk = None;
+            self.forget_walk();
             return self.put_back(net);
         }
         let mut pieces = Vec::new();
-        let overwritten = store.kept_weight();
+        let before = (store.kept_weight(), store.held_weight());
         let mut through = false;
         let full = |store: &Store| store.ready_weight() >= PIECE || store.waits_for_taking();
         while !through && !full(store) && net.ticks_ns().saturating_sub(began) < slice_ns {
@@ -118,7 +123,7 @@ impl Core {
         if through || full(store) {
             store.take_kept(&mut |db, kept| pieces.push((db, kept)));
         }
-        let left = store.kept_weight();
+        let after = (store.kept_weight(), store.held_weight());
         if through {
             store.end_cut();
         }
@@ -127,8 +132,10 @@ impl Core {
         self.shared.saves.note_slice(took_us);
         if let Some(walk) = &mut self.walk {
             (walk.next_us, walk.slice_us) = (now_us, now_us + took_us);
-            let before = std::mem::replace(&mut walk.left, left);
-            self.shared.saves.note_kept(overwritten.saturating_sub(before) as u64);
+            walk.kept += before.0.saturating_sub(walk.left);
+            self.shared.saves.note_held(&mut walk.held, walk.kept + before.1);
+            (walk.left, walk.kept) = (after.0, walk.kept.min(after.0));
+            self.shared.saves.note_held(&mut walk.held, if through { 0 } else { walk.kept + after.1 });
         }
         self.send_pieces(pieces, through);
     }
@@ -155,6 +162,13 @@ impl Core {
         }
     }
 
+    /// There is no walk any more, nor anything that is held for it.
+    pub(super) fn forget_walk(&mut self) {
+        if let Some(mut walk) = self.walk.take() {
+            self.shared.saves.note_held(&mut walk.held, 0);
+        }
+    }
+
     fn end_walk(&mut self, net: &mut dyn World) {
         if !self.take(net, self.id) {
             if let Some(walk) = &mut self.walk {
@@ -163,9 +177,10 @@ impl Core {
             return;
         }
         let store = self.hand.store(self.id);
-        if store.cut() == self.walk.take().map(|walk| walk.cut) {
+        if store.cut() == self.walk.as_ref().map(|walk| walk.cut) {
             store.end_cut();
         }
+        self.forget_walk();
         self.put_back(net);
     }
 }

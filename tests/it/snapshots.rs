@@ -689,7 +689,7 @@ fn what_a_snapshot_does_is_told_as_it_goes() {
         );
         // Writes meet keys that are not written yet: they are kept.
         (0..3_000).for_each(|i| drop(client.run(&format!("APPEND key:{i} x"))));
-        wait_until("some were kept", || server.info()["current_cow_size"] != "0");
+        wait_until("some were kept", || server.info()["current_cow_peak"] != "0");
         client.ok("CONFIG SET rdb-key-save-delay 0");
         wait_until("it is over", || server.info()[busy] == "0");
         let info = server.info();

@@ -30,10 +30,12 @@ pub struct SaveBoard {
     keys_total: AtomicU64,
     keys_done: AtomicU64,
     bytes_done: AtomicU64,
-    /// Bytes kept because somebody wrote: of the save under way, of the last in the background, and of the log's last base.
-    kept_bytes: AtomicU64,
-    last_kept_bytes: AtomicU64,
-    last_base_kept_bytes: AtomicU64,
+    /// Bytes held for the snapshot alone, since somebody wrote: now, and the most of the save under way, of the last in the background, and
+    /// of the log's last base.
+    held_bytes: AtomicU64,
+    held_peak: AtomicU64,
+    last_held_peak: AtomicU64,
+    last_base_held_peak: AtomicU64,
     cut_us: AtomicU64,
     slice_us: AtomicU64,
 
@@ -80,8 +82,9 @@ pub struct SaveNow {
     pub keys_total: u64,
     pub keys_done: u64,
     pub bytes_done: u64,
-    /// Bytes kept because somebody wrote.
-    pub kept_bytes: u64,
+    /// Bytes held for it alone, since somebody wrote: now, and at most.
+    pub held_bytes: u64,
+    pub held_peak: u64,
 }
 
 fn get(cell: &AtomicU64) -> u64 {
@@ -110,9 +113,10 @@ impl SaveBoard {
             keys_total: AtomicU64::new(0),
             keys_done: AtomicU64::new(0),
             bytes_done: AtomicU64::new(0),
-            kept_bytes: AtomicU64::new(0),
-            last_kept_bytes: AtomicU64::new(0),
-            last_base_kept_bytes: AtomicU64::new(0),
+            held_bytes: AtomicU64::new(0),
+            held_peak: AtomicU64::new(0),
+            last_held_peak: AtomicU64::new(0),
+            last_base_held_peak: AtomicU64::new(0),
             cut_us: AtomicU64::new(0),
             slice_us: AtomicU64::new(0),
             changes: (0..shards).map(|_| AtomicU64::new(0)).collect(),
@@ -209,7 +213,7 @@ impl SaveBoard {
         self.keys_total.store(keys, Ordering::Relaxed);
         self.keys_done.store(0, Ordering::Relaxed);
         self.bytes_done.store(0, Ordering::Relaxed);
-        self.kept_bytes.store(0, Ordering::Relaxed);
+        self.held_peak.store(get(&self.held_bytes), Ordering::Relaxed);
         self.slice_us.store(0, Ordering::Relaxed);
         self.begun.fetch_add(1, Ordering::Relaxed);
         self.in_background.store(in_background, Ordering::Relaxed);
@@ -245,14 +249,15 @@ impl SaveBoard {
             keys_total: get(&self.keys_total),
             keys_done: get(&self.keys_done),
             bytes_done: get(&self.bytes_done),
-            kept_bytes: get(&self.kept_bytes),
+            held_bytes: get(&self.held_bytes),
+            held_peak: get(&self.held_peak),
         })
     }
 
     /// The base of the log is written, or could not be.
     pub fn end_base(&self) {
         self.writing.store(0, Ordering::Relaxed);
-        self.last_base_kept_bytes.store(get(&self.kept_bytes), Ordering::Relaxed);
+        self.last_base_held_peak.store(get(&self.held_peak), Ordering::Relaxed);
     }
 
     /// A cut was made, in so many microseconds: from the first look for the stores until they were all back at home.
@@ -277,9 +282,13 @@ impl SaveBoard {
         get(&self.cut_us)
     }
 
-    /// Bytes were kept because somebody wrote.
-    pub fn note_kept(&self, bytes: u64) {
-        self.kept_bytes.fetch_add(bytes, Ordering::Relaxed);
+    /// A shard that has `noted` so many bytes that it holds for a snapshot alone holds so many now.
+    pub fn note_held(&self, noted: &mut usize, bytes: usize) {
+        let change = bytes.wrapping_sub(std::mem::replace(noted, bytes)) as u64;
+        if change != 0 {
+            let held = self.held_bytes.fetch_add(change, Ordering::Relaxed).wrapping_add(change);
+            self.held_peak.fetch_max(held, Ordering::Relaxed);
+        }
     }
 
     /// A save is over: it has in it the changes up to `changes`, or has failed. Only background saves have a status.
@@ -295,7 +304,7 @@ impl SaveBoard {
             self.saves.fetch_add(1, Ordering::Relaxed);
             let took = now_secs - self.began_secs();
             self.last_took_secs.store(took, Ordering::Relaxed);
-            self.last_kept_bytes.store(get(&self.kept_bytes), Ordering::Relaxed);
+            self.last_held_peak.store(get(&self.held_peak), Ordering::Relaxed);
         }
         // What was given up has not failed.
         if in_background && !self.is_doomed() || changes.is_some() {
@@ -339,9 +348,9 @@ impl SaveBoard {
         get(&self.saves)
     }
 
-    /// Bytes kept because somebody wrote: in the last save in the background, and while the log's last base was written.
-    pub fn last_kept_bytes(&self) -> (u64, u64) {
-        (get(&self.last_kept_bytes), get(&self.last_base_kept_bytes))
+    /// The most bytes that were held because somebody wrote: in the last save in the background, and while the log's last base was written.
+    pub fn last_held_peaks(&self) -> (u64, u64) {
+        (get(&self.last_held_peak), get(&self.last_base_held_peak))
     }
 
     /// A shard tells of its changes since the start.

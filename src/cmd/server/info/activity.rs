@@ -12,11 +12,11 @@ pub fn persistence(text: &mut Text, view: &View<'_>) {
     let saving = saves.in_background();
     text.field("loading", u8::from(saves.is_loading()));
     text.field("async_loading", 0);
-    // What a fork copies on write kring keeps on write; that is counted as it happens, so its age is 0.
+    // What a fork copies on write kring keeps on write, and holds until it is on its way to the file; that is counted as it happens, so
+    // its age is 0.
     let now = saves.save_now().filter(|now| now.what != SaveFor::Waiter);
-    let kept = now.map_or(0, |now| now.kept_bytes);
-    text.field("current_cow_peak", kept);
-    text.field("current_cow_size", kept);
+    text.field("current_cow_peak", now.map_or(0, |now| now.held_peak));
+    text.field("current_cow_size", now.map_or(0, |now| now.held_bytes));
     text.field("current_cow_size_age", 0);
     text.ratio("current_fork_perc", now.map_or(0.0, percent));
     text.field("current_save_keys_processed", now.map_or(0, |now| now.keys_done));
@@ -28,7 +28,7 @@ pub fn persistence(text: &mut Text, view: &View<'_>) {
     text.field("rdb_last_bgsave_time_sec", saves.last_took_secs());
     text.field("rdb_current_bgsave_time_sec", if saving { now_secs - saves.began_secs() } else { -1 });
     text.field("rdb_saves", saves.saves());
-    text.field("rdb_last_cow_size", saves.last_kept_bytes().0);
+    text.field("rdb_last_cow_size", saves.last_held_peaks().0);
     let (keys, expired) = saves.loaded();
     text.field("rdb_last_load_keys_expired", expired);
     text.field("rdb_last_load_keys_loaded", keys);
@@ -97,7 +97,7 @@ fn logs(text: &mut Text, view: &View<'_>) {
     text.field("aof_rewrites", rewrites);
     text.field("aof_rewrites_consecutive_failures", failures);
     text.field("aof_last_write_status", if log.errno() == 0 { "ok" } else { "err" });
-    text.field("aof_last_cow_size", view.env.saves.last_kept_bytes().1);
+    text.field("aof_last_cow_size", view.env.saves.last_held_peaks().1);
     text.field("module_fork_in_progress", 0);
     text.field("module_fork_last_cow_size", 0);
     if log.state() != LogState::Off {
