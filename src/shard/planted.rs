@@ -4,8 +4,13 @@
 
 use super::connections::Waits;
 use super::{Core, Job};
+use crate::ds::Ref;
+use crate::ds::table::{Keeper, Kept, Mark};
+use crate::persist::rdb::{Form, keeper};
+use crate::persist::value;
 use crate::resp::Out;
 use crate::ring::net::{ConnId, World};
+use crate::store::Value;
 
 /// A bug that a shard has.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -28,6 +33,44 @@ pub enum Planted {
     ServedTwice,
     /// Of those in line who came last is served first.
     LastComeFirstServed,
+    /// What a large value holds behind what a snapshot has of it is taken as it is then, not as it was at the cut.
+    Unguarded,
+}
+
+/// Keeps entries in a form; `unguarded` as said above.
+pub(super) fn keeper_of(form: Form, unguarded: bool) -> Box<dyn Keeper<Value>> {
+    if cfg!(debug_assertions) && unguarded { Box::new(Unguarded(form)) } else { keeper(form) }
+}
+
+struct Unguarded(Form);
+
+impl Keeper<Value> for Unguarded {
+    fn is_large(&self, entry: &Ref<'_, Value>) -> bool {
+        self.0.is_large(entry)
+    }
+
+    fn keep(&mut self, entry: &Ref<'_, Value>, kept: &mut Kept) {
+        self.0.keep(entry, kept);
+    }
+
+    fn begin(&mut self, entry: &Ref<'_, Value>, kept: &mut Kept) -> Option<Mark> {
+        self.0.begin(entry, kept)
+    }
+
+    fn go_on(&mut self, entry: &Ref<'_, Value>, mark: Mark, kept: &mut Kept) -> Option<Mark> {
+        self.0.go_on(entry, mark, kept)
+    }
+
+    fn guard(&mut self, _value: &mut Value, _mark: Mark) -> bool {
+        true
+    }
+
+    fn collect(&mut self, value: &mut Value, mark: Mark, _at_once: bool, kept: &mut Kept) -> Option<Mark> {
+        let next = value::go_on(&mut kept.bytes, value, mark, self.0.part, self.0.compress);
+        (next.left > 0 && next.left < mark.left).then_some(next)
+    }
+
+    fn release(&mut self, _value: &mut Value) {}
 }
 
 impl Core {

@@ -11,13 +11,14 @@
 
 use super::abort::Abort;
 use super::halt::Halt;
+use super::planted::{Planted, keeper_of};
 use super::walk::Walk;
 use super::{Core, Job, Letter, SaveRequest};
 use crate::cmd::save::{LogState, SaveBoard, SaveFor};
 use crate::cmd::version::{KRING_VERSION, REDIS_VERSION};
 use crate::cmd::{Order, SaveKind, Session, ShutdownMode};
 use crate::config::{MaxmemoryPolicy, delay_us};
-use crate::persist::rdb::{Form, Line, PART, Uses, VERSION_OF_7_0, VERSIONS_WRITTEN, keeper, line, write};
+use crate::persist::rdb::{Form, Line, PART, Uses, VERSION_OF_7_0, VERSIONS_WRITTEN, line, write};
 use crate::ring::net::{ConnId, World};
 use crate::store::{ShardSet, Store};
 use std::collections::VecDeque;
@@ -322,14 +323,14 @@ impl Core {
             return self.put_back(net);
         };
         let (form, now_secs) = (self.form(why == Why::Rewrite), self.now.secs());
-        let shards = self.shared.route.shards();
+        let (shards, unguarded) = (self.shared.route.shards(), self.planted(Planted::Unguarded));
         let (to, inbox) = line(shards);
         let Some(under_way) = &mut self.saver.under_way else { return self.put_back(net) };
         let (mut keys, mut sizes) = (0, Vec::new());
         for store in self.hand.iter_mut() {
             // One that failed may not have been ended everywhere yet.
             store.end_cut();
-            store.begin_cut(under_way.cut, &mut || keeper(form));
+            store.begin_cut(under_way.cut, &mut || keeper_of(form, unguarded));
             under_way.changes += store.dirty;
             sizes.resize(store.databases(), (0, 0));
             for (db, size) in sizes.iter_mut().enumerate() {
@@ -375,6 +376,7 @@ impl Core {
 
     /// A cut was made: this shard walks its part.
     pub(super) fn walk(&mut self, cut: u64, line: Line) {
+        self.forget_walk();
         self.walk = Some(Walk::new(cut, line, self.now.mono_us));
     }
 

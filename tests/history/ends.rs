@@ -5,7 +5,7 @@ use super::client::Op;
 use super::mortals::tokens;
 use super::order::{self, Left};
 use super::queues::{GROUP, Kind};
-use super::script::{BALANCE, Topics, group_keys};
+use super::script::{BALANCE, HOARDS, RIVER, Topics, group_keys, hoard_token};
 
 /// More than any queue holds.
 const ALL: &str = "1000000";
@@ -27,6 +27,11 @@ pub fn setup(topics: &Topics) -> Vec<Vec<String>> {
     let balance = BALANCE.to_string();
     let mut all = vec![words(["SET", "t0", "token"])];
     all.extend(names("a", topics.accounts).iter().map(|name| words(["SET", name, &balance])));
+    if topics.hoard > 0 {
+        let tokens: Vec<String> = (0..topics.hoard).map(hoard_token).collect();
+        all.push(words(["RPUSH", HOARDS[0]].into_iter().chain(tokens.iter().map(String::as_str))));
+        all.push(words(["XGROUP", "CREATE", RIVER, "g", "$", "MKSTREAM"]));
+    }
     all.extend(streams(topics).iter().map(|name| words(["XGROUP", "CREATE", name, GROUP, "0", "MKSTREAM"])));
     all
 }

@@ -23,6 +23,17 @@ pub const BULK_MAX: usize = 2 * LARGE;
 /// What each account holds at first.
 pub const BALANCE: u64 = 1_000;
 
+/// The lists that tokens move between, and a stream with the key that names its last entry.
+pub const HOARDS: [&str; 2] = ["hoard:0", "hoard:1"];
+const ENDS: [&str; 2] = ["LEFT", "RIGHT"];
+pub const RIVER: &str = "river";
+pub const RIVER_MARK: &str = "river:n";
+
+/// A token of a hoard: long, so that few make a list that a snapshot takes in parts.
+pub fn hoard_token(i: usize) -> String {
+    format!("token {i} {}", "-".repeat(3_000))
+}
+
 /// What everybody shares, and how often the rare commands come.
 #[derive(Clone, Default, Debug)]
 pub struct Topics {
@@ -34,6 +45,8 @@ pub struct Topics {
     pub names: usize,
     /// Accounts that money moves between.
     pub accounts: usize,
+    /// Tokens in the hoards, two lists that are large: they go from the one to the other and back; there is a stream of that size too.
+    pub hoard: usize,
     /// Queues; whether there are sorted sets and streams among them; whether all use lists first in, first out; whether waits
     /// may time out.
     pub queues: usize,
@@ -140,6 +153,11 @@ impl Author {
         let mut requests = Vec::new();
         if rng.permille(topics.rewrites) {
             return vec![Request::new(&["BGREWRITEAOF"], false, What::Anything)];
+        }
+        if topics.hoard > 0 && rng.permille(200) {
+            self.select(0, &mut requests);
+            self.hoard(rng, topics, &mut requests);
+            return requests;
         }
         if rng.permille(rare::shares(topics).iter().sum()) {
             requests.push(self.rare(rng, topics));
@@ -422,6 +440,33 @@ impl Author {
                 let amount = rng.below(100).to_string();
                 let moves = [any(&["DECRBY", &from, &amount]), any(&["INCRBY", &to, &amount])];
                 transaction(moves, What::Anything, requests);
+            }
+        }
+    }
+
+    /// Moves tokens between the hoards, or rows down the river: of its entries the last is the one that a counter names.
+    fn hoard(&mut self, rng: &mut Rng, topics: &Topics, requests: &mut Vec<Request>) {
+        let any = |words: &[&str]| Request::new(words, false, What::Anything);
+        let (from, to) = (HOARDS[rng.below(2)], HOARDS[rng.below(2)]);
+        let (out, into) = (ENDS[rng.below(2)], ENDS[rng.below(2)]);
+        let serial = self.unique().to_string();
+        match rng.below(8) {
+            0..=3 => requests.push(any(&["LMOVE", from, to, out, into])),
+            4 => {
+                // The same token, marked by who has seen it.
+                let token = hoard_token(rng.below(topics.hoard));
+                let back = [any(&["LREM", from, "1", &token]), any(&["LREM", to, "1", &token])];
+                let all = back.into_iter().chain([any(&["RPUSH", to, &token])]);
+                if from != to {
+                    transaction(all, What::Anything, requests);
+                }
+            }
+            5 => requests.push(any(&["XREADGROUP", "GROUP", "g", "c", "COUNT", "3", "STREAMS", RIVER, ">"])),
+            6 => requests.push(any(&["XAUTOCLAIM", RIVER, "g", "d", "0", "0", "COUNT", "2"])),
+            _ => {
+                let (most, value) = (topics.hoard.to_string(), hoard_token(topics.hoard));
+                let adds = any(&["XADD", RIVER, "MAXLEN", &most, "*", "n", &serial, "v", &value]);
+                transaction([adds, any(&["SET", RIVER_MARK, &serial])], What::Anything, requests);
             }
         }
     }

@@ -97,10 +97,15 @@ impl Plan {
             // Drawn apart, so that seeds go on meaning what they did.
             migrations: Rng::new(seed ^ 0x316).pick(&[0, 0, 20, 150]),
             peeps: 0,
+            hoard: 0,
             bulk_max: Some(BULK_MAX),
             has_file: true,
             faulty: false,
         };
+        let mut topics = topics;
+        if !sweeps && (topics.saves > 0 || !config.save.0.is_empty()) {
+            topics.hoard = Rng::new(seed ^ 0x40a).pick(&[0, 30, 60]);
+        }
         Plan {
             seed,
             shards,
@@ -142,6 +147,7 @@ impl Plan {
         plan.clients = rng.between(1, 6);
         plan.budget = rng.between(10, 80);
         let topics = &mut plan.topics;
+        topics.hoard = 0;
         topics.saves = 0;
         topics.shutdowns = 0;
         topics.pauses = 0;
@@ -164,7 +170,7 @@ impl Plan {
     pub fn quiet(seed: u64, shards: usize) -> Plan {
         let mut plan = Plan::random(seed, false);
         (plan.shards, plan.frozen, plan.ticks, plan.drops) = (shards, true, 0, 0);
-        (plan.config.save, plan.topics.saves) = (SavePoints(vec![]), 0);
+        (plan.config.save, plan.topics.saves, plan.topics.hoard) = (SavePoints(vec![]), 0, 0);
         plan
     }
 }

@@ -101,6 +101,16 @@ fn who_is_served_before_others_in_line_is_caught() {
     });
 }
 
+/// A list that is taken as it is when its turn comes has tokens that the other had at the cut too, or lacks some.
+#[test]
+fn a_large_value_that_is_not_guarded_is_caught() {
+    let words = ["torn hoard", "torn river", "torn value", "a value ends with a part"];
+    is_caught(Planted::Unguarded, 60, &words, |plan| {
+        (plan.topics.hoard, plan.topics.saves, plan.frozen) = (60, 20, false);
+        plan.ticks = plan.ticks.max(20);
+    });
+}
+
 /// Keys live on after their time, for commands that run on the shard whose clock is slow; those that it gives a time go too early elsewhere.
 #[test]
 fn a_clock_that_is_slow_is_caught() {

@@ -1,10 +1,13 @@
 //! The storage plane of the simulation: it takes the pieces of snapshots at a seed's will, fails now and then, and checks that
-//! each file shows one instant: groups are whole and of one value, and no money is on its way between accounts.
+//! each file shows one instant: groups are whole and of one value, no money is on its way between accounts, nor a token between lists
+//! that are large, and a stream that is large ends with the entry that another key names.
 
 use crate::rng::Rng;
-use crate::script::{BALANCE, Topics};
+use crate::script::{BALANCE, HOARDS, RIVER, RIVER_MARK, Topics, hoard_token};
 use kring::config::Config;
 use kring::ds::Owned;
+use kring::ds::list::End;
+use kring::ds::stream::StreamId;
 use kring::persist::dump;
 use kring::persist::rdb::{Assembly, Item, Order, Piece, Reader};
 use kring::persist::value::{Reading, decode};
@@ -108,24 +111,50 @@ pub fn as_commands(file: &[u8]) -> Vec<u8> {
     }
 }
 
-/// The strings of a file, by database and key.
-fn read(file: &[u8]) -> BTreeMap<(u64, String), String> {
+/// What is looked at of a file, by database and key.
+#[derive(Default)]
+struct Contents {
+    strings: BTreeMap<(u64, String), String>,
+    lists: BTreeMap<(u64, String), Vec<String>>,
+    /// The first value of each entry.
+    streams: BTreeMap<(u64, String), Vec<String>>,
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+fn read(file: &[u8]) -> Contents {
     let mut reader = Reader::new(true);
     reader.push(file);
     reader.finish();
     let reading = Reading { config: &Config::default(), seed: 1 };
-    let mut found = BTreeMap::new();
+    let mut found = Contents::default();
     loop {
         match reader.next_item().expect("it is whole").expect("it is whole") {
             Item::Entry(entry) => {
-                let key = String::from_utf8_lossy(&entry.key).into_owned();
+                let at = (entry.db, text(&entry.key));
                 let value = match decode(entry.kind, &mut &entry.value[..], &reading) {
                     Ok(Owned::Int(n)) => n.to_string(),
-                    Ok(Owned::Bytes(text)) => String::from_utf8_lossy(&text).into_owned(),
-                    Ok(Owned::Boxed(Value::Str(text))) => String::from_utf8_lossy(&text).into_owned(),
-                    _ => continue,
+                    Ok(Owned::Bytes(bytes)) => text(&bytes),
+                    Ok(Owned::Boxed(Value::Str(bytes))) => text(&bytes),
+                    Ok(Owned::Boxed(Value::List(list))) => {
+                        let mut all = Vec::new();
+                        list.each(0, usize::MAX, End::Front, |element| all.push(text(&element.to_vec())));
+                        assert!(found.lists.insert(at, all).is_none(), "a list is in the file twice");
+                        continue;
+                    }
+                    Ok(Owned::Boxed(Value::Stream(stream))) => {
+                        let entries = stream.log.range(StreamId::MIN, StreamId::MAX);
+                        let values = entries.flat_map(|entry| entry.fields().take(1));
+                        let all = values.map(|(_, value)| text(&value.to_vec())).collect();
+                        assert!(found.streams.insert(at, all).is_none(), "a stream is in the file twice");
+                        continue;
+                    }
+                    Ok(_) => continue,
+                    Err(_) => panic!("torn value of {at:?} in a snapshot"),
                 };
-                assert!(found.insert((entry.db, key.clone()), value).is_none(), "{key} is in the file twice");
+                assert!(found.strings.insert(at, value).is_none(), "a string is in the file twice");
             }
             Item::End => return found,
             _ => {}
@@ -133,8 +162,27 @@ fn read(file: &[u8]) -> BTreeMap<(u64, String), String> {
     }
 }
 
+/// Every token is in one of the lists, once, and the last entry of the stream is the one that was named with it.
+fn check_hoards(found: &Contents, topics: &Topics) {
+    let lists = HOARDS.iter().filter_map(|name| found.lists.get(&(0, name.to_string())));
+    let mut tokens: Vec<&String> = lists.flatten().collect();
+    if !tokens.is_empty() {
+        let mut all: Vec<String> = (0..topics.hoard).map(hoard_token).collect();
+        (tokens.sort(), all.sort());
+        let count = tokens.len();
+        assert!(tokens.into_iter().eq(&all), "torn hoard in a snapshot: {count} tokens");
+    }
+    if let Some(mark) = found.strings.get(&(0, RIVER_MARK.into())) {
+        let river = &found.streams[&(0, RIVER.into())];
+        let whole = river.len() <= topics.hoard && river.last() == Some(mark);
+        assert!(whole, "torn river in a snapshot: {} entries, {:?} is not {mark}", river.len(), river.last());
+    }
+}
+
 fn check(file: &[u8], topics: &Topics) {
     let found = read(file);
+    check_hoards(&found, topics);
+    let found = found.strings;
     let mut groups: BTreeMap<(u64, &str), Vec<&String>> = BTreeMap::new();
     for ((db, key), value) in &found {
         if let Some((group, _)) = key.split_once(':').filter(|(group, _)| group.starts_with('g')) {
