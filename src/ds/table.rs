@@ -61,6 +61,7 @@ pub use access::Mut;
 pub use expire::Last;
 pub use keeper::{Each, Keeper, Mark, Walked};
 pub use kept::Kept;
+pub use large::Passed;
 pub use pick::{ClockHand, STEPS_PER_ROUND};
 
 use super::entry::{Entry, Payload};

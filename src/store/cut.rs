@@ -10,7 +10,7 @@
 
 use super::{Db, Garbage, Store, Value};
 use crate::ds::Table;
-use crate::ds::table::{Keeper, Kept};
+use crate::ds::table::{Keeper, Kept, Passed};
 
 /// What a cut needs beside the tables.
 pub(super) struct Aside {
@@ -125,7 +125,7 @@ impl Store {
         let mut done = Vec::new();
         for (number, table) in tables {
             while let Some(kept) = table.take_kept() {
-                f(number, kept);
+                f(kept.of.unwrap_or(number), kept);
             }
             done.append(&mut table.take_done());
             if table.is_midway() {
@@ -141,6 +141,14 @@ impl Store {
         let done: Vec<Value> = self.dbs.iter_mut().flat_map(|db| db.table_mut().end_cut()).collect();
         done.into_iter().for_each(|value| self.discard_value(value));
         self.garbage.extend(aside.tables.into_iter().map(|(_, table)| garbage(table)));
+    }
+
+    /// The value of a key, which the cut needs, goes elsewhere: into another database, or `away` into the store of another shard. What the
+    /// table there has to look after; nothing if it is half on its way to the file, which it goes to from this shard.
+    pub(super) fn pass_on(&mut self, db: usize, hash: u64, away: bool) -> Option<Passed> {
+        let db = &mut self.dbs[db];
+        let number = db.cut_as;
+        db.table_mut().pass_on(hash, number, !away)
     }
 
     /// The table of a database that is emptied: garbage, unless a cut still needs it.

@@ -372,13 +372,41 @@ impl Keys<'_> {
         Some(Taken { value, expire_at, access, mark })
     }
 
-    /// Removes a key and gives back its content, which goes to another name in a database.
+    /// Removes a key and gives back its content, which goes to another name in a database: a cut may have to find it there.
     pub fn take_for(&mut self, key: &[u8], new_key: &[u8], db: usize) -> Option<Taken> {
-        let ((shard, hash), (new_shard, new_hash)) = (self.home(key), self.home(new_key));
-        if (shard, self.db) == (new_shard, db) && self.hand.peek(shard).cut().is_some() {
-            self.hand.store(shard).follow(db, (hash, key), (new_hash, new_key));
+        let (here, there) = (self.home(key), self.home(new_key));
+        let cut = self.hand.peek(here.0).cut();
+        if cut.is_some() && cut == self.hand.peek(there.0).cut() {
+            self.tell_cut((here, there), key, new_key, db);
         }
         self.take(key)
+    }
+
+    /// A key is about to be taken and put under another name, between stores that are under a cut. If that needs the value, what is there
+    /// goes first.
+    #[cold]
+    fn tell_cut(
+        &mut self,
+        ((shard, hash), (new_shard, new_hash)): ((usize, u64), (usize, u64)),
+        key: &[u8],
+        new_key: &[u8],
+        db: usize,
+    ) {
+        let index = self.db;
+        let Some(entry) = self.hand.store(shard).db_mut(index).table_mut().get_mut(hash, key) else { return };
+        if !entry.is_guarded() {
+            return;
+        }
+        self.hand.store(new_shard).remove(db, new_hash, new_key);
+        let there = self.hand.peek(new_shard).db(db).table();
+        if !there.can_take_over(new_hash) {
+            return;
+        }
+        if (shard, index) == (new_shard, db) {
+            self.hand.store(shard).db_mut(db).table_mut().follow(hash, new_hash, new_key);
+        } else if let Some(passed) = self.hand.store(shard).pass_on(index, hash, shard != new_shard) {
+            self.hand.store(new_shard).db_mut(db).table_mut().take_over(new_hash, new_key, passed);
+        }
     }
 
     /// Puts a new value under a key, replacing what is there. `mark` as in [`super::RAW`].
@@ -510,17 +538,6 @@ impl Store {
             self.remove(db, hash, key);
             access
         })
-    }
-
-    /// A key is about to be taken and put under another name of the same database, under a cut. If that needs the value it has to find it
-    /// there, and what is there goes first.
-    #[cold]
-    fn follow(&mut self, db: usize, (hash, key): (u64, &[u8]), (new_hash, new_key): (u64, &[u8])) {
-        let entry = self.db_mut(db).table_mut().get_mut(hash, key);
-        if entry.is_some_and(|entry| entry.is_guarded()) {
-            self.remove(db, new_hash, new_key);
-            self.db_mut(db).table_mut().follow(hash, new_hash, new_key);
-        }
     }
 
     /// Removes an entry that is there.

@@ -290,6 +290,7 @@ fn a_large_value_that_changes_is_not_kept_at_once() {
             format!("SUNIONSTORE {key} small"),
             format!("SORT small STORE {key}"),
             format!("COPY other {key} REPLACE"),
+            format!("MOVE {key} 1"),
             format!("PEXPIRE {key} 1"),
             format!("RENAMENX {key} {key}2"),
         ];
@@ -319,34 +320,98 @@ fn a_large_value_that_changes_is_not_kept_at_once() {
     }
 }
 
-/// A value that is renamed again and again, to names that are taken, is found where it is, and what it put an end to too.
+/// A value that is renamed and moved again and again, to names that are taken, is found where it is, and what it put an end to too.
 #[test]
-fn large_values_are_found_under_their_new_names() {
+fn large_values_are_found_where_they_go() {
+    let lines = [
+        "RENAME a d",
+        "HSET d new 1",
+        "RENAME b d",
+        "RENAME d c",
+        "RENAME c a",
+        "HDEL a b7",
+        "MOVE a 1",
+        "SET c 7",
+        "SELECT 1",
+        "HSET a new 1",
+        "RENAME a b",
+        "MOVE b 2",
+        "SELECT 2",
+        "HDEL b b8",
+        "SWAPDB 0 2",
+        "SELECT 0",
+        "HDEL b b9",
+        "MOVE b 2",
+        "SELECT 2",
+        "DEL b",
+        "SET b 1",
+    ];
     for steps in [0, 1, 2, 4, 60] {
-        let mut world = World::new(1);
-        for key in ["a", "b", "c"] {
-            let fields: String = (0..3_000).map(|i| format!(" {key}{i} {i}")).collect();
-            world.run(&format!("HSET {key}{fields}"));
+        for pace in [1, 3, 200] {
+            let mut world = World::new(1);
+            for key in ["a", "b", "c"] {
+                let fields: String = (0..3_000).map(|i| format!(" {key}{i} {i}")).collect();
+                world.run(&format!("HSET {key}{fields}"));
+            }
+            world.run("SELECT 1");
+            world.run("MSET x 1 y 2");
+            world.run("SELECT 0");
+            let expected = look(&world.hand);
+            let mut walk = Walk::begin(world);
+            walk.go_on(steps);
+            for line in lines {
+                let before = walk.world.hand.store(0).kept_weight();
+                let reply = walk.world.run(line);
+                assert!(
+                    !reply.starts_with('-') && reply != ":0\r\n" || line.contains("HDEL"),
+                    "{line}: {reply}"
+                );
+                let kept = walk.world.hand.store(0).kept_weight().saturating_sub(before);
+                assert!(kept < 500, "{line}, {steps} steps, {kept} bytes");
+                walk.go_on(pace);
+            }
+            assert!(walk.end() == expected, "{steps} steps, {pace} each");
         }
-        let expected = look(&world.hand);
-        let mut walk = Walk::begin(world);
-        walk.go_on(steps);
-        for line in [
-            "RENAME a d",
-            "HSET d new 1",
-            "RENAME b d",
-            "RENAME d c",
-            "RENAME c a",
-            "HDEL a b7",
-            "RENAME a b",
-            "DEL b",
-        ] {
-            walk.world.run(line);
-            assert!(walk.world.hand.store(0).kept_weight() < 2_000, "{line}, {steps} steps");
-            walk.go_on(3);
-        }
-        assert!(walk.end() == expected, "{steps} steps");
     }
+}
+
+/// A value that goes to another shard before its turn is found there, and is in the file of the database that it was in.
+#[test]
+fn large_values_are_found_on_other_shards() {
+    let mut passed = 0;
+    for round in 0..40 {
+        let mut world = World::new(2);
+        let elements: String = (0..3_000).map(|i| format!(" element-number-{i}")).collect();
+        world.run(&format!("RPUSH a{elements}"));
+        world.run("MSET x 1 y 2 z 3");
+        let (from, to) = (world.hand.owner(b"a"), world.hand.owner(format!("b{round}").as_bytes()));
+        let expected = look(&world.hand);
+        let form = Form { version: 12, compress: true, uses: Uses::Nothing, part: 100, now: Now::default() };
+        world.hand.iter_mut().for_each(|store| store.begin_cut(1, &mut || keeper(form)));
+        world.run(&format!("RENAME a b{round}"));
+        world.run(&format!("LSET b{round} 7 new"));
+        passed += u64::from(from != to);
+        assert!(world.hand.store(from).kept_weight() < 500 && world.hand.store(to).kept_weight() < 500);
+        let mut assembly = Assembly::new(true, true);
+        let mut head = Vec::new();
+        write::header(&mut head, 12);
+        let mut file = assembly.raw(head);
+        for shard in 0..2 {
+            let store = world.hand.store(shard);
+            while !store.cut_slice(3) {
+                let mut take =
+                    |db, kept| assembly.piece(db, kept).iter().for_each(|part| file.extend_from_slice(part));
+                store.take_kept(&mut take);
+            }
+            store.take_kept(&mut |db, kept| {
+                assembly.piece(db, kept).iter().for_each(|part| file.extend_from_slice(part))
+            });
+            store.end_cut();
+        }
+        file.extend(assembly.end());
+        assert!(read(&file) == expected, "round {round}");
+    }
+    assert!(passed > 10, "{passed}");
 }
 
 /// What is given up in the middle leaves values as they are, and the next cut is whole again.

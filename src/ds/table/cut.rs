@@ -14,7 +14,8 @@
 //!
 //! Who is about to change a large entry has its value *guarded* first: from then on the value keeps what it holds by itself, as a table does
 //! that has a cut of its own, and the walk collects that when it comes to the entry. If the entry goes meanwhile the cut has its value;
-//! if it gets another key in the table the cut looks there. A value that cannot do so, or that goes to another table, is kept at once.
+//! if it gets another key the cut looks there, and if it goes to another
+//! table that has a cut too the two come to terms. A value that cannot do so is kept at once.
 //!
 //! | cost | |
 //! |---|---|

@@ -16,6 +16,8 @@ pub struct Kept {
     pub entries: u64,
     /// The last entry goes on in the table's next piece, and nothing else may come between.
     pub goes_on: bool,
+    /// The number of the table that its entries were in at the cut, if that is another than this one.
+    pub of: Option<usize>,
     /// Why an entry could not be kept.
     pub trouble: Option<String>,
 }
@@ -60,18 +62,33 @@ impl Pieces {
     /// The piece for the next part of an entry.
     pub(super) fn for_part(&mut self) -> &mut Kept {
         if self.last.bytes.len() >= PIECE {
+            let of = self.last.of;
             self.last.goes_on = true;
             self.finish();
+            self.last.of = of;
         }
         &mut self.last
     }
 
-    /// The piece for the next entry.
+    /// The piece for the next entry, which was in this table at the cut.
     pub(super) fn for_entry(&mut self) -> &mut Kept {
-        if self.last.bytes.len() >= PIECE {
+        self.for_entry_of(None)
+    }
+
+    /// The same for one that was in another table perhaps.
+    pub(super) fn for_entry_of(&mut self, of: Option<usize>) -> &mut Kept {
+        if self.last.bytes.len() >= PIECE || self.last.of != of {
             self.finish();
         }
+        self.last.of = of;
         &mut self.last
+    }
+
+    /// They go to another table, and were in the one of this number.
+    pub(super) fn leave(&mut self, number: usize) {
+        for piece in self.full.iter_mut().chain([&mut self.last]) {
+            piece.of.get_or_insert(number);
+        }
     }
 
     fn finish(&mut self) {
@@ -101,6 +118,9 @@ impl Pieces {
             None => Kept { goes_on: is_open, ..std::mem::take(&mut self.last) },
         };
         self.goes_on = piece.goes_on;
+        if self.last.is_empty() {
+            self.last.of = piece.of.filter(|_| piece.goes_on);
+        }
         Some(piece)
     }
 }

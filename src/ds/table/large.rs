@@ -47,6 +47,19 @@ pub(super) struct Gone<V> {
     pub(super) held: usize,
 }
 
+/// What the cut of a table tells that of another to which a guarded value goes.
+pub struct Passed {
+    form: PassedForm,
+    mark: Mark,
+    held: usize,
+}
+
+enum PassedForm {
+    Guarded(Kept),
+    /// The entry is open: all that is kept and comes before what is behind its mark.
+    Open(Pieces),
+}
+
 impl<V> Cut<V> {
     /// Keeps a part of a large entry: of the open one, or the beginning of another. What takes memory for the cut alone goes first.
     pub(super) fn keep_part<B: Blocks>(&mut self, table: &mut Table<V, B>) {
@@ -54,10 +67,10 @@ impl<V> Cut<V> {
             return self.go_on(table, false);
         }
         if let Some(Gone { value, head, mark, held }) = self.gone.pop() {
-            self.pieces.for_entry().append(head);
+            self.pieces.for_entry_of(head.of).append(head);
             self.open = Some(Open { place: Place::Gone(value), mark, held });
         } else if let Some((hash, Guarded { key, head, mark, held })) = self.guarded.pop_first() {
-            self.pieces.for_entry().append(head);
+            self.pieces.for_entry_of(head.of).append(head);
             self.open = Some(Open { place: Place::Here { hash, key, guarded: true }, mark, held });
         } else if let Some((hash, key)) = self.large.pop_first() {
             let entry = table.large(hash, &key);
@@ -165,6 +178,35 @@ impl<V> Cut<V> {
         }
     }
 
+    /// The guarded value of a hash goes to another table; this one has the given number. None: it is not guarded, or has to stay.
+    fn pass_on(&mut self, hash: u64, number: usize, may_be_open: bool) -> Option<Passed> {
+        if self.is_open(hash) {
+            let Open { mark, held, .. } = self.open.take_if(|_| may_be_open)?;
+            self.held -= held;
+            let mut pieces = std::mem::replace(&mut self.pieces, std::mem::take(&mut self.behind));
+            pieces.leave(number);
+            return Some(Passed { form: PassedForm::Open(pieces), mark, held });
+        }
+        let Guarded { mut head, mark, held, .. } = self.guarded.remove(&hash)?;
+        self.held -= held;
+        head.of.get_or_insert(number);
+        Some(Passed { form: PassedForm::Guarded(head), mark, held })
+    }
+
+    /// A guarded value comes from another table.
+    fn take_over(&mut self, hash: u64, key: &[u8], Passed { form, mark, held }: Passed) {
+        let key = key.into();
+        self.held += held;
+        match form {
+            PassedForm::Guarded(head) => _ = self.guarded.insert(hash, Guarded { key, head, mark, held }),
+            PassedForm::Open(pieces) => {
+                assert!(self.open.is_none(), "one entry is open at a time");
+                self.behind = std::mem::replace(&mut self.pieces, pieces);
+                self.open = Some(Open { place: Place::Here { hash, key, guarded: true }, mark, held });
+            }
+        }
+    }
+
     /// The value of a guarded entry of this hash leaves the table, to live on: what it has not handed over is kept.
     pub(super) fn keep_guarded<B: Blocks>(&mut self, table: &mut Table<V, B>, hash: u64) {
         while self.is_open(hash) {
@@ -173,7 +215,7 @@ impl<V> Cut<V> {
         let Some(Guarded { key, head, mark, held }) = self.guarded.remove(&hash) else { return };
         self.held -= held;
         let pieces = if self.open.is_some() { &mut self.behind } else { &mut self.pieces };
-        pieces.for_entry().append(head);
+        pieces.for_entry_of(head.of).append(head);
         let mut mark = Some(mark);
         while let Some(at) = mark {
             mark = collect(&mut *self.keeper, table.guarded_value(hash, &key), at, true, pieces);
@@ -247,8 +289,28 @@ impl<V, B: Blocks> Table<V, B> {
 
     /// A guarded value is about to be taken out and put under another key of the table, which is not there.
     pub fn follow(&mut self, from: u64, to: u64, new_key: &[u8]) {
-        if let Some(cut) = self.cut.as_mut().filter(|cut| !cut.is_noted(to)) {
+        if self.can_take_over(to)
+            && let Some(cut) = &mut self.cut
+        {
             cut.follow(from, to, new_key);
         }
+    }
+
+    /// A guarded value is about to be taken out and put into another table under a cut: what that has to know, by [`Table::take_over`].
+    /// This one has the given number. None: it is not guarded, or open and `may_be_open` is not, and is kept when it is taken out.
+    pub fn pass_on(&mut self, hash: u64, number: usize, may_be_open: bool) -> Option<Passed> {
+        self.cut.as_mut()?.pass_on(hash, number, may_be_open)
+    }
+
+    /// A guarded value is about to come from another table, under a key that is not there.
+    pub fn take_over(&mut self, hash: u64, key: &[u8], passed: Passed) {
+        if let Some(cut) = &mut self.cut {
+            cut.take_over(hash, key, passed);
+        }
+    }
+
+    /// Whether a cut is under way that can look after a guarded value under a key of this hash.
+    pub fn can_take_over(&self, hash: u64) -> bool {
+        self.cut.as_ref().is_some_and(|cut| !cut.is_noted(hash))
     }
 }
