@@ -168,7 +168,8 @@ fn check_hoards(found: &Contents, topics: &Topics) {
     let mut tokens: Vec<&String> = lists.flatten().collect();
     if !tokens.is_empty() {
         let mut all: Vec<String> = (0..topics.hoard).map(hoard_token).collect();
-        (tokens.sort(), all.sort());
+        tokens.sort();
+        all.sort();
         let count = tokens.len();
         assert!(tokens.into_iter().eq(&all), "torn hoard in a snapshot: {count} tokens");
     }

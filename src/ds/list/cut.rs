@@ -53,14 +53,14 @@ pub(super) enum Numbers {
     None,
     /// All were there, this one first.
     From(u64),
-    Each(Box<VecDeque<u64>>),
+    Each(VecDeque<u64>),
 }
 
 impl Numbers {
     /// One each, of a chunk of so many nodes.
     fn spell(&mut self, nodes: usize) -> Option<&mut VecDeque<u64>> {
         if let Numbers::From(first) = *self {
-            *self = Numbers::Each(Box::new((first..).take(nodes).collect()));
+            *self = Numbers::Each((first..).take(nodes).collect());
         }
         match self {
             Numbers::Each(each) => Some(each),
@@ -101,7 +101,7 @@ impl Numbers {
         match self {
             Numbers::None => Numbers::None,
             Numbers::From(first) => Numbers::From(*first + at as u64),
-            Numbers::Each(each) => Numbers::Each(Box::new(each.split_off(at))),
+            Numbers::Each(each) => Numbers::Each(each.split_off(at)),
         }
     }
 
@@ -115,7 +115,7 @@ impl Numbers {
             Some(each) => all.append(each),
             None => all.extend([NEW].repeat(others)),
         }
-        *self = Numbers::Each(Box::new(all));
+        *self = Numbers::Each(all);
     }
 
     /// The place of a node of so many.

@@ -33,7 +33,11 @@ pub enum Last<'a, V> {
     Kept(&'a V),
 }
 
+/// Who hears of keys that have expired, and of their values where those are boxed.
+pub type Hears<'a, V> = dyn FnMut(&[u8], Option<Last<'_, V>>) + 'a;
+
 impl<V> Last<'_, V> {
+    /// A look at it.
     pub fn value(&self) -> &V {
         match self {
             Last::Free(value) => value,
@@ -64,7 +68,7 @@ impl<V, B: Blocks> Table<V, B> {
         cursor: &mut usize,
         now_ms: i64,
         budget: usize,
-        f: &mut dyn FnMut(&[u8], Option<Last<'_, V>>),
+        f: &mut Hears<'_, V>,
     ) -> usize {
         self.expire_overdue(cursor, (now_ms, 0), budget, f)
     }
@@ -76,7 +80,7 @@ impl<V, B: Blocks> Table<V, B> {
         cursor: &mut usize,
         (now_ms, grace_ms): (i64, i64),
         budget: usize,
-        f: &mut dyn FnMut(&[u8], Option<Last<'_, V>>),
+        f: &mut Hears<'_, V>,
     ) -> usize {
         let start = (*cursor as u64) << CURSOR_SHIFT;
         let enter_ms = now_ms.saturating_sub(grace_ms);
@@ -122,7 +126,7 @@ impl<V, B: Blocks> Table<V, B> {
         now_ms: i64,
         budget: usize,
         looked: &mut usize,
-        f: &mut dyn FnMut(&[u8], Option<Last<'_, V>>),
+        f: &mut Hears<'_, V>,
     ) -> Option<u64> {
         let first = seg.home(from);
         if first == 0 {
@@ -153,7 +157,7 @@ impl<V, B: Blocks> Table<V, B> {
         next
     }
 
-    fn expire_entry(&mut self, at: Position, f: &mut dyn FnMut(&[u8], Option<Last<'_, V>>)) {
+    fn expire_entry(&mut self, at: Position, f: &mut Hears<'_, V>) {
         let mut wanted = None;
         if self.cut.is_some() {
             // SAFETY: the entry is this table's, which is borrowed.
