@@ -706,6 +706,59 @@ fn what_a_snapshot_does_is_told_as_it_goes() {
     client.ok("CONFIG SET rdb-key-save-delay 0");
 }
 
+/// Large lists and streams change, end and go elsewhere while a snapshot is on its way to them: the file has them as they were, and what is
+/// held for them is far less than they are.
+#[test]
+fn what_is_large_and_changes_is_in_the_file_as_it_was() {
+    let dir = Scratch::new();
+    let args = ["--rdb-key-save-delay", "2000", "--rdbcompression", "no", "--save", ""];
+    let server = kring(dir.path(), 2, &args);
+    let mut client = server.connect();
+    client.ok("DEBUG POPULATE 500 key 16000");
+    for i in 0..6 {
+        for part in 0..20 {
+            let elements: String = (0..1_000).map(|n| format!(" element:{}", part * 1_000 + n)).collect();
+            client.run(&format!("RPUSH l{i}{elements}"));
+        }
+        for n in 1..2_000 {
+            client.run(&format!("XADD x{i} {n}-1 name some-value:{n}"));
+        }
+        client.ok(&format!("XGROUP CREATE x{i} g 0"));
+        client.run(&format!("XREADGROUP GROUP g c COUNT 1000 STREAMS x{i} >"));
+    }
+    let before = digest(&server);
+    client.run("BGSAVE");
+    for i in 0..6 {
+        for line in
+            ["RPUSH l new", "LSET l 9000 new", "LPOP l 3", "XADD x * f v", "XACK x g 500-1", "XDEL x 700-1"]
+        {
+            client.run(&line.replace("l ", &format!("l{i} ")).replace("x ", &format!("x{i} ")));
+        }
+    }
+    wait_until("the last change is known", || number(&server, "current_cow_peak") > 0);
+    assert_eq!(number(&server, "rdb_bgsave_in_progress"), 1);
+    let peak = number(&server, "current_cow_peak");
+    assert!(peak < 300_000, "{peak} of 6 MB");
+    for line in [
+        "RENAME l0 elsewhere",
+        "RENAME x0 further",
+        "MOVE l1 5",
+        "MOVE x1 5",
+        "DEL l2",
+        "SET x2 1",
+        "PEXPIRE l3 1",
+    ] {
+        client.run(line);
+    }
+    client.ok("CONFIG SET rdb-key-save-delay 0");
+    wait_until("it is over", || server.info()["rdb_bgsave_in_progress"] == "0");
+    assert_eq!(server.info()["rdb_last_bgsave_status"], "ok");
+    assert!(number(&server, "rdb_last_cow_size") >= peak);
+    drop(server);
+    check(&dir.path().join("dump.rdb"));
+    assert_eq!(digest(&kring(dir.path(), 3, &["--save", ""])), before);
+}
+
 #[test]
 fn a_load_tells_how_far_it_is() {
     let dir = Scratch::new();
