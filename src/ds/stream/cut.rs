@@ -269,7 +269,7 @@ impl Group {
         }
     }
 
-    /// Bytes that are kept.
+    /// Bytes that are kept, without what consumers that are there note of their ids: that is less than the group does.
     pub(super) fn cut_bytes(&self) -> usize {
         let own = |cut: &OldGroup| size_of::<OldGroup>() + cut.order.len() * size_of::<u32>() + cut.bytes;
         self.cut.as_ref().map_or(0, |cut| own(cut) + self.pending.cut_bytes())
@@ -345,5 +345,41 @@ impl Consumer {
         if self.cut.take().is_some() {
             self.pending.end_cut();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Stream;
+    use super::*;
+
+    /// Nothing is kept of groups and consumers that came after the cut, nor of those that were given.
+    #[test]
+    fn what_is_new_or_given_is_not_kept() {
+        let mut stream = Stream::default();
+        let keeps = |stream: &mut Stream, group: &[u8], consumer: &[u8]| {
+            let mut edit = stream.groups.edit(group).expect("there");
+            let slot = edit.find(consumer).or_else(|| edit.create(consumer, 0)).expect("made");
+            (7..9).for_each(|ms| edit.assign(StreamId::new(ms, 0), slot, 0, 1));
+            let kept = edit.cut.is_some();
+            (kept, edit.consumer(slot).cut.is_some())
+        };
+        stream.groups.create(b"g", StreamId::MIN, None);
+        assert_eq!(keeps(&mut stream, b"g", b"a"), (false, false));
+        assert_eq!(keeps(&mut stream, b"g", b"z"), (false, false));
+        stream.begin_cut(StreamId::MIN);
+        stream.groups.create(b"a new one", StreamId::MIN, None);
+        assert_eq!(keeps(&mut stream, b"a new one", b"x"), (false, false));
+        assert_eq!(keeps(&mut stream, b"g", b"a new one"), (true, false));
+        assert_eq!(keeps(&mut stream, b"g", b"a"), (true, true));
+        let mut consumers = 0;
+        while consumers < 2 {
+            assert!(stream.give(&mut |part| consumers += usize::from(matches!(part, Part::Consumer { .. }))));
+        }
+        assert_eq!(keeps(&mut stream, b"g", b"a"), (true, false));
+        assert_eq!(keeps(&mut stream, b"g", b"z"), (true, true));
+        while stream.give(&mut |_| ()) {}
+        assert_eq!(keeps(&mut stream, b"g", b"z"), (false, false));
+        assert_eq!(stream.cut_bytes(), 0);
     }
 }
