@@ -361,6 +361,7 @@ mod tests {
             let mut edit = stream.groups.edit(group).expect("there");
             let slot = edit.find(consumer).or_else(|| edit.create(consumer, 0)).expect("made");
             (7..9).for_each(|ms| edit.assign(StreamId::new(ms, 0), slot, 0, 1));
+            edit.saw(slot, 0);
             let kept = edit.cut.is_some();
             (kept, edit.consumer(slot).cut.is_some())
         };
