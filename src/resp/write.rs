@@ -5,8 +5,9 @@ use crate::base::number::I64_TEXT_MAX;
 use crate::resp::Error;
 use bytes::Bytes;
 
-/// A value at least this long is handed to the socket as it is, not copied into the reply buffer.
-pub const SHARE_FROM: usize = 16 * 1024;
+/// A value at least this long is handed to the socket as it is, not copied into the reply buffer. What is before and behind it goes out by
+/// sends of its own then: a GET of 20 KB took 20 to 28 us copied, 24 to 33 shared (Redis: 16 to 18, on a busy machine).
+pub const SHARE_FROM: usize = 32 << 10;
 
 /// The protocol that a client has chosen with HELLO.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
