@@ -82,9 +82,11 @@ impl Input {
 
     /// Appends what arrived.
     pub fn push(&mut self, bytes: &[u8]) {
-        if self.at >= COMPACT_FROM && self.at > self.buf.len() / 2 && self.spans.is_empty() {
+        if self.at >= COMPACT_FROM && self.at > self.buf.len() / 2 {
+            // Also before a command that has begun: of a stream of large ones each chunk may end within one.
             self.buf.drain(..self.at);
             self.parser = self.parser.shifted(self.at);
+            self.spans.iter_mut().for_each(|span| *span = span.shifted(self.at));
             self.want = self.want.saturating_sub(self.at);
             self.at = 0;
         }
@@ -272,6 +274,7 @@ impl Conn {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::resp::{Limits, Step};
 
     #[test]
     fn an_idle_connection_is_small() {
@@ -298,5 +301,37 @@ mod tests {
         input.restart(input.at + 1);
         input.push(b"g");
         assert_eq!(&input.buf[input.at..], b"Yefg");
+    }
+
+    /// Each chunk ends within a request, its last argument announced.
+    #[test]
+    fn what_has_run_goes_though_the_next_request_has_begun() {
+        let request = [b"*2\r\n$3\r\nGET\r\n$90000\r\n".as_slice(), &[b'k'; 90_000], b"\r\n"].concat();
+        let limits = Limits { bulk_max: i64::MAX, authenticated: true };
+        let (mut input, mut ran) = (Input::default(), 0);
+        let stream = request.repeat(50);
+        let (begun, rest) = stream.split_at(50);
+        input.push(begun);
+        for chunk in rest.chunks(request.len()) {
+            input.push(chunk);
+            assert!(input.buf.capacity() < 4 * request.len(), "{ran} have run");
+            let Input { buf, at, parser, spans, want, .. } = &mut input;
+            loop {
+                match parser.step(buf, &limits, spans, &mut Vec::new()) {
+                    Step::Command { end, .. } => {
+                        assert_eq!((spans[0].of(buf), spans[1].of(buf)), (&b"GET"[..], &[b'k'; 90_000][..]));
+                        spans.clear();
+                        (*at, *parser) = (end, Parser::at(end));
+                        ran += 1;
+                    }
+                    Step::Incomplete { want: more } => {
+                        *want = more;
+                        break;
+                    }
+                    Step::Error(e) => panic!("{e:?}"),
+                }
+            }
+        }
+        assert_eq!((ran, input.len()), (50, 0));
     }
 }
