@@ -151,7 +151,10 @@ impl Session {
         self.db = 0;
         self.proto = Proto::Resp2;
         self.authenticated = authenticated;
-        self.reply = ReplyMode::On;
+        // As in Redis, CLIENT REPLY SKIP right before has its way.
+        if self.reply != ReplyMode::Skipping {
+            self.reply = ReplyMode::On;
+        }
         self.no_evict = false;
         self.no_touch = false;
         self.name = Arc::from("");

@@ -116,6 +116,11 @@ fn client_reply_off_and_skip_keep_silent() {
     assert_eq!(client.reply(), Reply::Bulk(b"1".to_vec()));
     client.send(b"CLIENT REPLY SKIP\r\nSET a 2\r\nGET a\r\n").unwrap();
     assert_eq!(client.reply(), Reply::Bulk(b"2".to_vec()));
+    client.send(b"CLIENT REPLY SKIP\r\nRESET\r\nGET a\r\n").unwrap();
+    assert_eq!(client.reply(), Reply::Bulk(b"2".to_vec()), "nor is a RESET heard that was to be skipped");
+    client.send(b"CLIENT REPLY OFF\r\nRESET\r\nGET a\r\n").unwrap();
+    assert_eq!(client.reply(), Reply::Simple(b"RESET".to_vec()), "off ends with it");
+    assert_eq!(client.reply(), Reply::Bulk(b"2".to_vec()));
 }
 
 #[test]
