@@ -125,7 +125,7 @@ def expiry(lab, paper, value, median):
 
 
 def burst(lab, paper):
-    """How long keys that are due stay, and what other commands feel of their end: 1 ms at most, or what the machine alone does to them."""
+    """How long keys that are due stay, and what other commands feel of their end, beside what the machine alone does to them."""
     paper.head(["1 M keys due within a second", "gone after, ms, each of 3", "at most", "their memory back, %", "longest command, us, each of 3",
                 "without expiry", "at most", "p99.9, us", "without expiry", "expire-cycle, ms"])
     for kind in ("kring", "redis"):
@@ -153,10 +153,9 @@ def burst(lab, paper):
             tails.append((during["latency_us"]["p99.9"], before["latency_us"]["p99.9"]))
             cycles.append(cycle_ms(server))
             lab.stop(server)
-        most_us = max(COMMAND_US, *(pair[1] for pair in longest))
-        missed = kind == "kring" and (max(gone) > GONE_MS, min(pair[0] for pair in longest) > most_us)
+        missed = kind == "kring" and (max(gone) > GONE_MS, min(pair[0] for pair in longest) > COMMAND_US)
         paper.missed += sum(missed or ())
-        most = ["", ""] if not missed else [f"{m:.0f}{' MISSED' if bad else ''}" for m, bad in zip((GONE_MS, most_us), missed)]
+        most = ["", ""] if not missed else [f"{m}{' MISSED' if bad else ''}" for m, bad in zip((GONE_MS, COMMAND_US), missed)]
         listed = lambda pairs, i: ", ".join(f"{pair[i]:.0f}" for pair in pairs)
         paper.row([kind, ", ".join(f"{ms:.0f}" for ms in gone), most[0], f"{min(back):.0f}", listed(longest, 0), listed(longest, 1),
                    most[1], listed(tails, 0), listed(tails, 1), ", ".join(cycles)])
@@ -201,7 +200,7 @@ def stream(lab, paper):
         dead = [max(0, keys - living) / keys * 100 for keys in held]
         lab.stop(server)
         middle, most = statistics.median(dead), max(dead)
-        missed = kind == "kring" and middle > DEAD * 100
+        missed = kind == "kring" and most > DEAD * 100
         paper.missed += missed
         wanted = "" if kind != "kring" else f"{DEAD * 100:g}{' MISSED' if missed else ''}"
         paper.row([kind, f"{result['ops_per_s']:.0f}", f"{middle:.1f}", f"{most:.1f}", wanted, f"{result['server']['cpu_us_per_op']:.2f}"])

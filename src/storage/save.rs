@@ -48,7 +48,7 @@ pub struct Saved {
 pub(super) fn save(save: Save) {
     let Save { path, head, sum, compress, delay_us, inbox, progress, answer } = save;
     // It may take long and nobody waits for it, but for clients who want the same core: from the start, since an executor that was made
-    // at the common priority held a shard on its core for 1.0 to 1.7 ms. (A load comes first, at full speed.)
+    // at the common priority held a shard on its core for up to 1.8 ms. (A load comes first, at full speed.)
     let share = Share::least();
     let builder = LocalExecutorBuilder::default().io_memory(PINNED).ring_depth(RING);
     let work = write_file(&path, head, Assembly::new(sum, compress), (&inbox, delay_us), (&*progress, share));
