@@ -34,8 +34,6 @@ use std::collections::BTreeMap;
 
 /// Cuts that were given up in the middle since the last whole walk, at most: buckets may hold as many versions.
 const GIVEN_UP_MAX: u8 = 200;
-/// How many buckets ahead of the walk memory is sent for.
-const BUCKETS_AHEAD: usize = 4;
 
 /// A cut under way.
 pub(super) struct Cut<V> {
@@ -157,7 +155,7 @@ impl<V, B: Blocks> Table<V, B> {
         let Some(hash) = cut.next else { return };
         let seg = self.dir.lookup(hash);
         let b = seg.home(hash);
-        self.fetch_ahead(seg, b);
+        seg.fetch_ahead(b, |slot| slot.entry().prefetch());
         self.keep_bucket(seg, b);
         if let Some(cut) = &mut self.cut {
             cut.next = seg.bucket_start(b + 1);
@@ -194,14 +192,6 @@ impl<V, B: Blocks> Table<V, B> {
     #[cold]
     pub(super) fn keep_guarded(&mut self, hash: u64) {
         self.with_cut(|cut, table| cut.keep_guarded(table, hash));
-    }
-
-    fn fetch_ahead(&self, seg: Seg, b: usize) {
-        if b + BUCKETS_AHEAD < seg.buckets() {
-            seg.bucket(b + BUCKETS_AHEAD).prefetch();
-            let near = b + BUCKETS_AHEAD / 2;
-            seg.slots(near..near + 1).for_each(|(.., slot)| slot.entry().prefetch());
-        }
     }
 
     /// Takes away the next piece of what was kept.

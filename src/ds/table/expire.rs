@@ -13,19 +13,6 @@ use crate::ds::heap::Blocks;
 const CURSOR_SHIFT: u32 = 16;
 /// Looking at a segment's bound costs as much budget as this part of an entry.
 const BOUNDS_PER_ENTRY: usize = 4;
-/// So many buckets before its turn a bucket is sent for; half as many before it, its entries.
-const BUCKETS_AHEAD: usize = 4;
-
-/// Sends for what a pass through a segment looks at a little later.
-fn fetch_ahead(seg: Seg, b: usize) {
-    if b + BUCKETS_AHEAD < seg.buckets() {
-        seg.bucket(b + BUCKETS_AHEAD).prefetch();
-        let near = b + BUCKETS_AHEAD / 2;
-        let mortal = seg.slots(near..near + 1).filter(|(.., slot)| slot.has_ttl());
-        mortal.for_each(|(.., slot)| prefetch(slot.entry().as_ptr()));
-    }
-}
-
 /// The value of an entry that has expired.
 pub enum Last<'a, V> {
     Free(V),
@@ -134,7 +121,11 @@ impl<V, B: Blocks> Table<V, B> {
         }
         let mut b = first;
         while b < seg.buckets() && (*looked < budget || b == first) {
-            fetch_ahead(seg, b);
+            seg.fetch_ahead(b, |slot| {
+                if slot.has_ttl() {
+                    prefetch(slot.entry().as_ptr());
+                }
+            });
             for place in seg.bucket(b).occupied() {
                 let slot = seg.bucket(b).slot(place);
                 if !slot.has_ttl() {

@@ -17,6 +17,8 @@ use std::ops::Range;
 
 /// Buckets that an entry may lie in, counted from its home.
 pub const PROBES: usize = 8;
+/// So many buckets before its turn a pass sends for a bucket; half as many before it, for its entries.
+const BUCKETS_AHEAD: usize = 4;
 /// Longest prefix, bits: four billion segments.
 pub const MAX_DEPTH: u32 = 32;
 /// Bits of hash that choose the home bucket.
@@ -265,6 +267,17 @@ impl Seg {
             let bucket = self.bucket(b);
             bucket.occupied().map(move |place| (b, place, bucket.slot(place)))
         })
+    }
+
+    /// In a pass through all buckets, before it is at bucket `b`: sends for a bucket further on, and has `fetch` send for the entries of one
+    /// between.
+    #[inline]
+    pub fn fetch_ahead(self, b: usize, fetch: impl Fn(Slot)) {
+        if b + BUCKETS_AHEAD < self.buckets() {
+            self.bucket(b + BUCKETS_AHEAD).prefetch();
+            let near = b + BUCKETS_AHEAD / 2;
+            self.slots(near..near + 1).for_each(|(.., slot)| fetch(slot));
+        }
     }
 
     /// Which half of the segment a hash belongs to.
