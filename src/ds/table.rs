@@ -26,7 +26,7 @@
 //! |---|---|
 //! | `bucket` | 14 places and the SIMD probe |
 //! | `segment` | placing, removing, moving slots among buckets |
-//! | `pool` | memory of segments |
+//! | `pool`, `chunks` | memory of segments |
 //! | `directory` | from a hash to its segment |
 //! | `resize` | growing, splitting, shrinking, merging |
 //! | `transfer` | moving slots into new segments |
@@ -43,6 +43,7 @@
 
 mod access;
 mod bucket;
+mod chunks;
 mod cut;
 mod directory;
 mod expire;
@@ -203,6 +204,11 @@ impl<V, B: Blocks> Table<V, B> {
     /// Bytes that the heap of entries holds from the allocator, beyond what is in use: its fragmentation.
     pub fn heap_slack(&self) -> usize {
         self.heap.reserved_bytes() - self.heap.live_bytes()
+    }
+
+    /// Bytes held for segments beyond what they take: parts of huge pages.
+    pub fn index_slack(&self) -> usize {
+        self.pool.slack()
     }
 
     /// The hash of a key: callers compute it once and pass it on.

@@ -449,7 +449,7 @@ fn db_report(db: &Db, now_ms: i64) -> DbReport {
         table_bytes: db.bytes() - db.value_bytes(),
         value_bytes: db.value_bytes(),
         values: db.values(),
-        slack_bytes: db.table().heap_slack(),
+        slack_bytes: db.table().heap_slack() + db.table().index_slack(),
         overhead_bytes: db.overhead(),
     };
     if db.expires() > 0 {

@@ -6,22 +6,25 @@
 //! with the last one of its size, and memory follows need exactly. A fill copies at most 8 KiB.
 //!
 //! ```text
-//! sizes of 32, 36, ... 64 buckets: | chunk 256 KiB | chunk | chunk ~~~~ |     the last chunk is partly used
+//! sizes of 32, 36, ... 64 buckets: | chunk 256 KiB | chunk | chunk ~~~~ |     the last chunk is partly used; see `chunks`
 //! smaller (a table's only segment), larger (floods), and all while there are few: blocks of their own
 //! ```
 //! A table of few segments would leave most of a chunk empty, and there may be a hundred thousand such tables (sets, hashes):
 //! below [`LONE_MAX`] segments every new block is one of its own. A segment's head says what its block is.
 //!
-//! All come from the system's allocator, for the reasons given in [`heap`](crate::ds::heap).
+//! Blocks of their own come from the system's allocator, for the reasons given in [`heap`](crate::ds::heap).
 //!
 //! SAFETY contract: [`Pool::alloc`] gives a block of `segment::bytes(buckets)` bytes, aligned to 128, until [`Pool::free`].
 //! Dropping the pool frees the stacks; other blocks must have been freed before.
 
+use super::chunks::{CHUNK, Chunks};
 use super::segment::{self, FULL_BUCKETS, Head};
+use crate::base::pages;
 use std::alloc::{GlobalAlloc, Layout, System, handle_alloc_error};
 use std::ptr::NonNull;
 
-const CHUNK: usize = 256 << 10;
+/// With so many bytes in segments chunks are parts of huge pages: what the last one wastes is little then.
+const HUGE_FROM: usize = 2 << 20;
 /// Bucket counts are multiples of this from here on.
 pub const SIZE_STEP: usize = 4;
 /// Fewest buckets of a segment in a stack.
@@ -44,8 +47,7 @@ struct Stack {
 pub struct Pool {
     /// One for each size; none while no segment is in a stack.
     stacks: Vec<Stack>,
-    /// One empty chunk is kept for the next need.
-    spare: Option<NonNull<u8>>,
+    chunks: Chunks,
     /// Live segments.
     len: usize,
     /// Those that are in stacks.
@@ -62,13 +64,18 @@ impl Pool {
         self.bytes
     }
 
+    /// Bytes held beyond what chunks in use take.
+    pub fn slack(&self) -> usize {
+        self.chunks.slack()
+    }
+
     /// A block for a segment, uninitialised but for its head's `lone`. Aborts when memory is exhausted.
     pub fn alloc(&mut self, buckets: usize) -> *mut Head {
         self.len += 1;
         let stack = stack_of(buckets).filter(|_| self.len > LONE_MAX);
         self.bytes += cost(buckets, stack.is_none());
         let head = match stack {
-            None => alloc_chunk(lone_layout(buckets)).as_ptr().cast(),
+            None => alloc_lone(buckets).as_ptr().cast(),
             Some(stack) => self.alloc_stacked(stack, buckets),
         };
         // SAFETY: the block begins with room for a head.
@@ -84,8 +91,8 @@ impl Pool {
         let stack = &mut self.stacks[stack];
         let index = stack.len;
         if index == stack.chunks.len() * per_chunk(buckets) {
-            let chunk = self.spare.take().unwrap_or_else(|| alloc_chunk(chunk_layout()));
-            stack.chunks.push(chunk);
+            let is_huge = self.bytes >= HUGE_FROM;
+            stack.chunks.push(self.chunks.alloc(|| if is_huge { pages::take() } else { None }));
         }
         stack.len += 1;
         stack.block(index, buckets)
@@ -115,17 +122,14 @@ impl Pool {
         }
         if stack.len == (stack.chunks.len() - 1) * per_chunk(buckets)
             && let Some(chunk) = stack.chunks.pop()
-            && let Some(old) = self.spare.replace(chunk)
         {
-            // SAFETY: it came from `alloc_chunk` with this layout, and nothing lives in it.
-            unsafe { System.dealloc(old.as_ptr(), chunk_layout()) };
+            // SAFETY: it came from there, and nothing lives in it.
+            unsafe { self.chunks.free(chunk, give) };
         }
         self.stacked -= 1;
-        if self.stacked == 0
-            && let Some(spare) = self.spare.take()
-        {
-            // SAFETY: as above. A table that shrank to few segments keeps no chunk.
-            unsafe { System.dealloc(spare.as_ptr(), chunk_layout()) };
+        if self.stacked == 0 {
+            // A table that shrank to few segments keeps no chunk.
+            self.chunks.drop_spare();
         }
         (last != head).then_some(last)
     }
@@ -133,12 +137,18 @@ impl Pool {
 
 impl Drop for Pool {
     fn drop(&mut self) {
-        let chunks = self.stacks.iter().flat_map(|s| &s.chunks).chain(&self.spare);
-        for chunk in chunks {
-            // SAFETY: it came from `alloc_chunk` with this layout.
-            unsafe { System.dealloc(chunk.as_ptr(), chunk_layout()) };
+        for chunk in self.stacks.iter().flat_map(|stack| &stack.chunks) {
+            // SAFETY: it came from there, and nothing uses it any more.
+            unsafe { self.chunks.free(*chunk, give) };
         }
+        self.chunks.drop_spare();
     }
+}
+
+/// Gives a huge page back.
+fn give(page: pages::Taken) {
+    // SAFETY: `Chunks` gives back what it took, once, when nothing lives in it.
+    unsafe { pages::give(page) };
 }
 
 impl Stack {
@@ -167,13 +177,10 @@ fn per_chunk(buckets: usize) -> usize {
     CHUNK / segment::bytes(buckets)
 }
 
-fn alloc_chunk(layout: Layout) -> NonNull<u8> {
-    // SAFETY: the layouts here have a size.
+fn alloc_lone(buckets: usize) -> NonNull<u8> {
+    let layout = lone_layout(buckets);
+    // SAFETY: it has a size.
     NonNull::new(unsafe { System.alloc(layout) }).unwrap_or_else(|| handle_alloc_error(layout))
-}
-
-fn chunk_layout() -> Layout {
-    Layout::from_size_align(CHUNK, align_of::<Head>()).expect("a power of two")
 }
 
 fn lone_layout(buckets: usize) -> Layout {
@@ -196,6 +203,6 @@ mod tests {
         // SAFETY: the blocks are live, and freed from the last one on none moves.
         let moved = live.drain(..).rev().filter_map(|head| unsafe { pool.free(head, size) }).count();
         assert_eq!((moved, pool.len, pool.stacked, pool.bytes()), (0, 0, 0, 0));
-        assert!(pool.spare.is_none() && pool.stacks.iter().all(|s| s.chunks.is_empty()));
+        assert!(pool.slack() == 0 && pool.stacks.iter().all(|s| s.chunks.is_empty()));
     }
 }
