@@ -71,7 +71,7 @@ fn gets(table: &Table<Box<[u8]>>, keys: u64, count: u64) {
         table.prefetch(hash);
         batch.push((hash, k));
         if batch.len() == BATCH {
-            batch.iter().for_each(|&(hash, _)| table.prefetch_entry(hash));
+            batch.iter().for_each(|&(hash, _)| _ = table.prefetch_entry(hash));
             for (hash, k) in batch.drain(..) {
                 let found = table.get(hash, &k);
                 assert!(matches!(found.map(|r| r.view()), Some(View::Bytes(b)) if b.len() == 32));

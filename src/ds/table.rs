@@ -226,15 +226,37 @@ impl<V, B: Blocks> Table<V, B> {
         }
     }
 
-    /// Fetches the first two lines of the entry that may be the key's; reads its bucket.
+    /// Fetches the first two lines of the entry that may be the key's; reads its bucket. When it can only lie beyond that one: fetches
+    /// the next bucket instead, and says so.
     #[inline]
-    pub fn prefetch_entry(&self, hash: u64) {
-        if self.len != 0 {
-            let seg = self.dir.lookup(hash);
-            let bucket = seg.bucket(seg.home(hash));
-            if let Some(place) = bucket.matches(fingerprint(hash)).next() {
-                bucket.slot(place).entry().prefetch();
-            }
+    pub fn prefetch_entry(&self, hash: u64) -> bool {
+        if self.len == 0 {
+            return false;
+        }
+        let seg = self.dir.lookup(hash);
+        let home = seg.home(hash);
+        let bucket = seg.bucket(home);
+        if let Some(place) = bucket.matches(fingerprint(hash)).next() {
+            bucket.slot(place).entry().prefetch();
+            return false;
+        }
+        let is_beyond = bucket.overflow() != 0;
+        if is_beyond {
+            seg.bucket(seg.probe(home, 1)).prefetch();
+        }
+        is_beyond
+    }
+
+    /// Fetches the entry that may be the key's in the bucket beyond its own, as most are that lie beyond at all.
+    #[inline]
+    pub fn prefetch_beyond(&self, hash: u64) {
+        if self.len == 0 {
+            return;
+        }
+        let seg = self.dir.lookup(hash);
+        let bucket = seg.bucket(seg.probe(seg.home(hash), 1));
+        if let Some(place) = bucket.matches(fingerprint(hash)).next() {
+            bucket.slot(place).entry().prefetch();
         }
     }
 

@@ -17,7 +17,7 @@ use crate::ring::net::World;
 use crate::store::{Hand, ShardSet, Value};
 
 /// Memory is sent for by so many commands at a time: what they wait for, mostly the walk to the page, overlaps only when
-/// no other work stands between. Entries are sent for one such group before they are used, buckets one before that.
+/// no other work stands between. Entries are sent for one such group before they are used, buckets all before the first.
 const GROUP: usize = 4;
 /// The fewest commands for which it pays to send for memory ahead.
 const FETCH_FROM: usize = 2;
@@ -98,43 +98,62 @@ impl Core {
         set
     }
 
-    /// Sends for the memory of the first of these commands, as far as their stores are in hand: for the buckets that they look in,
-    /// and then, when these are here, for the entries of a group. How many commands were looked at.
+    /// Sends for the memory of a run, as far as its stores are in hand: for the buckets that all its commands look in, unless these are on
+    /// their way, and then for the entries of the first group. How many commands were looked at.
     fn fetch_run(&self, db: usize, batch: &Batch, from: usize) -> usize {
         let commands = &batch.commands[from..];
-        if commands.len() < FETCH_FROM {
-            return commands.len();
+        if commands.len() >= FETCH_FROM {
+            if !batch.is_sent_for {
+                send_for(&self.hand, db, commands, |table, hash| {
+                    table.prefetch(hash);
+                    false
+                });
+            }
+            send_for(&self.hand, db, &commands[..commands.len().min(GROUP)], Table::prefetch_entry);
         }
-        let first = &commands[..commands.len().min(2 * GROUP)];
-        if !batch.is_sent_for {
-            send_for(&self.hand, db, first, Table::prefetch);
-        }
-        send_for(&self.hand, db, &first[..first.len().min(GROUP)], Table::prefetch_entry);
-        first.len()
+        commands.len()
     }
 }
 
-/// Before command `ran` of a run that begins with command `from`: sends for the entries of the next group, and the buckets of the
-/// one after it.
+/// The commands of a group whose entries lie beyond the buckets where they belong: a bit each.
+pub(super) type Beyond = u32;
+
+/// Before command `ran` of a run that begins with command `from`: sends for the entries of the next group, and for those of this one
+/// that were found to lie beyond their buckets.
 #[inline]
-pub(super) fn fetch_ahead(hand: &Hand, db: usize, batch: &Batch, from: usize, ran: usize) {
-    let commands = &batch.commands[from..];
-    if !ran.is_multiple_of(GROUP) || commands.len() <= ran + GROUP {
+pub(super) fn fetch_ahead(
+    hand: &Hand,
+    db: usize,
+    batch: &Batch,
+    from: usize,
+    ran: usize,
+    beyond: &mut Beyond,
+) {
+    if !ran.is_multiple_of(GROUP) {
         return;
     }
-    let next = &commands[ran + GROUP..];
-    let (next, later) = next.split_at(next.len().min(GROUP));
-    send_for(hand, db, next, Table::prefetch_entry);
-    if !batch.is_sent_for {
-        send_for(hand, db, &later[..later.len().min(GROUP)], Table::prefetch);
+    let commands = &batch.commands[from + ran..];
+    if *beyond != 0 {
+        send_beyond(hand, db, commands, *beyond);
+        *beyond = 0;
+    }
+    if let Some(next) = commands.get(GROUP..) {
+        *beyond = send_for(hand, db, &next[..next.len().min(GROUP)], Table::prefetch_entry);
     }
 }
 
-/// Sends for what brief commands will look at, as far as their stores are in hand. Apart, so that it has all registers.
+/// Sends for what brief commands will look at, as far as their stores are in hand; for which of the first `send` said so. Apart, so
+/// that it has all registers.
 #[inline(never)]
-fn send_for(hand: &Hand, db: usize, commands: &[Parsed], send: impl Fn(&Table<Value>, u64)) {
+fn send_for(
+    hand: &Hand,
+    db: usize,
+    commands: &[Parsed],
+    send: impl Fn(&Table<Value>, u64) -> bool,
+) -> Beyond {
     let mut last: Option<(u32, &Table<Value>)> = None;
-    for command in commands {
+    let mut said: Beyond = 0;
+    for (i, command) in commands.iter().enumerate() {
         let Parsed { place: Place::Shard(shard), key: 1.., hash, .. } = *command else { continue };
         let table = match last {
             Some((same, table)) if same == shard => table,
@@ -142,6 +161,20 @@ fn send_for(hand: &Hand, db: usize, commands: &[Parsed], send: impl Fn(&Table<Va
             _ => continue,
         };
         last = Some((shard, table));
-        send(table, hash);
+        said |= Beyond::from(send(table, hash)) << (i % GROUP);
+    }
+    said
+}
+
+/// Sends for the entries of these of the commands, whose stores are in hand.
+#[cold]
+fn send_beyond(hand: &Hand, db: usize, commands: &[Parsed], these: Beyond) {
+    for (i, command) in commands.iter().enumerate().take(GROUP) {
+        if these & 1 << i != 0
+            && let Parsed { place: Place::Shard(shard), hash, .. } = *command
+            && hand.has(shard as usize)
+        {
+            hand.peek(shard as usize).db(db).table().prefetch_beyond(hash);
+        }
     }
 }

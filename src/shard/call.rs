@@ -137,7 +137,7 @@ impl Core {
             row: first.row,
         };
         let (mut ran, mut stop, mut last) = (0, None, first.id);
-        let (mut here, mut is_logged) = (usize::MAX, false);
+        let (mut here, mut is_logged, mut beyond) = (usize::MAX, false, 0);
         for command in &batch.commands[from..] {
             let Parsed { found: Ok(found), key: 1.., place: Place::Shard(s), .. } = command else { break };
             let s = *s as usize;
@@ -159,7 +159,7 @@ impl Core {
             {
                 break;
             }
-            fetch_ahead(cx.keys.hand, db, batch, from, ran);
+            fetch_ahead(cx.keys.hand, db, batch, from, ran, &mut beyond);
             // The arguments are found anew where they are needed once more: the call's are moved, not copied.
             let args = batch.args_of(command, work.input);
             cx.keys.ahead = Some(Ahead::new(args.at(command.key as usize), command.hash, s));
