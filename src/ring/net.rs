@@ -62,6 +62,8 @@ const NO_FILES: &str = "nobody has opened a log file here";
 pub trait Net {
     /// Sends all of `chunk` (short sends are the driver's business). At most one chunk per connection is under way.
     fn send(&mut self, conn: ConnId, chunk: Chunk);
+    /// Starts what was asked for so far, in the middle of a turn, instead of at its end.
+    fn start_now(&mut self) {}
     /// A number that changes while the peer takes what is on its way to it.
     fn progress(&self, _conn: ConnId) -> u64 {
         0

@@ -211,11 +211,18 @@ impl Ring {
     #[cold]
     fn push_slowly(&mut self, entry: squeue::Entry) {
         self.backlog.push_back(entry);
+        self.submit();
+        self.flush_backlog();
+    }
+
+    /// Submits what is queued, and collects nothing.
+    fn submit(&mut self) {
         let queued = self.io.submission().len() as u32;
         self.batch += 1;
+        // Those that have completed end no wait: it does not begin while they are there.
+        self.queued_sends = 0;
         // A failure here shows again in the next turn, which reports it.
         let _ = self.enter.submit(queued);
-        self.flush_backlog();
     }
 
     fn flush_backlog(&mut self) {
@@ -241,6 +248,10 @@ impl Ring {
 impl Net for Ring {
     fn send(&mut self, conn: ConnId, chunk: Chunk) {
         self.start_send(conn, chunk);
+    }
+
+    fn start_now(&mut self) {
+        self.submit();
     }
 
     fn progress(&self, conn: ConnId) -> u64 {

@@ -19,6 +19,10 @@ use crate::store::{Hand, ShardSet, Value};
 /// Memory is sent for by so many commands at a time: what they wait for, mostly the walk to the page, overlaps only when
 /// no other work stands between. Entries are sent for one such group before they are used, buckets all before the first.
 const GROUP: usize = 4;
+/// Instead of waiting for a store a shard sends replies, when there are as many as make up for the system call; and when its own batch
+/// is so long that others' may be.
+const WORTH_SENDING: usize = 2;
+const WORTH_A_CALL: usize = 8;
 /// The fewest commands for which it pays to send for memory ahead.
 const FETCH_FROM: usize = 2;
 
@@ -56,6 +60,19 @@ impl Core {
             && self.heads.know(work.input, work.parser.position())
             && self.may_run_brief(work)
             && (self.hand.has(0) || self.take(net, 0))
+    }
+
+    /// Before a batch: when the store that it begins with is away, and its holder runs, something else is done for a moment.
+    #[inline]
+    pub(super) fn use_wait(&mut self, net: &mut dyn World, work: &Work<'_>, batch: &Batch) {
+        let is_short = self.dirty.len() < WORTH_SENDING || batch.commands.len() < WORTH_A_CALL;
+        if is_short || self.hand.held() > 0 || !work.home {
+            return;
+        }
+        let Some(Parsed { place: Place::Shard(shard), .. }) = batch.commands.first() else { return };
+        if !self.shared.cells[*shard as usize].is_home() {
+            self.flush_meanwhile(net, work.client.1);
+        }
     }
 
     /// Takes the stores of the brief commands that these begin with, the first of which needs `first`, with empty hands.

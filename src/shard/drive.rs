@@ -383,6 +383,7 @@ impl Core {
             };
             let mut reading = Reading { parser: &mut work.parser, partial: work.partial, start: work.at };
             let end = batch.fill(work.input, &mut reading, &rules, &mut self.heads);
+            self.use_wait(net, work, &batch);
             let stop = self.run_batch(net, work, &batch);
             self.batch = batch;
             if self.hand.held() > 1 {

@@ -18,6 +18,22 @@ impl Core {
         self.dirty = dirty;
     }
 
+    /// The store that a batch of this connection begins with is away: instead of waiting for it, sends what others have been replied so
+    /// far. It would be sent at the end of the turn, in a system call that takes longer than the store is away.
+    #[inline(never)]
+    pub(super) fn flush_meanwhile(&mut self, net: &mut dyn World, busy: ConnId) {
+        let mut dirty = std::mem::take(&mut self.dirty);
+        dirty.retain(|&id| {
+            if id != busy {
+                self.flush_one(net, id);
+            }
+            id == busy
+        });
+        dirty.append(&mut self.dirty);
+        self.dirty = dirty;
+        net.start_now();
+    }
+
     fn flush_one(&mut self, net: &mut dyn World, id: ConnId) {
         let Some(conn) = self.conn(id) else { return };
         conn.in_dirty = false;

@@ -83,6 +83,10 @@ impl Net for Port {
         self.ring.send(conn, chunk);
     }
 
+    fn start_now(&mut self) {
+        self.ring.start_now();
+    }
+
     fn progress(&self, conn: ConnId) -> u64 {
         self.ring.progress(conn)
     }
