@@ -9,7 +9,8 @@ mod sink;
 
 use kring::base::prng::{seeded, xorshift};
 use kring::config::{Config, SavePoints};
-use sink::{Sink, cores, get, set, turn};
+use kring::shard::BURST;
+use sink::{NOW, Sink, burst_at, cores, get, set, turn};
 use std::time::Instant;
 
 /// Bytes of a value.
@@ -60,6 +61,15 @@ fn main() {
             }
             let ns = began.elapsed().as_nanos() as f64 / (rounds * depth) as f64;
             println!("{name:>12}, {keys} keys, pipeline {depth:>2}: {ns:6.1} ns");
+            if depth == 1 {
+                let bursts: Vec<&[Vec<u8>]> = batches.chunks_exact(BURST).collect();
+                let began = Instant::now();
+                for i in 0..rounds as usize {
+                    burst_at(core, &mut world, bursts[i % bursts.len()], NOW);
+                }
+                let ns = began.elapsed().as_nanos() as f64 / (rounds as usize * BURST) as f64;
+                println!("{name:>12}, {keys} keys, {BURST} connections: {ns:6.1} ns");
+            }
         }
     }
 }

@@ -13,7 +13,8 @@ mod sink;
 
 use kring::config::{Config, SavePoints};
 use kring::resp::{Args, Limits, Parser, Step};
-use sink::{NOW, Sink, cores, get, set, turn, turn_at};
+use kring::shard::BURST;
+use sink::{NOW, Sink, burst_at, cores, get, set, turn, turn_at};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::backtrace::Backtrace;
 use std::cell::Cell;
@@ -92,8 +93,9 @@ fn batches(depth: u64) -> Vec<Vec<u8>> {
     (0..KEYS).map(batch).collect()
 }
 
-/// Runs GET hits through the first of so many shards and demands that none allocates, whatever shard its key is on.
-fn hits_do_not_allocate(shards: usize, depth: u64) {
+/// Runs GET hits through the first of so many shards, of one connection or of several at a time, and demands that none allocates,
+/// whatever shard its key is on.
+fn hits_do_not_allocate(shards: usize, depth: u64, together: bool) {
     // A thread that the machine stops in the middle of a GET would earn it a row in SLOWLOG.
     // Nor is a save point to fall due.
     let config = Config { slowlog_log_slower_than: -1, save: SavePoints(Vec::new()), ..Config::default() };
@@ -112,34 +114,46 @@ fn hits_do_not_allocate(shards: usize, depth: u64) {
         for round in 0..rounds {
             now.wall_us += 100;
             now.mono_us += 100;
-            turn_at(core, world, &batches[(round % KEYS) as usize], now);
+            let first = (round % (KEYS - BURST as u64)) as usize;
+            match together {
+                true => burst_at(core, world, &batches[first..first + BURST], now),
+                false => turn_at(core, world, &batches[first], now),
+            }
         }
     };
     run(WARM_UP, &mut world);
     let before = world.bytes;
     let found = allocations(|| run(ROUNDS, &mut world));
     let reply = format!("${VALUE}\r\n").len() + VALUE + 2;
-    assert_eq!(world.bytes - before, ROUNDS * depth * reply as u64, "every GET is a hit");
+    let gets = ROUNDS * depth * if together { BURST as u64 } else { 1 };
+    assert_eq!(world.bytes - before, gets * reply as u64, "every GET is a hit");
     assert!(world.last.starts_with(b"$64\r\nvvv"));
     assert_eq!(found, 0, "allocations in {ROUNDS} batches of {depth} GET hits, {shards} shards");
 }
 
 #[test]
 fn a_get_hit_does_not_allocate() {
-    hits_do_not_allocate(1, 1);
+    hits_do_not_allocate(1, 1, false);
 }
 
 #[test]
 fn a_pipeline_of_get_hits_does_not_allocate() {
     for depth in [2, 16, 32, 100] {
-        hits_do_not_allocate(1, depth);
+        hits_do_not_allocate(1, depth, false);
     }
 }
 
 #[test]
 fn a_get_hit_in_a_borrowed_store_does_not_allocate() {
     for depth in [1, 32] {
-        hits_do_not_allocate(8, depth);
+        hits_do_not_allocate(8, depth, false);
+    }
+}
+
+#[test]
+fn get_hits_of_several_connections_do_not_allocate() {
+    for (shards, depth) in [(1, 1), (1, 32), (8, 1), (8, 4)] {
+        hits_do_not_allocate(shards, depth, true);
     }
 }
 

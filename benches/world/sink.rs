@@ -10,7 +10,7 @@ use kring::base::time::Now;
 use kring::cmd::ServerInfo;
 use kring::config::Config;
 use kring::ring::{Chunk, Clock, ConnId, Net, World};
-use kring::shard::{Core, Peer, Shared};
+use kring::shard::{BURST, Core, Peer, Shared};
 use nobody::Nobody;
 use std::sync::Arc;
 
@@ -64,17 +64,20 @@ impl World for Sink {
 /// When all of it happens.
 pub const NOW: Now = Now { wall_us: 1_700_000_000_000_000, mono_us: 1 };
 
-/// The connection of every core here.
+/// The connection of every core here that sends what comes alone.
 pub const CONN: ConnId = ConnId(1 << 32);
 
-/// Cores that share their stores, with one open connection each.
+/// Cores that share their stores, with open connections: [`CONN`], and as many as a burst has.
 pub fn cores(shards: usize, config: Config) -> (Vec<Core>, Arc<Shared>) {
     let info = ServerInfo { shards, clients: 20_000, ..ServerInfo::default() };
     let shared = Arc::new(Shared::new(info, 16, 7, Box::new(Nobody)));
     let config = Arc::new(config);
     let cores = (0..shards).map(|id| {
         let mut core = Core::new(id, shared.clone(), config.clone(), NOW);
-        core.open(CONN, Peer { addr: "a".into(), laddr: "b".into(), fd: 1, unix: false, local: true });
+        for i in 0..BURST as u64 {
+            let peer = Peer { addr: "a".into(), laddr: "b".into(), fd: 1, unix: false, local: true };
+            core.open(ConnId(CONN.0 + i), peer);
+        }
         core
     });
     (cores.collect(), shared)
@@ -91,6 +94,18 @@ pub fn turn(core: &mut Core, world: &mut Sink, batch: &[u8]) {
 pub fn turn_at(core: &mut Core, world: &mut Sink, batch: &[u8], now: Now) {
     core.begin_turn(now);
     core.data(world, CONN, batch);
+    core.work(world);
+    settle(core, world);
+}
+
+/// Requests of several connections, one each, that come together.
+#[inline(never)]
+pub fn burst_at(core: &mut Core, world: &mut Sink, requests: &[Vec<u8>], now: Now) {
+    let each = || requests.iter().enumerate().map(|(i, bytes)| (ConnId(CONN.0 + i as u64), bytes.as_slice()));
+    core.begin_turn(now);
+    core.expect(world, each());
+    each().for_each(|(conn, bytes)| core.data(world, conn, bytes));
+    core.end_burst(world);
     core.work(world);
     settle(core, world);
 }

@@ -61,6 +61,8 @@ pub struct Core {
     pub(super) hand: Hand,
     pub(super) batch: Batch,
     pub(super) heads: Heads,
+    /// Requests of other connections follow at once, and stores stay in hand for them.
+    pub(super) in_burst: bool,
     /// Jobs at this owner, in order; the first waits for the store.
     pub(super) waiting: VecDeque<Box<Job>>,
     /// Reports that were asked for and need the store.
@@ -142,6 +144,7 @@ impl Core {
             hand: Hand::new(route),
             batch: Batch::default(),
             heads: Heads::default(),
+            in_burst: false,
             waiting: VecDeque::new(),
             asks: VecDeque::new(),
             chores: VecDeque::new(),

@@ -260,7 +260,7 @@ impl Core {
         if work.session.is_replay() {
             work.out.clear();
         }
-        self.put_back(net);
+        self.put_back_unless(net, matches!(stop, Stop::Empty) && at == bytes.len());
         let conn = self.conn(id)?;
         conn.put_off = if let Stop::Away(_) = stop { conn.put_off + 1 } else { 0 };
         if let Stop::Fetch(_) = stop {

@@ -51,15 +51,26 @@ impl Core {
     /// Takes a store into the hand: at once, or within a short spin.
     #[inline]
     pub(super) fn take(&mut self, net: &mut dyn World, shard: usize) -> bool {
-        let cell = &self.shared.cells[shard];
-        let mut taken = cell.take();
-        if taken.is_none() {
-            taken = self.take_late(net, shard);
+        if self.take_now(shard) {
+            return true;
         }
-        let Some(store) = taken else {
+        let Some(store) = self.take_late(net, shard) else {
             self.tallies.counters.borrow_misses += 1;
             return false;
         };
+        self.got(shard, store);
+        true
+    }
+
+    /// Takes a store into the hand, if it is there.
+    #[inline]
+    pub(super) fn take_now(&mut self, shard: usize) -> bool {
+        let taken = self.shared.cells[shard].take();
+        taken.map(|store| self.got(shard, store)).is_some()
+    }
+
+    #[inline]
+    fn got(&mut self, shard: usize, store: Box<Store>) {
         let cell = &self.shared.cells[shard];
         let before = cell.holder();
         if before != self.id {
@@ -71,7 +82,6 @@ impl Core {
         }
         self.hand.add(store);
         self.tallies.counters.borrows += 1;
-        true
     }
 
     /// Spins for a store that is away, unless its holder does not run.

@@ -19,6 +19,7 @@ mod ahead;
 mod batch;
 mod block;
 mod build;
+mod burst;
 mod call;
 mod compact;
 mod connections;
@@ -58,6 +59,7 @@ mod walk;
 mod whole;
 
 pub use build::Delivery;
+pub use burst::BURST;
 pub use connections::Peer;
 pub use core::Core;
 pub use log::LogStart;

@@ -2,11 +2,11 @@
 //! replied, and enters the kernel once.
 
 use super::mail::Mesh;
-use super::{Core, Delivery, Letter, LogStart, Peer};
+use super::{BURST, Core, Delivery, Letter, LogStart, Peer};
 use crate::cmd::migration::Answer;
 use crate::persist::aof::Framer;
 use crate::persist::replay::Piece;
-use crate::ring::net::{Chunk, ConnId, Event, FileId, FileWrite, Net, World};
+use crate::ring::net::{BufId, Chunk, ConnId, Event, FileId, FileWrite, Net, World};
 use crate::ring::{Clock, Error, Pool, Ring, Wait, socket};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Arc;
@@ -144,14 +144,29 @@ pub fn run(setup: Setup) -> Result<(), Error> {
     let Setup { mut core, ring, mut pool, mut mesh, clock, sleepers, id, notices, stop } = setup;
     let mut port = Port { ring, clock, sleepers, wakes: 0 };
     let mut spin = Spin::default();
+    let mut burst = Vec::with_capacity(BURST);
     while !stop.load(Ordering::Relaxed) {
         core.begin_turn(port.clock.now());
         let began = port.clock.ticks_ns();
         while let Some(event) = port.ring.next_event() {
-            handle(&mut core, &mut port, &mut pool, event, &notices);
+            let other = match event {
+                Event::Data { conn, buf, len } => {
+                    burst.push(Data { conn, buf, len });
+                    if burst.len() < BURST {
+                        continue;
+                    }
+                    None
+                }
+                event => Some(event),
+            };
+            take_burst(&mut core, &mut port, &mut pool, &mut burst);
+            if let Some(event) = other {
+                handle(&mut core, &mut port, event, &notices);
+            }
             read_mail(&mut core, &mut port, &mut mesh);
             post_mail(&mut core, &mut port, &mut mesh);
         }
+        take_burst(&mut core, &mut port, &mut pool, &mut burst);
         read_mail(&mut core, &mut port, &mut mesh);
         core.work(&mut port);
         core.flush(&mut port);
@@ -182,13 +197,33 @@ fn sleep(core: &mut Core, port: &mut Port, mesh: &Mesh, id: usize) -> Result<(),
     turned
 }
 
+/// Bytes that have arrived.
+struct Data {
+    conn: ConnId,
+    buf: BufId,
+    len: usize,
+}
+
+/// Tells the core of what has arrived since the last other event.
 #[inline]
-fn handle(core: &mut Core, port: &mut Port, pool: &mut Pool, event: Event, notices: &Receiver<Notice>) {
+fn take_burst(core: &mut Core, port: &mut Port, pool: &mut Pool, burst: &mut Vec<Data>) {
+    let is_alone = burst.len() < 2;
+    if !is_alone {
+        core.expect(port, burst.iter().map(|data| (data.conn, pool.bytes(&data.buf, data.len))));
+    }
+    for Data { conn, buf, len } in burst.drain(..) {
+        core.data(port, conn, pool.bytes(&buf, len));
+        pool.give_back(buf);
+    }
+    if !is_alone {
+        core.end_burst(port);
+    }
+}
+
+#[inline]
+fn handle(core: &mut Core, port: &mut Port, event: Event, notices: &Receiver<Notice>) {
     match event {
-        Event::Data { conn, buf, len } => {
-            core.data(port, conn, pool.bytes(&buf, len));
-            pool.give_back(buf);
-        }
+        Event::Data { .. } => unreachable!("it is part of a burst"),
         Event::Sent { conn, chunk, result } => core.sent(port, conn, chunk, result),
         Event::Eof { conn, errno } => core.eof(port, conn, errno),
         Event::Closed { conn } => core.closed(conn),

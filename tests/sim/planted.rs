@@ -94,7 +94,7 @@ fn a_wait_that_is_served_twice_is_caught() {
 
 #[test]
 fn who_is_served_before_others_in_line_is_caught() {
-    is_caught(Planted::LastComeFirstServed, 60, &["queues: "], |plan| {
+    is_caught(Planted::LastComeFirstServed, 400, &["queues: "], |plan| {
         plan.topics.queues = 1;
         (plan.topics.mortals, plan.topics.naps, plan.topics.transactions) = (0, 0, 0);
         (plan.clients, plan.depth, plan.burst) = (plan.clients.max(5), 8, 4);
@@ -104,7 +104,8 @@ fn who_is_served_before_others_in_line_is_caught() {
 /// A list that is taken as it is when its turn comes has tokens that the other had at the cut too, or lacks some.
 #[test]
 fn a_large_value_that_is_not_guarded_is_caught() {
-    let words = ["torn hoard", "torn river", "torn value", "a value ends with a part"];
+    let words =
+        ["torn hoard", "torn river", "torn value", "a value ends with a part", "no element comes twice"];
     is_caught(Planted::Unguarded, 60, &words, |plan| {
         (plan.topics.hoard, plan.topics.saves, plan.frozen) = (60, 20, false);
         plan.ticks = plan.ticks.max(20);

@@ -15,8 +15,9 @@ use kring::base::cell::Cell;
 use kring::base::time::Now;
 use kring::config::Config;
 use kring::ring::net::ConnId;
-use kring::shard::{Core, Peer, Shared};
+use kring::shard::{BURST, Core, Peer, Shared};
 use kring::store::Store;
+use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -55,6 +56,14 @@ pub enum Happened {
     },
 }
 
+/// Bytes that a core will be told of: whose they are, and how many of its bytes there are with them.
+struct Data {
+    conn: ConnId,
+    client: usize,
+    fed: usize,
+    bytes: Vec<u8>,
+}
+
 /// A core in its loop.
 pub struct Shard {
     id: usize,
@@ -62,6 +71,8 @@ pub struct Shard {
     pub net: SimNet,
     board: Rc<Board>,
     phase: Phase,
+    /// What has come together with the last event and follows it. Other shards move meanwhile.
+    burst: VecDeque<Data>,
     /// When its turn began, as it was told: Unix ms.
     turn_ms: i64,
     /// How much its clock is slow, which no clock should be: to see that the checks notice.
@@ -80,7 +91,8 @@ impl Shard {
         let core = Core::new(id, shared.clone(), config.clone(), now);
         let net = SimNet::new(board.clone(), late_pieces);
         let (turn_ms, slow_ms) = (now.ms(), 0);
-        Shard { id, core, net, board: board.clone(), phase: Phase::Turn, turn_ms, slow_ms }
+        let burst = VecDeque::new();
+        Shard { id, core, net, board: board.clone(), phase: Phase::Turn, burst, turn_ms, slow_ms }
     }
 
     /// Takes a connection that the acceptor has placed here.
@@ -92,7 +104,7 @@ impl Shard {
 
     /// Whether nothing is under way here.
     pub fn is_quiet(&self) -> bool {
-        self.core.is_quiet() && self.net.ripe().is_empty()
+        self.burst.is_empty() && self.core.is_quiet() && self.net.ripe().is_empty()
     }
 
     /// What is under way, for a failure.
@@ -187,6 +199,13 @@ impl Shard {
 
     /// An event, a letter, or the end of the turn.
     fn turn(&mut self, rng: &mut Rng, mail: bool, notice: bool) -> Happened {
+        if let Some(data) = self.burst.pop_front() {
+            let happened = self.data(data);
+            if self.burst.is_empty() {
+                self.core.end_burst(&mut self.net);
+            }
+            return happened;
+        }
         let ripe = self.net.ripe();
         let at = rng.below(8);
         let landing = self.landing();
@@ -209,7 +228,27 @@ impl Shard {
             return Happened::Nothing;
         }
         let (conn, event) = rng.pick(&ripe);
+        if event == Ripe::Data && rng.below(2) == 0 {
+            let others = ripe.iter().filter(|other| other.1 == Ripe::Data && other.0 != conn);
+            let burst = [conn].into_iter().chain(others.map(|other| other.0)).take(BURST);
+            self.burst = burst.filter_map(|conn| self.arrived(rng, conn)).collect();
+            self.core.expect(&mut self.net, self.burst.iter().map(|data| (data.conn, data.bytes.as_slice())));
+            return Happened::Nothing;
+        }
         self.event(rng, conn, event)
+    }
+
+    /// What comes next of a connection.
+    fn arrived(&mut self, rng: &mut Rng, conn: ConnId) -> Option<Data> {
+        let socket = self.net.socket(conn)?;
+        let bytes = socket.piece(rng);
+        Some(Data { conn, client: socket.client, fed: socket.fed, bytes })
+    }
+
+    fn data(&mut self, data: Data) -> Happened {
+        let Data { conn, client, fed, bytes } = data;
+        self.core.data(&mut self.net, conn, &bytes);
+        Happened::Fed { conn, client, fed }
     }
 
     fn event(&mut self, rng: &mut Rng, conn: ConnId, event: Ripe) -> Happened {
@@ -217,10 +256,8 @@ impl Shard {
         let client = socket.client;
         match event {
             Ripe::Data => {
-                let piece = socket.piece(rng);
-                let fed = socket.fed;
-                self.core.data(&mut self.net, conn, &piece);
-                Happened::Fed { conn, client, fed }
+                let data = self.arrived(rng, conn);
+                data.map_or(Happened::Nothing, |data| self.data(data))
             }
             Ripe::Sent => {
                 let (chunk, result, seen) = socket.take_sent(rng);
