@@ -8,7 +8,7 @@
 //! ```
 //! The cut is part of the store, so whoever holds the store, owner or borrower, keeps what it overwrites.
 
-use super::{Db, Garbage, Store, Value};
+use super::{Garbage, Store, Value};
 use crate::ds::Table;
 use crate::ds::table::{Keeper, Kept, Passed};
 
@@ -18,6 +18,14 @@ pub(super) struct Aside {
     id: u64,
     /// Tables of databases that were emptied since, with the numbers that they had.
     tables: Vec<(usize, Box<Table<Value>>)>,
+    /// Databases whose tables the cut is not done with, among thousands perhaps that have nothing for it: the next one last.
+    live: Vec<usize>,
+}
+
+/// Where a table of a cut is.
+enum Place {
+    Aside(usize),
+    Db(usize),
 }
 
 impl Aside {
@@ -31,11 +39,16 @@ impl Store {
     /// From now on the store as it is at this moment is kept, as cut `id`; `keeper` makes one for each database.
     pub fn begin_cut(&mut self, id: u64, keeper: &mut dyn FnMut() -> Box<dyn Keeper<Value>>) {
         assert!(self.aside.is_none(), "one cut at a time");
+        let mut live = Vec::new();
         for (number, db) in self.dbs.iter_mut().enumerate() {
             db.cut_as = number;
+            if !db.is_empty() {
+                live.push(number);
+            }
             db.table_mut().begin_cut(keeper());
         }
-        self.aside = Some(Aside { id, tables: Vec::new() });
+        live.reverse();
+        self.aside = Some(Aside { id, tables: Vec::new(), live });
     }
 
     /// The cut under way.
@@ -71,8 +84,8 @@ impl Store {
     fn cut_tables(&self) -> impl Iterator<Item = (usize, &Table<Value>)> {
         let aside =
             self.aside.iter().flat_map(|aside| &aside.tables).map(|(number, table)| (*number, &**table));
-        let dbs = self.aside.iter().flat_map(|_| self.dbs.iter().map(|db| (db.cut_as, db.table())));
-        aside.chain(dbs)
+        let live = self.aside.iter().flat_map(|aside| &aside.live).map(|&i| &self.dbs[i]);
+        aside.chain(live.map(|db| (db.cut_as, db.table())))
     }
 
     /// Whether the walk goes on once what was kept is taken away: the end of a large value that somebody has changed at its middle, or
@@ -89,10 +102,9 @@ impl Store {
     pub fn cut_slice(&mut self, steps: usize) -> bool {
         let Some(aside) = &mut self.aside else { return true };
         // A value that is kept in parts comes to its end before anything else is taken away.
-        let tables = aside.tables.iter_mut().map(|(_, table)| &mut **table);
-        if let Some(table) =
-            tables.chain(self.dbs.iter_mut().map(Db::table_mut)).find(|table| table.is_midway())
-        {
+        let midway = aside.tables.iter_mut().map(|(_, table)| &mut **table).find(|table| table.is_midway());
+        let live = aside.live.iter().copied().find(|&i| self.dbs[i].table().is_midway());
+        if let Some(table) = midway.or(live.map(|i| self.dbs[i].table_mut())) {
             if table.is_open() {
                 table.cut_slice(steps);
             }
@@ -111,19 +123,37 @@ impl Store {
                 self.garbage.push(garbage(table));
             }
         }
-        self.dbs.iter_mut().all(|db| db.table_mut().cut_slice(steps))
+        while let Some(&i) = aside.live.last() {
+            let table = self.dbs[i].table_mut();
+            if !table.cut_slice(steps) {
+                return false;
+            }
+            if table.owes_kept() {
+                break;
+            }
+            aside.live.pop();
+        }
+        aside.live.iter().rev().all(|&i| self.dbs[i].table_mut().cut_slice(steps))
     }
 
     /// Takes away what was kept, with the number that its database had at the cut. A piece that goes on is the last one, and the
     /// first one of the next time goes on with it.
     pub fn take_kept(&mut self, f: &mut dyn FnMut(usize, Kept)) {
         let Some(aside) = &mut self.aside else { return };
-        let asides = aside.tables.iter_mut().map(|(number, table)| (*number, &mut **table));
-        let mut tables: Vec<_> =
-            asides.chain(self.dbs.iter_mut().map(|db| (db.cut_as, db.table_mut()))).collect();
-        tables.sort_by_key(|(_, table)| !table.is_midway());
+        let mut places: Vec<Place> = (0..aside.tables.len())
+            .map(Place::Aside)
+            .chain(aside.live.iter().rev().map(|&i| Place::Db(i)))
+            .collect();
+        places.sort_by_key(|place| match *place {
+            Place::Aside(i) => !aside.tables[i].1.is_midway(),
+            Place::Db(i) => !self.dbs[i].table().is_midway(),
+        });
         let mut done = Vec::new();
-        for (number, table) in tables {
+        for place in places {
+            let (number, table) = match place {
+                Place::Aside(i) => (aside.tables[i].0, &mut *aside.tables[i].1),
+                Place::Db(i) => (self.dbs[i].cut_as, self.dbs[i].table_mut()),
+            };
             while let Some(kept) = table.take_kept() {
                 f(kept.of.unwrap_or(number), kept);
             }
@@ -149,6 +179,29 @@ impl Store {
         let db = &mut self.dbs[db];
         let number = db.cut_as;
         db.table_mut().pass_on(hash, number, !away)
+    }
+
+    /// The other end of [`Store::pass_on`]: the table of `db` looks after the value from now on.
+    pub(super) fn take_over(&mut self, db: usize, hash: u64, key: &[u8], passed: Passed) {
+        self.dbs[db].table_mut().take_over(hash, key, passed);
+        if let Some(aside) = &mut self.aside
+            && !aside.live.contains(&db)
+        {
+            aside.live.push(db);
+        }
+    }
+
+    /// Two databases have changed places.
+    pub(super) fn swap_in_cut(&mut self, a: usize, b: usize) {
+        for i in self.aside.iter_mut().flat_map(|aside| &mut aside.live) {
+            *i = if *i == a {
+                b
+            } else if *i == b {
+                a
+            } else {
+                *i
+            };
+        }
     }
 
     /// The table of a database that is emptied: garbage, unless a cut still needs it.

@@ -405,7 +405,7 @@ impl Keys<'_> {
         if (shard, index) == (new_shard, db) {
             self.hand.store(shard).db_mut(db).table_mut().follow(hash, new_hash, new_key);
         } else if let Some(passed) = self.hand.store(shard).pass_on(index, hash, shard != new_shard) {
-            self.hand.store(new_shard).db_mut(db).table_mut().take_over(new_hash, new_key, passed);
+            self.hand.store(new_shard).take_over(db, new_hash, new_key, passed);
         }
     }
 

@@ -188,6 +188,7 @@ impl Store {
             self.mark_all_ready(b);
         }
         self.dbs.swap(a, b);
+        self.swap_in_cut(a, b);
         self.settle();
         // One change of the keyspace, in however many shards.
         self.dirty += (self.shard == 0) as u64;

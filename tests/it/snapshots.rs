@@ -76,6 +76,31 @@ fn a_dataset_comes_back_whatever_the_number_of_shards() {
     assert_eq!(digest(&redis), before);
 }
 
+/// Looking through all of them took longer than a slice of the walk: it never went on.
+#[test]
+fn a_server_with_many_databases_is_saved() {
+    let dir = Scratch::new();
+    let databases = ["--databases", "20000"];
+    let mut server = kring(dir.path(), 2, &databases);
+    let mut client = server.connect();
+    for db in [0, 7, 19_999] {
+        client.ok(&format!("SELECT {db}"));
+        client.ok("MSET a 1 b 2");
+    }
+    client.ok("SAVE");
+    client.ok("SWAPDB 19999 3");
+    client.ok("SAVE");
+    let before = digest(&server);
+    client.send(b"SHUTDOWN NOSAVE\r\n").unwrap();
+    server.wait();
+    check(&dir.path().join("dump.rdb"));
+    let server = kring(dir.path(), 3, &databases);
+    assert_eq!(digest(&server), before);
+    let mut client = server.connect();
+    client.ok("SELECT 3");
+    assert_eq!(client.run("DBSIZE"), Reply::Int(2));
+}
+
 #[test]
 fn what_redis_writes_is_loaded() {
     let dir = Scratch::new();
