@@ -30,7 +30,7 @@ use std::time::{Duration, Instant};
 pub const BLOCK: usize = 2 << 20;
 /// While blocks are taken, this part of those in use is kept ready, within bounds.
 const READY_PART: usize = 128;
-const READY_MIN: usize = 2;
+const READY_MIN: usize = 1;
 const READY_MAX: usize = 16;
 /// While memory is near its bound: it does not grow then.
 const READY_WHEN_SHORT: usize = 2;
