@@ -206,7 +206,7 @@ impl Lane {
                 valid: scan.end(),
                 tail: PlainTail::Clean,
                 appended: scan.tail().and_then(appended),
-                log: log.take(),
+                log: log.take().map(|log| *log),
             },
             Cutter::Plain(plain) => {
                 let tail = plain.tail().unwrap_or(PlainTail::Clean);
@@ -251,7 +251,7 @@ impl Filling {
 
 /// Cuts whole commands out of what was read.
 enum Cutter {
-    Frames { scan: Scan, whole_max: usize, long: Long, log: Option<Log> },
+    Frames { scan: Scan, whole_max: usize, long: Box<Long>, log: Option<Box<Log>> },
     Plain(PlainScan),
 }
 
@@ -284,7 +284,12 @@ impl Long {
 
 impl Cutter {
     fn frames(whole_max: usize, log: Option<Log>) -> Cutter {
-        Cutter::Frames { scan: Scan::new(PAYLOAD_MAX), whole_max, long: Long::default(), log }
+        Cutter::Frames {
+            scan: Scan::new(PAYLOAD_MAX),
+            whole_max,
+            long: Box::default(),
+            log: log.map(Box::new),
+        }
     }
 
     fn push(&mut self, bytes: &[u8]) {
@@ -337,7 +342,7 @@ impl Cutter {
                         log.push(&frame);
                     }
                     if frame.payload.len() > *whole_max {
-                        *long = Long { bytes: frame.payload.to_vec(), at: 0, place: frame.payload_at };
+                        **long = Long { bytes: frame.payload.to_vec(), at: 0, place: frame.payload_at };
                         if long.cut(piece)? {
                             return Ok(true);
                         }
