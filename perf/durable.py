@@ -122,8 +122,8 @@ def pause(lab, paper, value, median):
 def huge(lab, paper, value, median):
     """A snapshot over values of 2 M elements: the longest that it holds a shard, and the memory that it takes."""
     paper.head(["", "dataset MiB", "longest slice, us, each of 3", "at most", "more memory, MiB", "at most"])
-    for name, command in (("hash", "HSET h f:__key__ v:__key__"), ("set", "SADD s m:__key__"), ("list", "RPUSH l m:__key__"),
-                          ("sorted set", "ZADD z __key__ m:__key__"), ("stream", "XADD x * f v:__key__")):
+    for name, command in (("hash", "HSET h f:__key__ v:__same__"), ("set", "SADD s m:__key__"), ("list", "RPUSH l m:__key__"),
+                          ("sorted set", "ZADD z __key__ m:__same__"), ("stream", "XADD x * f v:__key__")):
         server = lab.start("kring", lab.args.server_cpu)
         lab.bench(server, "--clients", 1, "--pipeline", 100, "--commands", command, "--keys", HUGE, "--key-prefix", "",
                   "--dist", "seq", "--requests", HUGE, "--warmup", 0, timeout=lab.args.limit)

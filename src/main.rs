@@ -12,7 +12,14 @@ static ALLOCATOR: kring::base::heap::Allocator = kring::base::heap::Allocator;
 
 fn main() -> ExitCode {
     die_of_panics();
-    let args: Vec<String> = std::env::args().skip(1).collect();
+    let args = std::env::args_os().skip(1).map(|arg| arg.into_string()).collect::<Result<Vec<_>, _>>();
+    let args = match args {
+        Ok(args) => args,
+        Err(arg) => {
+            eprintln!("kring-server: arguments must be UTF-8 text, and {} is not", arg.display());
+            return ExitCode::FAILURE;
+        }
+    };
     let loaded = match from_args(&args, &mut std::io::stdin()) {
         Ok(Start::Run(loaded)) => *loaded,
         Ok(Start::CheckRdb(path)) => return kring::server::check_rdb(&path),

@@ -218,8 +218,11 @@ impl KeySpec {
                 } else {
                     (len as i64 + last as i64).max(0) as usize
                 };
-                if limit > 1 && last < 0 && end >= start {
-                    end = start + (end - start) / limit;
+                if limit > 1 && last < 0 {
+                    // As Redis reckons it: of an odd number the smaller part.
+                    let part = (len.saturating_sub(start) / limit) as i64 + last as i64;
+                    let Ok(part) = usize::try_from(part) else { return false };
+                    end = start + part;
                 }
                 if start >= len || end >= len {
                     return false;

@@ -9,6 +9,7 @@ use super::table::Config;
 use super::value::errno_text;
 use super::words::split_words;
 use crate::base::glob;
+use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
@@ -18,7 +19,8 @@ const MAX_INCLUDE_DEPTH: usize = 16;
 /// Directives of old releases, each with one value, that Redis still reads and forgets.
 const FORGOTTEN: [&str; 3] = ["list-max-ziplist-entries", "list-max-ziplist-value", "lua-replicate-commands"];
 
-/// What the default user may be told without any effect; Redis writes such a line when it rewrites a file.
+/// What the default user may be told without any effect. Redis writes such a line when it rewrites a file, with `#` and the SHA-256 of
+/// `requirepass` if there is one.
 const DEFAULT_USER: [&str; 9] =
     ["on", "nopass", "sanitize-payload", "~*", "&*", "+@all", "allkeys", "allchannels", "allcommands"];
 
@@ -77,6 +79,8 @@ pub struct Loader {
     warnings: Vec<String>,
     renames: Vec<Rename>,
     places: HashMap<&'static str, Place>,
+    /// Of the default user's passwords.
+    hashes: Vec<(String, Place)>,
     depth: usize,
 }
 
@@ -89,8 +93,7 @@ impl Loader {
                 continue;
             }
             let place = Place { line: index + 1, text: String::from_utf8_lossy(line).into_owned() };
-            let words = std::str::from_utf8(line).ok().and_then(split_words);
-            let words = words.ok_or_else(|| fatal(&place, "Unbalanced quotes in configuration line"))?;
+            let words = split_words(line).map_err(|bad| fatal(&place, bad.text()))?;
             self.read_words(words, place)?;
         }
         Ok(())
@@ -104,7 +107,11 @@ impl Loader {
         }
         match (name.as_str(), values.len()) {
             ("include", 1) => self.include(&values[0], &place),
-            ("user", 1..) if only_default_user(values) => Ok(()),
+            ("user", 1..) if only_default_user(values) => {
+                let hashes = values.iter().filter_map(|rule| rule.strip_prefix('#'));
+                self.hashes.extend(hashes.map(|hash| (hash.to_ascii_lowercase(), place.clone())));
+                Ok(())
+            }
             ("user" | "loadmodule", 1..) => Err(fatal(&place, NOT_SUPPORTED)),
             ("rename-command", 2) => {
                 let (from, to) = (values[0].clone(), values[1].clone());
@@ -151,6 +158,10 @@ impl Loader {
     /// Judges the values that won, and gives the effective configuration.
     pub fn finish(mut self, path: Option<PathBuf>) -> Result<Loaded, FatalConfig> {
         let off = Config::default();
+        let hash = sha256(&self.config.requirepass);
+        if let Some((_, place)) = self.hashes.iter().find(|(other, _)| *other != hash) {
+            return Err(fatal(place, NOT_SUPPORTED));
+        }
         for knob in knobs() {
             match knob.status {
                 _ if (knob.same)(&self.config, &off) => {}
@@ -176,7 +187,14 @@ impl Loader {
 /// Whether a `user` line says no more than what the default user is anyway.
 fn only_default_user(values: &[String]) -> bool {
     let (name, rules) = (&values[0], &values[1..]);
-    name == "default" && rules.iter().all(|rule| DEFAULT_USER.contains(&rule.to_ascii_lowercase().as_str()))
+    let is_harmless =
+        |rule: &String| rule.starts_with('#') || DEFAULT_USER.contains(&rule.to_ascii_lowercase().as_str());
+    name == "default" && rules.iter().all(is_harmless)
+}
+
+/// The SHA-256 of a text, in hex.
+fn sha256(text: &str) -> String {
+    Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Reads a file of the configuration.
@@ -267,6 +285,7 @@ mod tests {
             ("port", "wrong number of arguments"),
             ("port 1 # no comment here", "wrong number of arguments"),
             ("port \"1", "Unbalanced quotes in configuration line"),
+            (r#"requirepass "p\xe4ss""#, "argument must be UTF-8 text"),
             ("port 70000", "argument must be between 0 and 65535 inclusive"),
             ("tcp-backlog -1", "argument must be between 0 and 2147483647 inclusive"),
             ("maxclients 5000000000", "argument must be between 1 and 4294967295 inclusive"),
@@ -320,6 +339,19 @@ mod tests {
             "save \"\"\nappendonly no\nmaxmemory 0\nreplicaof no one\nuser default on nopass ~* &* +@all";
         assert_eq!(load(quiet).expect("nothing asked for").warnings, [""; 0]);
         assert!(load("cluster-enabled yes\ncluster-enabled no").is_ok(), "the last line wins");
+    }
+
+    /// As CONFIG REWRITE of redis-server 7.0 leaves them.
+    #[test]
+    fn the_default_user_of_a_rewritten_file_has_the_password_of_requirepass() {
+        let user = "user default on sanitize-payload #725e023a3e9aaca0f70784acc254c9526f92ca0ee53f8f67d298cebf86f027ce ~* &* +@all";
+        for lines in [format!("requirepass \"a b!\"\n{user}"), format!("{user}\nrequirepass 'a b!'")] {
+            let config = load(&lines).expect("the same password").config;
+            assert_eq!(config.requirepass, "a b!");
+        }
+        for lines in [format!("requirepass other\n{user}"), format!("port 1\n{user}")] {
+            assert_eq!(refusal(&lines), ("2".into(), NOT_SUPPORTED.into()), "{lines}");
+        }
     }
 
     #[test]

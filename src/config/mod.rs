@@ -46,4 +46,4 @@ pub use special::{
 pub use table::{Config, MAX_BIND, MAX_SHARDS};
 pub use tables::markdown_table;
 pub use value::memory as parse_memory;
-pub use words::{quote, split_words};
+pub use words::{NOT_TEXT, quote, split_words};

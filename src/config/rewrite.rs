@@ -20,22 +20,29 @@ struct OldLine {
 }
 
 /// The new text of a file whose text is `old` (None: there is no file). `whole`: knobs at their defaults have lines too.
-pub fn rewrite(old: Option<&str>, config: &Config, whole: bool) -> String {
-    // A dropped line is None.
-    let mut lines: Vec<Option<String>> =
-        old.unwrap_or_default().lines().map(|line| Some(line.into())).collect();
+pub fn rewrite(old: Option<&[u8]>, config: &Config, whole: bool) -> Vec<u8> {
+    let old = old.unwrap_or_default();
+    let old = old.strip_suffix(b"\n").unwrap_or(old);
+    // A dropped line is None. They are bytes: a comment may be in any encoding.
+    let mut lines: Vec<Option<Vec<u8>>> = Vec::new();
+    if !old.is_empty() {
+        let line = |line: &[u8]| Some(line.strip_suffix(b"\r").unwrap_or(line).to_vec());
+        lines.extend(old.split(|byte| *byte == b'\n').map(line));
+    }
     let mut places: HashMap<&'static str, Vec<OldLine>> = HashMap::new();
     let mut marked = false;
     for (place, line) in lines.iter_mut().enumerate() {
-        let text = line.as_deref().unwrap_or_default().trim();
-        marked |= text == MARKER;
-        if text.is_empty() || text.starts_with('#') {
+        let text = line.as_deref().unwrap_or_default().trim_ascii();
+        marked |= text == MARKER.as_bytes();
+        if text.is_empty() || text[0] == b'#' {
             continue;
         }
         match split_words(text) {
             // Nobody can have loaded such a line; it may have been written since.
-            None => *line = Some(format!("# ??? {text}")),
-            Some(words) => {
+            Err(_) => *line = Some([b"# ??? ", text].concat()),
+            // It was loaded because it says what `requirepass` said then.
+            Ok(words) if is_password_of_default_user(&words) => *line = None,
+            Ok(words) => {
                 if let Some((knob, _)) = words.first().and_then(|name| find(name)) {
                     let class = words.get(1).map(|word| word.to_ascii_lowercase()).unwrap_or_default();
                     places.entry(knob.name).or_default().push(OldLine { place, class });
@@ -50,7 +57,7 @@ pub fn rewrite(old: Option<&str>, config: &Config, whole: bool) -> String {
         // Lines that add up stand for the default only when none of them is there.
         let all_or_none = knob.accumulates && !free.is_empty();
         for (text, differs) in new {
-            let line = format!("{} {text}", knob.name);
+            let line = format!("{} {text}", knob.name).into_bytes();
             let class = text.split(' ').next().unwrap_or_default();
             match free.iter().position(|old| !by_class || old.class == class) {
                 Some(found) => lines[free.remove(found).place] = Some(line),
@@ -67,12 +74,20 @@ pub fn rewrite(old: Option<&str>, config: &Config, whole: bool) -> String {
             lines[old.place] = None;
         }
     }
-    let mut text = String::new();
+    let mut text = Vec::new();
     for line in lines.into_iter().flatten() {
-        text.push_str(&line);
-        text.push('\n');
+        text.extend(line);
+        text.push(b'\n');
     }
     text
+}
+
+/// Whether a line of a file that Redis has rewritten gives the default user a password.
+fn is_password_of_default_user(words: &[String]) -> bool {
+    words.len() > 2
+        && words[0].eq_ignore_ascii_case("user")
+        && words[1] == "default"
+        && words[2..].iter().any(|rule| rule.starts_with('#'))
 }
 
 #[cfg(test)]
@@ -84,6 +99,29 @@ mod tests {
         let mut loader = Loader::default();
         loader.read_text(text.as_bytes()).expect("valid");
         loader.finish(None).expect("valid").config
+    }
+
+    fn rewrite(old: Option<&str>, config: &Config, whole: bool) -> String {
+        let text = super::rewrite(old.map(str::as_bytes), config, whole);
+        String::from_utf8(text).expect("text, as the old one")
+    }
+
+    #[test]
+    fn a_comment_may_be_in_any_encoding() {
+        let config = Config { timeout: 7, ..Config::default() };
+        let (old, new) =
+            (&b"# caf\xe9\r\ntimeout 6\nport \xe9\n"[..], &b"# caf\xe9\ntimeout 7\n# ??? port \xe9\n"[..]);
+        assert_eq!(super::rewrite(Some(old), &config, false), new);
+    }
+
+    #[test]
+    fn the_password_of_a_file_that_redis_rewrote_can_change() {
+        let hash = "2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881";
+        let old = format!("requirepass x\nuser default on #{hash} ~* &* +@all\nuser default on nopass\n");
+        let config = Config { requirepass: "new".into(), ..load(&old) };
+        let text = rewrite(Some(&old), &config, false);
+        assert!(text.starts_with("requirepass \"new\"\nuser default on nopass\n"), "{text}");
+        assert_eq!(load(&text), config);
     }
 
     #[test]

@@ -9,17 +9,37 @@
 //!
 //! A line is text: bytes above 127 that `\xHH` makes, or a file holds, must form UTF-8, which all values of knobs do.
 
-/// Splits a line into words. None when quotes are unbalanced (or a word is not UTF-8).
-pub fn split_words(line: &str) -> Option<Vec<String>> {
+/// Why a line cannot be split into words.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum BadLine {
+    Unbalanced,
+    NotText,
+}
+
+impl BadLine {
+    /// As Redis says it, where Redis has this error.
+    pub fn text(self) -> &'static str {
+        match self {
+            BadLine::Unbalanced => "Unbalanced quotes in configuration line",
+            BadLine::NotText => NOT_TEXT,
+        }
+    }
+}
+
+/// What is said of a value that is not UTF-8.
+pub const NOT_TEXT: &str = "argument must be UTF-8 text";
+
+/// Splits a line into words.
+pub fn split_words(line: &[u8]) -> Result<Vec<String>, BadLine> {
     let mut words = Vec::new();
-    let mut rest = line.as_bytes();
+    let mut rest = line;
     loop {
         rest = rest.trim_ascii_start();
         if rest.is_empty() {
-            return Some(words);
+            return Ok(words);
         }
-        let (word, tail) = split_word(rest)?;
-        words.push(String::from_utf8(word).ok()?);
+        let (word, tail) = split_word(rest).ok_or(BadLine::Unbalanced)?;
+        words.push(String::from_utf8(word).map_err(|_| BadLine::NotText)?);
         rest = tail;
     }
 }
@@ -125,32 +145,32 @@ mod tests {
 
     #[test]
     fn words_are_split_as_redis_splits_them() {
-        let cases: [(&str, Option<&[&str]>); 14] = [
-            ("", Some(&[])),
-            ("  a  b\t c\r\n", Some(&["a", "b", "c"])),
-            ("a \"\" ''", Some(&["a", "", ""])),
-            (r#"p "a\"b\x41\n\q""#, Some(&["p", "a\"bA\nq"])),
-            (r"p 'it\'s \n'", Some(&["p", r"it's \n"])),
-            (r#""\xc3\xa9""#, Some(&["é"])),
-            (r#""\xzz""#, Some(&["xzz"])),
-            ("é", Some(&["é"])),
-            ("a\"b\"", Some(&["ab"])),
-            ("\"a\"b", None),
-            ("'a'b", None),
-            ("\"a", None),
-            ("'a", None),
-            (r#""\xff""#, None),
+        let cases: [(&str, Result<&[&str], BadLine>); 14] = [
+            ("", Ok(&[])),
+            ("  a  b\t c\r\n", Ok(&["a", "b", "c"])),
+            ("a \"\" ''", Ok(&["a", "", ""])),
+            (r#"p "a\"b\x41\n\q""#, Ok(&["p", "a\"bA\nq"])),
+            (r"p 'it\'s \n'", Ok(&["p", r"it's \n"])),
+            (r#""\xc3\xa9""#, Ok(&["é"])),
+            (r#""\xzz""#, Ok(&["xzz"])),
+            ("é", Ok(&["é"])),
+            ("a\"b\"", Ok(&["ab"])),
+            ("\"a\"b", Err(BadLine::Unbalanced)),
+            ("'a'b", Err(BadLine::Unbalanced)),
+            ("\"a", Err(BadLine::Unbalanced)),
+            ("'a", Err(BadLine::Unbalanced)),
+            (r#""\xff""#, Err(BadLine::NotText)),
         ];
         for (line, words) in cases {
             let words = words.map(|words| words.iter().map(|w| w.to_string()).collect::<Vec<_>>());
-            assert_eq!(split_words(line), words, "{line}");
+            assert_eq!(split_words(line.as_bytes()), words, "{line}");
         }
     }
 
     #[test]
     fn quotes_round_trip() {
         for text in ["", "plain", "a b", "\"\\'", "\n\r\t\u{7}\u{8}\0\u{7f}", "é€"] {
-            assert_eq!(split_words(&quote(text)), Some(vec![text.to_string()]), "{text:?}");
+            assert_eq!(split_words(quote(text).as_bytes()), Ok(vec![text.to_string()]), "{text:?}");
         }
         assert_eq!(quote("a\"b c\u{1}"), r#""a\"b c\x01""#);
     }

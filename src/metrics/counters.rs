@@ -51,7 +51,7 @@ counters! {
     evicted_clients => "evicted_clients";
     /// Clients closed because of `client-output-buffer-limit`.
     output_buffer_closed => "client_output_buffer_limit_disconnections";
-    /// Commands refused because the client had not authenticated, or password attempts that failed.
+    /// Passwords that were wrong, said to AUTH or HELLO.
     auth_failures => "acl_access_denied_auth";
     /// Stores borrowed for commands, own store included.
     borrows => "kring_borrows";

@@ -79,7 +79,7 @@ impl fmt::Display for Error {
             Error::Memory(limit) => write!(
                 f,
                 "no memory for io_uring (memlock limit {} KB): raise it with 'ulimit -l unlimited' or LimitMEMLOCK=infinity, \
-                 or lower recv-buffers",
+                 or lower ring-entries or shards",
                 limit / 1024
             ),
             Error::OpenFiles { needed, hard } => write!(

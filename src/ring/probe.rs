@@ -11,6 +11,8 @@ const MIN_KERNEL: (u32, u32) = (6, 1);
 const RESERVED: u64 = 32;
 /// Descriptors that each shard needs: its ring, its bell, its log, the one that replaces it.
 const PER_SHARD: u64 = 4;
+/// Bytes of memory that may be locked: whoever works on files, snapshots and logs, asks for so many before it begins.
+const LOCKED_LEAST: u64 = 512 << 10;
 
 /// What this machine grants.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -19,8 +21,8 @@ pub struct Granted {
     pub clients: usize,
 }
 
-/// Checks the kernel and raises the soft limit of open files as far as it goes, so that `maxclients` can be changed while the
-/// server runs; and the hard one, where that is allowed, to what `max_clients` and `shards` need. Room for fewer clients than
+/// Checks the kernel, raises the limit of locked memory as far as it goes, and the soft limit of open files, so that `maxclients` can be
+/// changed while the server runs; and the hard one, where that is allowed, to what `max_clients` and `shards` need. Room for fewer clients than
 /// asked for is no error, as in Redis; for none at all is.
 pub fn check(max_clients: usize, shards: usize) -> Result<Granted, Error> {
     let release = nix::sys::utsname::uname().map_err(|errno| Error::Call { call: "uname", errno })?;
@@ -28,6 +30,7 @@ pub fn check(max_clients: usize, shards: usize) -> Result<Granted, Error> {
     if kernel_version(&release).is_some_and(|version| version < MIN_KERNEL) {
         return Err(Error::OldKernel(release.into_owned()));
     }
+    raise_locked_memory()?;
     // A ring as the shards will have it, small and gone at once.
     let small =
         Options { entries: 4, cq_entries: 8, recv_buffers: 1, recv_buffer_bytes: 4096, ..Options::default() };
@@ -80,6 +83,17 @@ fn raise_open_files(max_clients: usize, shards: usize) -> Result<usize, Error> {
         if raised.is_ok() { hard } else { soft }
     };
     allowed(reached, apart).ok_or(Error::OpenFiles { needed: apart + 1, hard })
+}
+
+/// Raises the limit of locked memory. Too low, nothing could be saved or logged, and with a dataset it would look like one that is damaged.
+fn raise_locked_memory() -> Result<(), Error> {
+    let call = |errno| Error::Call { call: "getrlimit", errno };
+    let (soft, hard) = getrlimit(Resource::RLIMIT_MEMLOCK).map_err(call)?;
+    let most = hard.max(LOCKED_LEAST);
+    if soft < most && setrlimit(Resource::RLIMIT_MEMLOCK, most, most).is_err() {
+        return if soft < LOCKED_LEAST { Err(Error::Memory(soft)) } else { Ok(()) };
+    }
+    Ok(())
 }
 
 /// Clients that fit into `limit` descriptors, if any do.

@@ -135,7 +135,7 @@ impl Control for Line {
         };
         match &self.config_file {
             Some(path) => {
-                let edit = move |old: Option<&str>| rewrite(old, &config, whole);
+                let edit = move |old: Option<&[u8]>| rewrite(old, &config, whole);
                 self.storage.rewrite_file(path.clone(), Box::new(edit), Box::new(answer));
             }
             None => answer(Err("the server is running without a config file".into())),

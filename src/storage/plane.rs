@@ -12,7 +12,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 pub type Answer = Box<dyn FnOnce(Result<(), String>) + Send>;
 
 /// What makes the new text of a file from the old one, if there is a file.
-pub type Edit = Box<dyn FnOnce(Option<&str>) -> String + Send>;
+pub type Edit = Box<dyn FnOnce(Option<&[u8]>) -> Vec<u8> + Send>;
 
 /// What is called with the files of a new generation of the log, if there is one, or why it could not be made.
 pub type Turned = Box<dyn FnOnce(Result<Option<Generation>, String>) + Send>;

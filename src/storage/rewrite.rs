@@ -10,8 +10,7 @@ use std::path::{Path, PathBuf};
 pub(super) fn rewrite_file(path: PathBuf, edit: Edit) -> Result<(), String> {
     let work = async move {
         let old = read(&path).await?;
-        let old = old.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
-        write(&path, edit(old.as_deref()).into_bytes()).await
+        write(&path, edit(old.as_deref())).await
     };
     executor::run(LocalExecutorBuilder::default(), work)?.map_err(|e| e.to_string())
 }
@@ -52,12 +51,12 @@ mod tests {
         std::fs::create_dir_all(&dir).expect("a temporary directory");
         let path = dir.join("kring.conf");
         std::fs::write(&path, "old, and longer than the new").expect("written");
-        rewrite_file(path.clone(), Box::new(|old| format!("{}!\n", &old.expect("there")[..3])))
+        rewrite_file(path.clone(), Box::new(|old| [&old.expect("there")[..3], b"!\n"].concat()))
             .expect("rewritten");
         assert_eq!(std::fs::read(&path).expect("read"), b"old!\n");
         assert_eq!(std::fs::read_dir(&dir).expect("listed").count(), 1, "no temporary file is left");
         let missing = dir.join("no/such/kring.conf");
-        assert!(rewrite_file(missing, Box::new(|_| String::new())).is_err());
+        assert!(rewrite_file(missing, Box::new(|_| Vec::new())).is_err());
         std::fs::remove_dir_all(&dir).expect("removed");
     }
 }

@@ -3,8 +3,10 @@
 use crate::client::{Client, words};
 use crate::reply::Reply;
 use crate::server::{KRING, Scratch, Server, free_port, wait_until};
+use std::ffi::OsStr;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener};
+use std::os::unix::ffi::OsStrExt;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -130,6 +132,38 @@ fn an_address_of_nobody_is_told_in_one_line() {
 fn a_missing_directory_is_told() {
     let text = refusal(&["--port", &free_port().to_string(), "--dir", "/no/such/directory"], "");
     assert!(text.contains("No such file or directory"), "{text}");
+}
+
+#[test]
+fn an_argument_that_is_not_text_is_told_in_one_line() {
+    let output =
+        Command::new(KRING).arg("--requirepass").arg(OsStr::from_bytes(b"p\xe4ss")).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert_one_line(&String::from_utf8_lossy(&output.stderr), &["UTF-8", "ss"]);
+}
+
+/// Too little memory that may be locked would let nothing be saved; and a dataset would look damaged.
+#[test]
+fn locked_memory_is_raised_or_asked_for() {
+    let (scratch, port) = (Scratch::new(), free_port());
+    let child = Command::new("sh")
+        .args(["-c", "ulimit -l 64; exec \"$0\" \"$@\"", KRING, "--shards", "2", "--port", &port.to_string()])
+        .current_dir(scratch.path())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn();
+    let mut child = Running(child.unwrap());
+    let connect = || Client::tcp((Ipv4Addr::LOCALHOST, port));
+    wait_until("it answers or refuses", || connect().is_ok() || child.0.try_wait().unwrap().is_some());
+    if let Some(status) = child.0.try_wait().unwrap() {
+        let mut text = String::new();
+        child.0.stderr.take().unwrap().read_to_string(&mut text).unwrap();
+        assert_eq!(status.code(), Some(1), "{text}");
+        assert_one_line(&text, &["memlock", "ulimit -l"]);
+        return;
+    }
+    // Whoever may raise it has done so.
+    connect().unwrap().ok("SAVE");
 }
 
 #[test]

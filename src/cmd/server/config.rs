@@ -3,7 +3,7 @@
 use crate::cmd::help::help;
 use crate::cmd::row::flag;
 use crate::cmd::{Command, Cx, Done, Order, Outcome, Plan};
-use crate::config::SetError;
+use crate::config::{NOT_TEXT, SetError};
 use crate::resp::{Args, Error};
 use std::borrow::Cow;
 
@@ -90,7 +90,7 @@ const HELP: &[(&str, &str)] = &[
 /// What cannot be set while the dataset is loaded.
 const DENIED_LOADING: &[&str] = &["appendonly", "dir", "repl-diskless-load"];
 
-/// The words from argument 2 on. Names and values are UTF-8: what is not can equal none.
+/// The words from argument 2 on. Names are UTF-8: what is not can equal none.
 fn words(args: Args<'_>) -> Vec<Cow<'_, str>> {
     args.iter().skip(2).map(String::from_utf8_lossy).collect()
 }
@@ -116,6 +116,10 @@ fn set(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
     let pairs: Vec<(&str, &str)> = words.chunks_exact(2).map(|w| (w[0].as_str(), w[1].as_str())).collect();
     let local = cx.session.local || cx.session.unix;
     let refused = |why: SetError| Error::text_of(format!("ERR {why}"));
+    // A password that is not what was said would be worse than none.
+    if let Some(i) = (3..args.len()).step_by(2).find(|i| std::str::from_utf8(args.at(*i)).is_err()) {
+        return Err(refused(SetError::failed(&String::from_utf8_lossy(args.at(i - 1)), NOT_TEXT)));
+    }
     if cx.env.saves.is_loading()
         && pairs.iter().any(|(name, _)| DENIED_LOADING.contains(&name.to_ascii_lowercase().as_str()))
     {
@@ -203,6 +207,17 @@ mod tests {
         assert!(world.run("CONFIG HELP").starts_with("*11\r\n+CONFIG <subcommand>"));
         world.proto(Proto::Resp3);
         assert_eq!(world.run("CONFIG GET hz"), "%1\r\n$2\r\nhz\r\n$2\r\n10\r\n");
+    }
+
+    #[test]
+    fn a_value_that_is_not_text_is_refused() {
+        let mut world = World::new(1);
+        let reply = world.run_bytes(&[b"CONFIG", b"SET", b"hz", b"20", b"requirepass", b"p\xe4ss"]);
+        assert_eq!(
+            String::from_utf8_lossy(&reply),
+            "-ERR CONFIG SET failed (possibly related to argument 'requirepass') - argument must be UTF-8 text\r\n"
+        );
+        assert!(!matches!(world.outcome, Some(Outcome::Everywhere(_))));
     }
 
     #[test]

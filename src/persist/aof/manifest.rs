@@ -238,8 +238,7 @@ fn member(line: &[u8]) -> Result<Member, Refusal> {
     let Some(line) = line.strip_suffix(b"\n").filter(|line| line.len() < LINE_MAX) else {
         return Err(Refusal::LongLine);
     };
-    let line = std::str::from_utf8(line).map_err(|_| Refusal::Format)?;
-    let words = split_words(line).ok_or(Refusal::Format)?;
+    let words = split_words(line).map_err(|_| Refusal::Format)?;
     if words.len() < 6 || words.len() % 2 == 1 {
         return Err(Refusal::Format);
     }

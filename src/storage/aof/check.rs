@@ -252,7 +252,7 @@ impl Check<'_> {
         match tail {
             PlainTail::Clean => Ok(()),
             PlainTail::Malformed(what) => {
-                Err(format!("{}: {}", found.path.display(), damaged(&what.to_string())).into())
+                Err(format!("{}: {}", found.path.display(), damaged(&format!("in that {what}"))).into())
             }
             PlainTail::Truncated { at } => {
                 let gone = found.len - valid;

@@ -9,7 +9,7 @@ pub use deal::Owner;
 pub(super) use deal::Table;
 
 use super::survey::PAYLOAD_MAX;
-use crate::persist::aof::{Place, PlainScan, PlainTail, Scan, Tail, Tear, Why, part};
+use crate::persist::aof::{Log, Place, PlainScan, PlainTail, Scan, Tail, Tear, Why, part};
 use crate::persist::replay::{Piece, Replayed, Trouble};
 use crate::storage::source::Source;
 use std::collections::VecDeque;
@@ -41,16 +41,20 @@ pub(super) struct Meal {
     pub form: Form,
     /// The shard that runs its commands.
     pub shard: usize,
+    /// The shard that wrote it, where it is noted which transactions it has a part of.
+    pub writer: Option<usize>,
 }
 
 /// How a file ended.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Ended {
     /// Where it would have to be cut to end with a whole command, outside of a transaction.
     pub valid: u64,
     pub tail: PlainTail,
     /// Where commands without frames begin behind frames: Redis went on with this file.
     pub appended: Option<u64>,
+    /// Its parts of transactions, if they were to be noted.
+    pub log: Option<Log>,
 }
 
 /// The line to the shards.
@@ -81,7 +85,7 @@ impl Feeder {
         let fed = self.run(&mut lanes, read).await;
         let home = self.wait_for_all(&mut lanes);
         let mut ended = Vec::new();
-        for lane in lanes {
+        for mut lane in lanes {
             ended.push(lane.ended());
             lane.source.close().await;
         }
@@ -163,7 +167,7 @@ struct Lane {
 impl Lane {
     async fn open(meal: &Meal, stream: u32) -> Result<Lane, String> {
         let (from, end, cutter) = match meal.form {
-            Form::Frames { end } => (0, Some(end), Cutter::frames(WHOLE_MAX)),
+            Form::Frames { end } => (0, Some(end), Cutter::frames(WHOLE_MAX, meal.writer.map(Log::new))),
             Form::Plain { from } => (from, None, Cutter::Plain(PlainScan::new(from, i64::MAX))),
         };
         let (source, _) = Source::open(&meal.path, from, end).await?;
@@ -196,14 +200,17 @@ impl Lane {
         Ok(())
     }
 
-    fn ended(&self) -> Ended {
-        match &self.cutter {
-            Cutter::Frames { scan, .. } => {
-                Ended { valid: scan.end(), tail: PlainTail::Clean, appended: scan.tail().and_then(appended) }
-            }
+    fn ended(&mut self) -> Ended {
+        match &mut self.cutter {
+            Cutter::Frames { scan, log, .. } => Ended {
+                valid: scan.end(),
+                tail: PlainTail::Clean,
+                appended: scan.tail().and_then(appended),
+                log: log.take().map(|log| *log),
+            },
             Cutter::Plain(plain) => {
                 let tail = plain.tail().unwrap_or(PlainTail::Clean);
-                Ended { valid: plain.valid(), tail, appended: None }
+                Ended { valid: plain.valid(), tail, appended: None, log: None }
             }
         }
     }
@@ -244,7 +251,7 @@ impl Filling {
 
 /// Cuts whole commands out of what was read.
 enum Cutter {
-    Frames { scan: Scan, whole_max: usize, long: Long },
+    Frames { scan: Scan, whole_max: usize, long: Box<Long>, log: Option<Box<Log>> },
     Plain(PlainScan),
 }
 
@@ -276,8 +283,13 @@ impl Long {
 }
 
 impl Cutter {
-    fn frames(whole_max: usize) -> Cutter {
-        Cutter::Frames { scan: Scan::new(PAYLOAD_MAX), whole_max, long: Long::default() }
+    fn frames(whole_max: usize, log: Option<Log>) -> Cutter {
+        Cutter::Frames {
+            scan: Scan::new(PAYLOAD_MAX),
+            whole_max,
+            long: Box::default(),
+            log: log.map(Box::new),
+        }
     }
 
     fn push(&mut self, bytes: &[u8]) {
@@ -311,7 +323,7 @@ impl Cutter {
                 Some(Tail::Clean) | None => Ok(()),
             },
             Cutter::Plain(plain) => match plain.tail() {
-                Some(PlainTail::Malformed(malformed)) => Err(damaged(&malformed.to_string())),
+                Some(PlainTail::Malformed(malformed)) => Err(damaged(&format!("in that {malformed}"))),
                 _ => Ok(()),
             },
         }
@@ -321,13 +333,16 @@ impl Cutter {
     /// leaves with its EXEC only: it may not come.
     fn cut(&mut self, piece: &mut Filling) -> Result<bool, String> {
         match self {
-            Cutter::Frames { scan, whole_max, long } => {
+            Cutter::Frames { scan, whole_max, long, log } => {
                 if long.cut(piece)? {
                     return Ok(true);
                 }
                 while let Some(frame) = scan.next_frame() {
+                    if let Some(log) = log {
+                        log.push(&frame);
+                    }
                     if frame.payload.len() > *whole_max {
-                        *long = Long { bytes: frame.payload.to_vec(), at: 0, place: frame.payload_at };
+                        **long = Long { bytes: frame.payload.to_vec(), at: 0, place: frame.payload_at };
                         if long.cut(piece)? {
                             return Ok(true);
                         }
@@ -387,7 +402,7 @@ mod tests {
         for payload in [&short, &long, &short] {
             framer.frame(&mut file, payload.as_bytes(), None);
         }
-        let mut cutter = Cutter::frames(1_000);
+        let mut cutter = Cutter::frames(1_000, None);
         cutter.push(&file);
         cutter.finish();
         let (mut all, mut pieces) = (Vec::new(), 0);

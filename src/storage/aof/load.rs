@@ -6,7 +6,7 @@ use super::feed::{Ended, Feeder, Form, Meal, Owner, Table, damaged};
 use super::files;
 use super::mend::{self, Mend};
 use super::survey::{self, Found, Named, Start, Survey, places};
-use crate::persist::aof::{BaseForm, Content, Manifest, PlainTail, Stage};
+use crate::persist::aof::{BaseForm, Content, Cut, Log, Manifest, PlainTail, Stage, recover};
 use crate::persist::rdb::{Batch, Built, Reader};
 use crate::persist::replay::Piece;
 use crate::storage::executor;
@@ -213,13 +213,19 @@ impl Loading {
             Stage::Generation { .. } if is_last => self.mend(found).await?,
             _ => found.iter().map(|f| f.len).collect(),
         };
-        let meal = |(i, (found, end)): (usize, (&Found, u64))| Meal {
-            path: found.path.clone(),
+        let meal = |(i, (file, end)): (usize, (&Found, u64))| Meal {
+            path: file.path.clone(),
             form: Form::Frames { end },
             shard: i % self.shards,
+            // Those of the last have been looked at.
+            writer: (!is_last && found.len() > 1).then_some(i),
         };
         let meals: Vec<Meal> = found.iter().zip(ends).enumerate().map(meal).collect();
-        let ended = self.feed(&meals).await?;
+        let mut ended = self.feed(&meals).await?;
+        let logs: Vec<Log> = ended.iter_mut().filter_map(|e| e.log.take()).collect();
+        if let Some(cut) = recover(&logs).iter().find(|cut| cut.dropped_frames > 0) {
+            return Err(halves(&found[cut.shard].path, cut));
+        }
         for (i, from) in ended.iter().enumerate().filter_map(|(i, e)| Some((i, e.appended?))) {
             if i + 1 < found.len() {
                 let what = damaged("in that commands without frames follow its frames");
@@ -272,7 +278,7 @@ impl Loading {
     async fn commands(&mut self, found: &Found, form: Form, is_last: bool) -> Result<()> {
         let ended = match form {
             Form::Plain { from } if self.shards > 1 => vec![self.deal(&found.path, from).await?],
-            _ => self.feed(&[Meal { path: found.path.clone(), form, shard: 0 }]).await?,
+            _ => self.feed(&[Meal { path: found.path.clone(), form, shard: 0, writer: None }]).await?,
         };
         match ended.first() {
             Some(Ended { valid, tail: PlainTail::Truncated { at }, .. }) => {
@@ -359,6 +365,18 @@ fn listed_name(name: &str) -> &str {
 /// What a file is whatever its name.
 fn inode(path: &Path) -> Option<(u64, u64)> {
     path.symlink_metadata().ok().map(|about| (about.dev(), about.ino()))
+}
+
+/// A file that others follow has parts of transactions whose other parts are gone: a file beside it was cut off, where nothing else
+/// tells of it.
+fn halves(path: &Path, cut: &Cut) -> String {
+    format!(
+        "{}: of {} transactions in it, from behind byte {} on, parts are missing in the files of other shards, and files that were written \
+         later follow; restore the files that the manifest names from a backup",
+        path.display(),
+        cut.dropped_transactions.len(),
+        cut.end
+    )
 }
 
 fn truncated(path: &Path, what: &str) -> String {

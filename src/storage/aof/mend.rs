@@ -87,7 +87,7 @@ pub(super) async fn see(
                     Ok(Some(_)) => {}
                     Err(e) => {
                         let e = Malformed { at: frame.payload_at + e.at, ..e };
-                        return Err(format!("{name}: {}", damaged(&e.to_string())));
+                        return Err(format!("{name}: {}", damaged(&format!("in that {e}"))));
                     }
                 }
             }

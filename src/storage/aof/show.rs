@@ -2,11 +2,11 @@
 
 use super::check::{Listener, Problem, Result, Verdict, each_entry, each_plain, run, survey, tell};
 use super::commands::{command, entry_commands};
-use super::feed::appended;
+use super::feed::{appended, damaged};
 use super::survey::{Found, PAYLOAD_MAX, places};
 use crate::base::number::parse_i64;
 use crate::persist::aof::{
-    Commands, Content, Held, Item, Merge, Opened, PlainScan, Readable, Scan, Stage, Turn,
+    Commands, Content, Held, Item, Merge, Opened, PlainScan, PlainTail, Readable, Scan, Stage, Tail, Turn,
 };
 use crate::resp::Args;
 use crate::storage::source::Source;
@@ -21,13 +21,15 @@ pub enum Form {
     Text,
 }
 
-/// Shows the commands of a log, from its base to its last whole command.
+/// Shows the commands of a log, from its base to its last whole command. Where one does not end as it should, nothing is shown that came
+/// later, and the verdict is that it is damaged: who pipes it into another server must know that it is not all.
 pub fn show(path: &Path, form: Form, out: &mut dyn FnMut(&[u8]), to: &mut dyn Listener) -> Verdict {
     let done = run(async {
         let survey = survey(path)?;
-        let mut show = Show { out, form, shown_db: 0 };
+        let mut show = Show { out, form, shown_db: 0, flaw: None };
         if let Some(base) = &survey.base {
             show.one(base).await?;
+            show.is_whole()?;
         }
         for stage in &survey.stages {
             let found = &survey.incr[places(stage)];
@@ -40,6 +42,7 @@ pub fn show(path: &Path, form: Form, out: &mut dyn FnMut(&[u8]), to: &mut dyn Li
                     }
                 }
             }
+            show.is_whole()?;
         }
         Ok(())
     });
@@ -54,9 +57,16 @@ struct Show<'a> {
     form: Form,
     /// The database that is selected by what was shown.
     shown_db: i64,
+    /// The first thing that was not as it should be at the end of a file. Those beside it are shown all the same.
+    flaw: Option<String>,
 }
 
 impl Show<'_> {
+    /// Whether all files so far were shown to their ends.
+    fn is_whole(&mut self) -> Result<()> {
+        self.flaw.take().map_or(Ok(()), |flaw| Err(Problem::Damaged(flaw)))
+    }
+
     /// A file that is no part of a generation of several.
     async fn one(&mut self, found: &Found) -> Result<()> {
         match found.content {
@@ -99,7 +109,7 @@ impl Show<'_> {
         let (mut readable, mut text) = (Readable::new(1, i64::MAX), Vec::new());
         let (out, form, shown_db) = (&mut *self.out, self.form, &mut self.shown_db);
         let mut db = 0;
-        each_plain(&found.path, from, &mut |_| {}, &mut |command| {
+        let (tail, _) = each_plain(&found.path, from, &mut |_| {}, &mut |command| {
             text.clear();
             match form {
                 Form::Text => readable.plain(&mut text, 0, command),
@@ -107,8 +117,16 @@ impl Show<'_> {
             }
             out(&text);
         })
-        .await
-        .map(drop)
+        .await?;
+        let what = match tail {
+            PlainTail::Clean => return Ok(()),
+            PlainTail::Malformed(what) => damaged(&format!("in that {what}")),
+            PlainTail::Truncated { at } => {
+                format!("it ends within a command or a transaction (at byte {at}), which is not shown")
+            }
+        };
+        self.flaw.get_or_insert(format!("{}: {what}", found.path.display()));
+        Ok(())
     }
 
     /// A file of frames, for itself.
@@ -131,10 +149,21 @@ impl Show<'_> {
 
     /// What Redis has appended behind a file's frames.
     async fn went_on(&mut self, found: &Found, frames: &Frames) -> Result<()> {
-        match frames.scan.tail().and_then(appended) {
-            Some(from) => self.plain(found, from).await,
-            None => Ok(()),
+        if let Some(from) = frames.scan.tail().and_then(appended) {
+            return self.plain(found, from).await;
         }
+        self.note_end(frames);
+        Ok(())
+    }
+
+    /// A file of frames was shown.
+    fn note_end(&mut self, frames: &Frames) {
+        let what = match frames.scan.tail() {
+            Some(Tail::Torn(tear)) => format!("it is torn {tear}"),
+            Some(Tail::Damaged(tear)) => damaged(&tear.to_string()),
+            Some(Tail::Clean) | None => return,
+        };
+        self.flaw.get_or_insert(format!("{}: {what}", frames.name));
     }
 
     /// The files of a generation, in the order of time as far as it is known.
@@ -168,9 +197,11 @@ impl Show<'_> {
                 Turn::Done => break,
             }
         }
-        match (found.last(), files.last()) {
-            (Some(found), Some(frames)) => self.went_on(found, frames).await,
-            _ => Ok(()),
+        let Some((last, others)) = files.split_last() else { return Ok(()) };
+        others.iter().for_each(|frames| self.note_end(frames));
+        match found.last() {
+            Some(found) => self.went_on(found, last).await,
+            None => Ok(()),
         }
     }
 }

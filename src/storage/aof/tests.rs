@@ -378,6 +378,29 @@ fn torn_files_are_cut_together() {
     }
 }
 
+/// A file that ends with a whole frame looks like one that ended there. Where others were written later, nothing is cut: it is refused.
+#[test]
+fn half_a_transaction_before_later_files_is_refused() {
+    let scratch = Scratch::new("halves");
+    for file in 0..3 {
+        let (names, files, frames) = written(&scratch, 4);
+        let text = scratch.text() + "file a.aof.9.incr.aof seq 9 type i\n";
+        scratch.put("a.aof.manifest", text.as_bytes());
+        scratch.put("a.aof.9.incr.aof", &alone_file(5, 6));
+        names.iter().zip(&files).for_each(|(name, bytes)| scratch.put(name, bytes));
+        assert!(load(&scratch, 2, true, None).recovered.is_ok());
+        for frame in frames[file].windows(2).filter(|f| f[1].part.is_some()) {
+            scratch.put(&names[file], &files[file][..frame[0].end]);
+            for shards in 1..4 {
+                let outcome = load(&scratch, shards, true, None);
+                let error = outcome.error();
+                assert!(error.contains("parts are missing") && !error.contains('\n'), "{error}");
+            }
+        }
+        let _ = std::fs::remove_dir_all(scratch.0.join("aofdir"));
+    }
+}
+
 #[test]
 fn what_does_not_fit_is_refused_in_one_line() {
     type Damage = (&'static str, fn(&Scratch, &[String]), &'static str);
@@ -680,4 +703,37 @@ fn commands_are_shown_in_two_forms() {
     let text = shown(Form::Text);
     let lines: Vec<&str> = text.lines().filter(|line| !line.starts_with('#')).collect();
     assert_eq!(lines, ["SELECT 0", "SET k value", "SELECT 3", "SET p x", "SELECT 0", "FLUSHALL"]);
+}
+
+/// What is not all of a log does not pass for it.
+#[test]
+fn a_log_that_is_not_whole_is_shown_up_to_there() {
+    for form in [Form::Resp, Form::Text] {
+        let scratch = Scratch::new("shown");
+        let shown = || {
+            let (mut out, mut heard) = (Vec::new(), Heard::default());
+            let verdict =
+                show(&scratch.0.join("aofdir"), form, &mut |b| out.extend_from_slice(b), &mut heard);
+            (verdict, heard.1.join("; "), String::from_utf8(out).expect("text").matches("SET").count())
+        };
+        let (names, files, frames) = written(&scratch, 4);
+        let text = scratch.text() + "file a.aof.9.incr.aof seq 9 type i\n";
+        scratch.put("a.aof.manifest", text.as_bytes());
+        let all: usize = frames.iter().map(Vec::len).sum();
+        for (name, bytes) in names.iter().zip(&files) {
+            scratch.put(name, bytes);
+        }
+        for (end, what) in [("*1\r\n$4\r\nPI", "within a command"), ("hello\r\n", "begins with '*'")] {
+            scratch.put("a.aof.9.incr.aof", [&set("p"), end].concat().as_bytes());
+            let (verdict, heard, sets) = shown();
+            assert_eq!((verdict, sets), (Verdict::Damaged, all + 1), "{heard}");
+            assert!(heard.contains(what) && heard.contains("a.aof.9.incr.aof"), "{heard}");
+        }
+        // The files beside one are shown, those behind it not.
+        let last = frames[0].last().expect("some").end;
+        scratch.put(&names[0], &files[0][..last - 10]);
+        let (verdict, heard, sets) = shown();
+        assert_eq!((verdict, sets), (Verdict::Damaged, all - 1), "{heard}");
+        assert!(heard.contains(&names[0]), "{heard}");
+    }
 }

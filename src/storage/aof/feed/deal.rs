@@ -114,7 +114,7 @@ impl Feeder {
         source.close().await;
         dealt.and(home)?;
         let tail = scan.tail().unwrap_or(PlainTail::Clean);
-        Ok(Ended { valid: scan.valid(), tail, appended: None })
+        Ok(Ended { valid: scan.valid(), tail, appended: None, log: None })
     }
 }
 
@@ -136,7 +136,7 @@ impl Deal<'_> {
             }
             match scan.tail() {
                 Some(PlainTail::Malformed(what)) => {
-                    return Err(format!("{}: {}", self.path.display(), damaged(&what.to_string())));
+                    return Err(format!("{}: {}", self.path.display(), damaged(&format!("in that {what}"))));
                 }
                 // A transaction whose EXEC has not come is left out.
                 Some(_) => return Ok(()),
