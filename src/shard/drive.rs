@@ -368,13 +368,15 @@ impl Core {
             }
             let mut batch = std::mem::take(&mut self.batch);
             let migrates = work.session.migration.is_some();
+            // Who has not authenticated may do so with the next command: what follows it is read after that.
+            let is_admitted = migrates || self.admits(work.session);
             let is_here = self.have_only(net, work);
             let rules = Rules {
                 limits: Limits {
                     bulk_max: self.bulk_max(work.session),
-                    authenticated: migrates || self.admits(work.session),
+                    authenticated: is_admitted,
                 },
-                depth: if work.reports.is_some() || migrates { 1 } else { self.policy.depth },
+                depth: if work.reports.is_some() || migrates || !is_admitted { 1 } else { self.policy.depth },
                 registry: &self.shared.registry,
                 logged: work.session.is_replay() && self.shared.registry.has_other_names(),
                 route: self.shared.route,
