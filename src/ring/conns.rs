@@ -1,7 +1,7 @@
 //! The connection table: what is under way on each socket.
 //!
 //! ```text
-//!   slots: | conn 0 | conn 1 | ... |  dense, 72 bytes each, grows by doubling, never shrinks
+//!   slots: | conn 0 | conn 1 | ... |  dense, 56 bytes each, grows by doubling, never shrinks
 //!   free:  | 17 | 4 |                 indices last used first, so that the busy part stays small
 //!
 //!   receiving:  Off ──arm──► Armed ──cancel──► Cancelling ──ECANCELED──► Off
@@ -56,7 +56,7 @@ pub struct Conn {
     pub open: bool,
 }
 
-const _: () = assert!(size_of::<Conn>() == 72);
+const _: () = assert!(size_of::<Conn>() == 56);
 
 impl Conn {
     fn vacant(generation: u32) -> Conn {

@@ -17,7 +17,7 @@
 //! - What ends a multishot is the missing `F_MORE`, whatever the result says.
 //!
 //! Reading order: [`net`] (the seam), [`ops`] (what goes in), `ring` (the turn), then one file an operation:
-//! `accept`, `recv`, `send`, `close`, `wake`, `files`; beside them `conns` and `buffers` hold the state, and `options`,
+//! `accept`, `recv`, `send` (with `message`), `close`, `wake`, `files`; beside them `conns` and `buffers` hold the state, and `options`,
 //! `probe`, `clock`, `socket` serve the boot. [`peer`] is no part of a ring: a connection to another server, for threads that may wait.
 
 mod accept;
@@ -26,6 +26,7 @@ mod clock;
 mod close;
 mod conns;
 mod files;
+mod message;
 pub mod net;
 mod ops;
 mod options;
@@ -43,6 +44,7 @@ mod tests;
 
 pub use buffers::Pool;
 pub use clock::Clock;
+pub use message::Message;
 pub use net::{BufId, Chunk, ConnId, Event, FileId, FileWrite, Net, World};
 pub use options::{Error, Options};
 pub use ring::{Ring, Wait, open};

@@ -3,8 +3,9 @@
 //! The core never sees a file descriptor, a ring or a clock. The real `Net` is [`super::Ring`]; the simulation
 //! has one of its own, which delays, reorders and drops at a seed's will.
 
+use super::message::Message;
 use crate::base::direct::Pages;
-use bytes::Bytes;
+use std::borrow::Cow;
 use std::os::fd::OwnedFd;
 
 /// A connection of one shard: `generation << 32 | index`. The generation keeps a completion that arrives late
@@ -24,16 +25,38 @@ impl ConnId {
 pub enum Chunk {
     /// A reply buffer; it returns to its pool.
     Owned(Vec<u8>),
-    /// A large value, shared with the store instead of copied.
-    Shared(Bytes),
+    /// With large values in it, shared with the store instead of copied.
+    Mixed(Box<Message>),
 }
 
 impl Chunk {
-    /// The bytes.
-    pub fn as_slice(&self) -> &[u8] {
+    /// How many bytes.
+    #[inline]
+    pub fn len(&self) -> usize {
         match self {
-            Chunk::Owned(v) => v,
-            Chunk::Shared(b) => b,
+            Chunk::Owned(text) => text.len(),
+            Chunk::Mixed(message) => message.len(),
+        }
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The bytes, gathered: for drivers that are no sockets.
+    pub fn bytes(&self) -> Cow<'_, [u8]> {
+        match self {
+            Chunk::Owned(text) => text.into(),
+            Chunk::Mixed(message) => message.pieces().collect::<Vec<_>>().concat().into(),
+        }
+    }
+
+    /// The reply buffer.
+    pub fn into_buffer(self) -> Vec<u8> {
+        match self {
+            Chunk::Owned(text) => text,
+            Chunk::Mixed(message) => message.into_text(),
         }
     }
 }

@@ -111,6 +111,22 @@ pub fn send_zero_copy(fd: RawFd, conn: ConnId, bytes: &[u8]) -> Entry {
         .user_data(conn_tag(kind::SEND, conn))
 }
 
+/// What `message` points to must outlive the completion.
+pub fn send_message(fd: RawFd, conn: ConnId, message: *const libc::msghdr) -> Entry {
+    opcode::SendMsg::new(Fd(fd), message)
+        .flags(SEND_FLAGS as u32)
+        .build()
+        .user_data(conn_tag(kind::SEND, conn))
+}
+
+/// What `message` points to must outlive the notification that follows the completion.
+pub fn send_message_zero_copy(fd: RawFd, conn: ConnId, message: *const libc::msghdr) -> Entry {
+    opcode::SendMsgZc::new(Fd(fd), message)
+        .flags(SEND_FLAGS as u32)
+        .build()
+        .user_data(conn_tag(kind::SEND, conn))
+}
+
 pub fn accept(fd: RawFd, listener: usize) -> Entry {
     opcode::AcceptMulti::new(Fd(fd)).flags(libc::SOCK_CLOEXEC).build().user_data(tag(
         kind::ACCEPT,

@@ -7,6 +7,7 @@ use super::block::{Blocked, Early};
 use super::hold::Holds;
 use crate::cmd::{Report, Session};
 use crate::resp::{Out, Parser, Span};
+use crate::ring::Message;
 use crate::ring::net::{Chunk, ConnId};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -124,6 +125,9 @@ impl Input {
     }
 }
 
+/// The most large values that go out by one send: more would hardly cost less, and what is out counts as owed until all of it is.
+const VALUES_AT_ONCE: usize = 16;
+
 /// Smaller buffers grow to the double, larger ones by a quarter.
 const DOUBLE_BELOW: usize = 1 << 20;
 
@@ -210,23 +214,34 @@ impl Conn {
                 return None;
             }
             if self.out.is_plain() {
-                return Some(Chunk::Owned(self.out.take(Vec::new()).1));
+                return Some(Chunk::Owned(self.out.take(Vec::new()).0));
             }
             self.shelve_replies();
         }
         let chunk = self.chunks.pop_front()?;
-        self.chunk_bytes -= chunk.as_slice().len();
+        self.chunk_bytes -= chunk.len();
         self.holds.iter_mut().for_each(|holds| holds.sent += 1);
         Some(chunk)
     }
 
     /// Makes chunks of the replies gathered.
     pub fn shelve_replies(&mut self) {
-        let (parts, tail) = self.out.take(Vec::new());
-        let parts = parts.into_iter().flat_map(|(text, value)| [Chunk::Owned(text), Chunk::Shared(value)]);
-        for chunk in parts.chain([Chunk::Owned(tail)]).filter(|chunk| !chunk.as_slice().is_empty()) {
-            self.chunk_bytes += chunk.as_slice().len();
-            self.chunks.push_back(chunk);
+        let (text, values) = self.out.take(Vec::new());
+        self.chunk_bytes += text.len() + values.iter().map(|(_, value)| value.len()).sum::<usize>();
+        if values.is_empty() {
+            return self.chunks.push_back(Chunk::Owned(text));
+        }
+        if values.len() <= VALUES_AT_ONCE {
+            return self.chunks.push_back(Chunk::Mixed(Message::new(text, values)));
+        }
+        let (mut values, mut from) = (values.into_iter().peekable(), 0);
+        while values.peek().is_some() {
+            let here = values.by_ref().take(VALUES_AT_ONCE);
+            let here: Vec<_> = here.map(|(at, value)| (at - from, value)).collect();
+            let last = here.last().map_or(0, |(at, _)| from + at);
+            let to = if values.peek().is_some() { last } else { text.len() };
+            self.chunks.push_back(Chunk::Mixed(Message::new(text[from..to].to_vec(), here)));
+            from = to;
         }
     }
 
@@ -274,7 +289,7 @@ impl Conn {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::resp::{Limits, Step};
+    use crate::resp::{Limits, SHARE_FROM, Step};
 
     #[test]
     fn an_idle_connection_is_small() {
@@ -301,6 +316,32 @@ mod tests {
         input.restart(input.at + 1);
         input.push(b"g");
         assert_eq!(&input.buf[input.at..], b"Yefg");
+    }
+
+    #[test]
+    fn large_values_go_out_some_at_a_time_and_in_order() {
+        for values in [1, VALUES_AT_ONCE, VALUES_AT_ONCE + 1, 5 * VALUES_AT_ONCE] {
+            let mut conn = Conn::new(ConnId(0), Box::new(Session::new(0, 0)));
+            let mut all = Vec::new();
+            conn.out.ok();
+            all.extend_from_slice(b"+OK\r\n");
+            for i in 0..values {
+                let value = vec![i as u8; SHARE_FROM + i];
+                conn.out.bulk_shared(&value.clone().into());
+                conn.out.int(7);
+                all.extend([format!("${}\r\n", value.len()).as_bytes(), &value, b"\r\n:7\r\n"].concat());
+            }
+            assert_eq!(conn.owed(), all.len());
+            let (mut sent, mut chunks) = (Vec::new(), 0);
+            while let Some(chunk) = conn.next_chunk() {
+                assert!(!chunk.is_empty() && chunk.len() <= VALUES_AT_ONCE * (SHARE_FROM + values + 20));
+                sent.extend_from_slice(&chunk.bytes());
+                chunks += 1;
+                assert_eq!(conn.owed() + sent.len(), all.len());
+            }
+            assert!(sent == all, "{values}");
+            assert_eq!(chunks, values.div_ceil(VALUES_AT_ONCE));
+        }
     }
 
     /// Each chunk ends within a request, its last argument announced.

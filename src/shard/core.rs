@@ -305,10 +305,8 @@ impl Core {
 
     /// A chunk is out, or has failed.
     pub fn sent(&mut self, net: &mut dyn World, id: ConnId, chunk: Chunk, result: Result<(), i32>) {
-        let len = chunk.as_slice().len();
-        if let Chunk::Owned(buf) = chunk {
-            self.recycle(buf);
-        }
+        let len = chunk.len();
+        self.recycle(chunk.into_buffer());
         if result.is_ok() {
             self.tallies.counters.net_output += len as u64;
             self.tallies.counters.writes += 1;

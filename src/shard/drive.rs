@@ -270,7 +270,7 @@ impl Core {
         conn.session = Some(session);
         conn.out = out;
         if conn.out.is_empty() {
-            let (_, buf) = conn.out.take(Vec::new());
+            let (buf, _) = conn.out.take(Vec::new());
             self.recycle(buf);
         } else {
             self.let_reads_out();

@@ -129,7 +129,7 @@ impl Socket {
     /// The chunk under way ends: how, and what of it the client sees.
     pub fn take_sent(&mut self, rng: &mut Rng) -> (Chunk, Result<(), i32>, usize) {
         let chunk = self.sending.take().expect("ripe");
-        let len = chunk.as_slice().len();
+        let len = chunk.len();
         if self.aborted {
             return (chunk, Err(rng.pick(&[EPIPE, ECONNRESET])), 0);
         }
@@ -220,7 +220,7 @@ impl SimNet {
 
 impl Net for SimNet {
     fn send(&mut self, conn: ConnId, chunk: Chunk) {
-        assert!(!chunk.as_slice().is_empty(), "a send of nothing");
+        assert!(!chunk.is_empty(), "a send of nothing");
         let before = self.open(conn).sending.replace(chunk);
         assert!(before.is_none(), "a second send while one is under way");
     }

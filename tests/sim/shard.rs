@@ -261,7 +261,7 @@ impl Shard {
             }
             Ripe::Sent => {
                 let (chunk, result, seen) = socket.take_sent(rng);
-                let bytes = chunk.as_slice()[..seen].to_vec();
+                let bytes = chunk.bytes()[..seen].to_vec();
                 self.core.sent(&mut self.net, conn, chunk, result);
                 Happened::Delivered { conn, client, bytes }
             }
