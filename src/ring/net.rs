@@ -91,6 +91,16 @@ pub trait Net {
     fn progress(&self, _conn: ConnId) -> u64 {
         0
     }
+    /// How many bytes of an argument have to be missing for [`Net::fill`] to pay. By default it never does.
+    fn fill_from(&self) -> usize {
+        usize::MAX
+    }
+    /// Receives what comes next straight into `buf`, behind what is in it, until it is at least `until` bytes long.
+    /// [`Event::Filled`] gives it back, perhaps before; until then no [`Event::Data`] comes. At most one buffer per connection is
+    /// under way, none while reading is paused.
+    fn fill(&mut self, conn: ConnId, buf: Vec<u8>, until: usize) {
+        unreachable!("not asked for: {conn:?}, {} of {until} bytes", buf.len())
+    }
     /// Stops reading from `conn`: what is in the kernel stays there, and the peer feels it.
     fn pause_recv(&mut self, conn: ConnId);
     /// Reads from `conn` again.
@@ -138,6 +148,8 @@ pub enum Event {
     AcceptFailed { listener: usize, errno: i32 },
     /// `len` bytes arrived.
     Data { conn: ConnId, buf: BufId, len: usize },
+    /// `came` bytes arrived in a buffer of [`Net::fill`]: 0 when the peer closed or the socket failed, of which `Eof` tells next.
+    Filled { conn: ConnId, buf: Vec<u8>, came: usize },
     /// The peer closed (errno 0) or the socket failed. No more `Data` follows.
     Eof { conn: ConnId, errno: i32 },
     /// A chunk is out, or failed with an errno. Either way here it is back.

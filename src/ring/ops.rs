@@ -11,6 +11,7 @@ use super::net::ConnId;
 use io_uring::squeue::{Entry, Flags};
 use io_uring::types::{CancelBuilder, Fd};
 use io_uring::{cqueue, opcode};
+use std::mem::MaybeUninit;
 use std::os::fd::RawFd;
 
 /// Kinds of completion, as the top byte of `user_data`.
@@ -84,6 +85,21 @@ fn conn_tag(kind: u8, conn: ConnId) -> u64 {
 
 pub fn recv(fd: RawFd, conn: ConnId) -> Entry {
     opcode::RecvMulti::new(Fd(fd), BUFFER_GROUP).build().user_data(conn_tag(kind::RECV, conn))
+}
+
+/// One piece, into one of the shared buffers.
+pub fn recv_once(fd: RawFd, conn: ConnId) -> Entry {
+    opcode::Recv::new(Fd(fd), std::ptr::null_mut(), 0)
+        .buf_group(BUFFER_GROUP)
+        .build()
+        .flags(Flags::BUFFER_SELECT)
+        .user_data(conn_tag(kind::RECV, conn))
+}
+
+/// One piece. `room` must outlive the completion.
+pub fn recv_into(fd: RawFd, conn: ConnId, room: &mut [MaybeUninit<u8>]) -> Entry {
+    let len = room.len() as u32;
+    opcode::Recv::new(Fd(fd), room.as_mut_ptr().cast(), len).build().user_data(conn_tag(kind::RECV, conn))
 }
 
 pub fn cancel_recv(conn: ConnId) -> Entry {

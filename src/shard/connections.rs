@@ -61,6 +61,10 @@ pub(super) struct Input {
     pub spans: Vec<Span>,
     /// Nothing can run before the buffer is this long.
     pub want: usize,
+    /// What was in `buf`, and the room in it, when the driver took it to receive more.
+    pub filling: Option<(usize, usize)>,
+    /// The last piece of the argument that has begun came straight.
+    pub is_straight: bool,
     /// Bytes of the job that is under way with some of its requests.
     pub mailed: usize,
 }
@@ -68,7 +72,7 @@ pub(super) struct Input {
 impl Input {
     /// Bytes that it takes, the job's included.
     fn memory(&self) -> usize {
-        size_of::<Input>() + self.buf.capacity() + self.spans.capacity() * size_of::<Span>() + self.mailed
+        size_of::<Input>() + self.room() + self.spans.capacity() * size_of::<Span>() + self.mailed
     }
 }
 
@@ -78,7 +82,39 @@ const COMPACT_FROM: usize = 64 * 1024;
 impl Input {
     /// Bytes that have not run.
     pub fn len(&self) -> usize {
-        self.buf.len() - self.at
+        self.filling.map_or(self.buf.len(), |(len, _)| len) - self.at
+    }
+
+    /// Room for requests.
+    pub fn room(&self) -> usize {
+        self.filling.map_or(self.buf.capacity(), |(_, room)| room)
+    }
+
+    /// Bytes without which nothing can run, as far as is known.
+    pub fn missing(&self) -> usize {
+        if self.filling.is_some() { 0 } else { self.want.saturating_sub(self.buf.len()) }
+    }
+
+    /// Takes the buffer, to be filled up to the length that is given with it. There is room for that, and none that is not needed:
+    /// what is stored in it is the larger for it.
+    pub fn lend(&mut self) -> (Vec<u8>, usize) {
+        let mut buf = std::mem::take(&mut self.buf);
+        if self.at > 0 || buf.capacity() < self.want {
+            let mut fitting = Vec::with_capacity(self.want - self.at);
+            fitting.extend_from_slice(&buf[self.at..]);
+            buf = fitting;
+            self.cut_off(self.at);
+        }
+        self.filling = Some((buf.len(), buf.capacity()));
+        (buf, self.want)
+    }
+
+    /// Has become shorter by so many bytes, which have run.
+    fn cut_off(&mut self, bytes: usize) {
+        self.parser = self.parser.shifted(bytes);
+        self.spans.iter_mut().for_each(|span| *span = span.shifted(bytes));
+        self.want = self.want.saturating_sub(bytes);
+        self.at -= bytes;
     }
 
     /// Appends what arrived.
@@ -86,10 +122,7 @@ impl Input {
         if self.at >= COMPACT_FROM && self.at > self.buf.len() / 2 {
             // Also before a command that has begun: of a stream of large ones each chunk may end within one.
             self.buf.drain(..self.at);
-            self.parser = self.parser.shifted(self.at);
-            self.spans.iter_mut().for_each(|span| *span = span.shifted(self.at));
-            self.want = self.want.saturating_sub(self.at);
-            self.at = 0;
+            self.cut_off(self.at);
         }
         // An argument's room is made at once, as announced: growing step by step would copy a large one many times, and pages
         // that nothing is written to cost nothing.
@@ -316,6 +349,28 @@ mod tests {
         input.restart(input.at + 1);
         input.push(b"g");
         assert_eq!(&input.buf[input.at..], b"Yefg");
+    }
+
+    #[test]
+    fn a_buffer_with_the_driver_has_room_for_what_is_missing_and_counts() {
+        let mut input = Input::default();
+        input.push(b"PING\r\n*2\r\n$3\r\nGET\r\n$90000\r\nkey");
+        let limits = Limits { bulk_max: i64::MAX, authenticated: true };
+        input.restart(6);
+        let step = input.parser.step(&input.buf, &limits, &mut input.spans, &mut Vec::new());
+        let Step::Incomplete { want } = step else { panic!("{step:?}") };
+        input.want = want;
+        let (left, missing) = (input.len(), input.missing());
+        assert_eq!(missing, 90_002 - 3);
+        let (mut buf, until) = input.lend();
+        assert_eq!((buf.len(), buf.capacity(), until), (left, left + missing, left + missing));
+        assert_eq!((input.len(), input.room(), input.missing()), (left, until, 0));
+        assert_eq!(input.memory() - size_of::<Input>() - input.spans.capacity() * size_of::<Span>(), until);
+        buf.resize(until, b'x');
+        (input.buf, input.filling) = (buf, None);
+        let step = input.parser.step(&input.buf, &limits, &mut input.spans, &mut Vec::new());
+        assert_eq!(step, Step::Command { end: until, inline: false });
+        assert_eq!((input.spans[0].of(&input.buf), input.spans[1].len()), (&b"GET"[..], 90_000));
     }
 
     #[test]
