@@ -507,6 +507,12 @@ def types(lab, paper):
     families.types(lab, paper, lab.args.only, ratio, CPU)
 
 
+def values(lab, paper):
+    """SET and GET of values of 4 KB to 4 MB (--only KB for some)."""
+    paper.say("\n### Values by size, 1 shard, no pipeline\n")
+    families.values(lab, paper, lab.args.only, ratio, CPU)
+
+
 def multi(lab, paper):
     """Several keys at once on two shards, and transactions (--only NAME for some)."""
     paper.say("\n### Several keys at once, 2 shards and the client on 2 cores\n")
@@ -548,7 +554,7 @@ def durability(scenario):
 
 SCENARIOS = {"p1": p1, "p32": p32, "open": open_loop, "shards": shards, "latency1": latency1, "memory": memory,
              "idle": idle, "constant": constant, "exec-beside": exec_beside, "queue": queue, "multi": multi, "stores": stores,
-             "types": types,
+             "types": types, "values": values,
              "collections": collections, "growth": growth,
              "always": durability(durable.always), "everysec": durability(durable.everysec),
              "snapshot": durability(durable.snapshot), "pause": durability(durable.pause),
@@ -564,7 +570,7 @@ def parse():
         formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
     add("scenario", nargs="+", choices=[*SCENARIOS, "all"], metavar="SCENARIO")
-    add("--only", action="append", default=[], help="types, multi, bytes, collections, growth: only rows with this in their name")
+    add("--only", action="append", default=[], help="types, values, multi, bytes, collections, growth: only rows with this in their name")
     add("--rounds", type=int, default=6, help="runs per server (6)")
     add("--starts", type=int, default=3, help="how many fresh processes these are spread over (3)")
     add("--seconds", type=float, default=4, help="measured time of a run (4)")

@@ -1,4 +1,4 @@
-"""What commands of every type cost, against redis-server: the rows of perf/compare's scenarios types and multi.
+"""What commands of every type cost, against redis-server: the rows of perf/compare's scenarios types, values and multi.
 
 A row is a name, what to fill the servers with, and the requests to time. Requests are kring-bench's templates.
 """
@@ -95,6 +95,10 @@ TYPES = [
     ("GEOSEARCH", places, "g:", ["GEOSEARCH g FROMLONLAT 0 45 BYRADIUS 100 km"], 0.9, 0.9),
 ]
 
+# Sizes of values, and how many keys have one.
+VALUES_KB = (4, 16, 24, 40, 64, 100, 256, 500, 1024, 4096)
+VALUES = 20
+
 TEN = " ".join(["__key__"] * 10)
 TEN_PAIRS = " ".join(["__key__ __data__"] * 10)
 FIVE = "MULTI ; SET {t}a __data__ ; GET {t}a ; INCR {t}n ; SET {t}b __data__ ; GET {t}b ; EXEC"
@@ -149,6 +153,22 @@ def types(lab, paper, wanted, ratio, cpu):
         for pipeline, most in ((1, plain), (32, piped)):
             results = measure(lab, servers, lab.args.rounds, requests, pipeline, prefix, KEYS)
             paper.verdict([title, str(pipeline)], results, most, ratio, cpu)
+        lab.stop_all()
+
+
+def values(lab, paper, wanted, ratio, cpu):
+    """SET and GET of values by size, of so few keys that what ends and what comes can lie in the same memory."""
+    paper.head(["", "KB", "kring us/op", "redis us/op", "ratio", "at most"])
+    for size in VALUES_KB:
+        if wanted and str(size) not in wanted:
+            continue
+        servers = [lab.start(kind, lab.args.server_cpu) for kind in ("kring", "redis")]
+        flags = ["--keys", VALUES, "--data-size", size << 10]
+        for server in servers:
+            lab.load(server, *flags)
+        for title, request in (("SET", "SET __key__ __data__"), ("GET", "GET __key__")):
+            subjects = [(s.name, lambda s=s, r=request: lab.timed(s, *flags, "--commands", r)) for s in servers]
+            paper.verdict([title, str(size)], lab.rounds(subjects, lab.args.rounds), 1.0, ratio, cpu)
         lab.stop_all()
 
 

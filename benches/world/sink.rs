@@ -43,9 +43,10 @@ impl Sink {
 
 impl Net for Sink {
     fn send(&mut self, conn: ConnId, chunk: Chunk) {
-        self.bytes += chunk.as_slice().len() as u64;
-        let n = chunk.as_slice().len().min(self.last.len());
-        self.last[..n].copy_from_slice(&chunk.as_slice()[..n]);
+        self.bytes += chunk.len() as u64;
+        let bytes = chunk.bytes();
+        let n = bytes.len().min(self.last.len());
+        self.last[..n].copy_from_slice(&bytes[..n]);
         self.sent.push((conn, chunk));
     }
     fn pause_recv(&mut self, _conn: ConnId) {}

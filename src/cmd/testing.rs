@@ -192,13 +192,11 @@ impl World {
                 }
             }
         }
-        let (parts, tail) = out.take(Vec::new());
-        let mut all = Vec::new();
-        for (text, value) in parts {
-            all.extend_from_slice(&text);
-            all.extend_from_slice(&value);
+        let (text, values) = out.take(Vec::new());
+        let mut all = text.clone();
+        for (at, value) in values.iter().rev() {
+            all.splice(at..at, value.iter().copied());
         }
-        all.extend_from_slice(&tail);
         all
     }
 }

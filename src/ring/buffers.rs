@@ -185,7 +185,7 @@ impl Buffers {
     }
 
     #[inline]
-    fn bytes(&self, id: u16, len: usize) -> &[u8] {
+    pub fn bytes(&self, id: u16, len: usize) -> &[u8] {
         assert!(self.lent[usize::from(id)].get() && len <= self.bytes_each, "not a lent receive buffer");
         // SAFETY: within the mapping, which lives as long as `self`. A lent buffer is not the kernel's, and it stops being
         // lent only through `Pool::give_back`, whose `&mut Pool` excludes this borrow of the pool.

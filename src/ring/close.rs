@@ -40,6 +40,7 @@ impl Ring {
         if conn.busy() {
             return;
         }
+        conn.filling = None;
         let fd = conn.fd.take();
         let pinned = conn.notifications != 0;
         let over = !pinned && conn.chunk.is_none() && !conn.gone;

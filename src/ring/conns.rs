@@ -1,19 +1,21 @@
 //! The connection table: what is under way on each socket.
 //!
 //! ```text
-//!   slots: | conn 0 | conn 1 | ... |  dense, 72 bytes each, grows by doubling, never shrinks
+//!   slots: | conn 0 | conn 1 | ... |  dense, 64 bytes each, grows by doubling, never shrinks
 //!   free:  | 17 | 4 |                 indices last used first, so that the busy part stays small
 //!
 //!   receiving:  Off ──arm──► Armed ──cancel──► Cancelling ──ECANCELED──► Off
 //!                              └───ENOBUFS───► Starved ──buffers came──► Armed
+//!               Off ──fill──► Filling ──data──► Off
 //! ```
 //! A slot's generation changes when it is freed. It starts at 1, so that no `ConnId` is ever 0.
 
+use super::fill::Filling;
 use super::net::{Chunk, ConnId};
 use super::ops::MAX_CONNS;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
-/// What the multishot receive of a connection is doing.
+/// What the receive of a connection is doing.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Recv {
     /// Nothing is under way: paused, or the peer closed.
@@ -23,6 +25,8 @@ pub enum Recv {
     Cancelling,
     /// It ended because there were no buffers and waits in the ring's queue for some.
     Starved,
+    /// It goes into the core's buffer.
+    Filling,
 }
 
 /// One connection.
@@ -30,6 +34,8 @@ pub enum Recv {
 pub struct Conn {
     /// The chunk on its way out. The kernel may hold its address for as long as it is here.
     pub chunk: Option<Chunk>,
+    /// A buffer of the core's that what comes goes into. The kernel may hold its address while `recv` is `Filling`.
+    pub filling: Option<Box<Filling>>,
     /// How much of the chunk is out.
     pub sent: usize,
     /// Taken when the socket is closed, which a zero-copy send's notification may outlast.
@@ -40,6 +46,8 @@ pub struct Conn {
     /// Zero-copy notifications still to come.
     pub notifications: i16,
     pub recv: Recv,
+    /// The next receive, or the one that is armed, brings one piece and ends.
+    pub once: bool,
     /// The core wants data (it has not paused).
     pub reading: bool,
     /// The peer closed or the socket failed: there will never be data again.
@@ -56,18 +64,20 @@ pub struct Conn {
     pub open: bool,
 }
 
-const _: () = assert!(size_of::<Conn>() == 72);
+const _: () = assert!(size_of::<Conn>() == 64);
 
 impl Conn {
     fn vacant(generation: u32) -> Conn {
         Conn {
             chunk: None,
+            filling: None,
             sent: 0,
             fd: None,
             generation,
             send_errno: 0,
             notifications: 0,
             recv: Recv::Off,
+            once: false,
             reading: true,
             ended: false,
             sending: false,
@@ -86,7 +96,7 @@ impl Conn {
 
     /// Whether the kernel still holds the socket for one of our operations.
     pub fn busy(&self) -> bool {
-        self.sending || matches!(self.recv, Recv::Armed | Recv::Cancelling)
+        self.sending || matches!(self.recv, Recv::Armed | Recv::Cancelling | Recv::Filling)
     }
 }
 
@@ -132,6 +142,7 @@ impl Conns {
     pub fn remove(&mut self, id: ConnId) {
         let conn = self.get(id).expect("only open connections are removed");
         assert!(!conn.busy() && conn.notifications == 0 && conn.chunk.is_none(), "removed too early");
+        assert!(conn.filling.is_none(), "removed with a buffer of the core's");
         let generation = conn.generation.wrapping_add(1).max(1);
         self.slots[id.index()] = Conn::vacant(generation);
         self.free.push(id.index() as u32);
@@ -143,9 +154,9 @@ impl Conns {
         open.map(|(index, conn)| ConnId(u64::from(conn.generation) << 32 | index as u64)).collect()
     }
 
-    /// Takes the chunks that the kernel may still read, for a ring that is dropped before its time.
-    pub fn take_chunks(&mut self) -> Vec<Chunk> {
-        self.slots.iter_mut().filter_map(|conn| conn.chunk.take()).collect()
+    /// Takes the memory that the kernel may still read or write, for a ring that is dropped before its time.
+    pub fn take_memory(&mut self) -> Vec<(Option<Chunk>, Option<Box<Filling>>)> {
+        self.slots.iter_mut().map(|conn| (conn.chunk.take(), conn.filling.take())).collect()
     }
 }
 

@@ -1,7 +1,7 @@
 //! Layer 1: io_uring, the only door between a shard and the kernel's sockets.
 //!
 //! ```text
-//!   shard core ── Net: send, pause_recv, close, wake ──► Ring ── SQ ──► kernel
+//!   shard core ── Net: send, fill, close, wake, ... ───► Ring ── SQ ──► kernel
 //!        ▲                                                ▲              │
 //!        └────────────── Event: Data, Sent, Woken ────────┴───── CQ ◄────┘
 //! ```
@@ -10,14 +10,14 @@
 //!
 //! Invariants
 //! - A [`Ring`] lives and dies on one thread: it is `!Send`, and the kernel enforces it (`SINGLE_ISSUER`).
-//! - Memory that an operation under way points to (a chunk, the receive buffers) is owned here until its last
+//! - Memory that an operation under way points to (a chunk, the receive buffers, one that is filled) is owned here until its last
 //!   completion has been seen. Dropping a ring waits for them, and leaks what the kernel won't let go.
 //! - A connection's index is reused only when no operation of its last tenant is under way. Its generation, part of
 //!   every `user_data`, is the second lock on that door.
 //! - What ends a multishot is the missing `F_MORE`, whatever the result says.
 //!
 //! Reading order: [`net`] (the seam), [`ops`] (what goes in), `ring` (the turn), then one file an operation:
-//! `accept`, `recv`, `send`, `close`, `wake`, `files`; beside them `conns` and `buffers` hold the state, and `options`,
+//! `accept`, `recv` (with `fill`), `send` (with `message`), `close`, `wake`, `files`; beside them `conns` and `buffers` hold the state, and `options`,
 //! `probe`, `clock`, `socket` serve the boot. [`peer`] is no part of a ring: a connection to another server, for threads that may wait.
 
 mod accept;
@@ -26,6 +26,8 @@ mod clock;
 mod close;
 mod conns;
 mod files;
+mod fill;
+mod message;
 pub mod net;
 mod ops;
 mod options;
@@ -43,6 +45,7 @@ mod tests;
 
 pub use buffers::Pool;
 pub use clock::Clock;
+pub use message::Message;
 pub use net::{BufId, Chunk, ConnId, Event, FileId, FileWrite, Net, World};
 pub use options::{Error, Options};
 pub use ring::{Ring, Wait, open};

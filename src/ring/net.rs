@@ -3,8 +3,9 @@
 //! The core never sees a file descriptor, a ring or a clock. The real `Net` is [`super::Ring`]; the simulation
 //! has one of its own, which delays, reorders and drops at a seed's will.
 
+use super::message::Message;
 use crate::base::direct::Pages;
-use bytes::Bytes;
+use std::borrow::Cow;
 use std::os::fd::OwnedFd;
 
 /// A connection of one shard: `generation << 32 | index`. The generation keeps a completion that arrives late
@@ -24,16 +25,38 @@ impl ConnId {
 pub enum Chunk {
     /// A reply buffer; it returns to its pool.
     Owned(Vec<u8>),
-    /// A large value, shared with the store instead of copied.
-    Shared(Bytes),
+    /// With large values in it, shared with the store instead of copied.
+    Mixed(Box<Message>),
 }
 
 impl Chunk {
-    /// The bytes.
-    pub fn as_slice(&self) -> &[u8] {
+    /// How many bytes.
+    #[inline]
+    pub fn len(&self) -> usize {
         match self {
-            Chunk::Owned(v) => v,
-            Chunk::Shared(b) => b,
+            Chunk::Owned(text) => text.len(),
+            Chunk::Mixed(message) => message.len(),
+        }
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The bytes, gathered: for drivers that are no sockets.
+    pub fn bytes(&self) -> Cow<'_, [u8]> {
+        match self {
+            Chunk::Owned(text) => text.into(),
+            Chunk::Mixed(message) => message.pieces().collect::<Vec<_>>().concat().into(),
+        }
+    }
+
+    /// The reply buffer.
+    pub fn into_buffer(self) -> Vec<u8> {
+        match self {
+            Chunk::Owned(text) => text,
+            Chunk::Mixed(message) => message.into_text(),
         }
     }
 }
@@ -67,6 +90,16 @@ pub trait Net {
     /// A number that changes while the peer takes what is on its way to it.
     fn progress(&self, _conn: ConnId) -> u64 {
         0
+    }
+    /// How many bytes of an argument have to be missing for [`Net::fill`] to pay. By default it never does.
+    fn fill_from(&self) -> usize {
+        usize::MAX
+    }
+    /// Receives what comes next straight into `buf`, behind what is in it, until it is at least `until` bytes long.
+    /// [`Event::Filled`] gives it back, perhaps before; until then no [`Event::Data`] comes. At most one buffer per connection is
+    /// under way, none while reading is paused.
+    fn fill(&mut self, conn: ConnId, buf: Vec<u8>, until: usize) {
+        unreachable!("not asked for: {conn:?}, {} of {until} bytes", buf.len())
     }
     /// Stops reading from `conn`: what is in the kernel stays there, and the peer feels it.
     fn pause_recv(&mut self, conn: ConnId);
@@ -115,6 +148,8 @@ pub enum Event {
     AcceptFailed { listener: usize, errno: i32 },
     /// `len` bytes arrived.
     Data { conn: ConnId, buf: BufId, len: usize },
+    /// `came` bytes arrived in a buffer of [`Net::fill`]: 0 when the peer closed or the socket failed, of which `Eof` tells next.
+    Filled { conn: ConnId, buf: Vec<u8>, came: usize },
     /// The peer closed (errno 0) or the socket failed. No more `Data` follows.
     Eof { conn: ConnId, errno: i32 },
     /// A chunk is out, or failed with an errno. Either way here it is back.

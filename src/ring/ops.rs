@@ -11,6 +11,7 @@ use super::net::ConnId;
 use io_uring::squeue::{Entry, Flags};
 use io_uring::types::{CancelBuilder, Fd};
 use io_uring::{cqueue, opcode};
+use std::mem::MaybeUninit;
 use std::os::fd::RawFd;
 
 /// Kinds of completion, as the top byte of `user_data`.
@@ -86,6 +87,21 @@ pub fn recv(fd: RawFd, conn: ConnId) -> Entry {
     opcode::RecvMulti::new(Fd(fd), BUFFER_GROUP).build().user_data(conn_tag(kind::RECV, conn))
 }
 
+/// One piece, into one of the shared buffers.
+pub fn recv_once(fd: RawFd, conn: ConnId) -> Entry {
+    opcode::Recv::new(Fd(fd), std::ptr::null_mut(), 0)
+        .buf_group(BUFFER_GROUP)
+        .build()
+        .flags(Flags::BUFFER_SELECT)
+        .user_data(conn_tag(kind::RECV, conn))
+}
+
+/// One piece. `room` must outlive the completion.
+pub fn recv_into(fd: RawFd, conn: ConnId, room: &mut [MaybeUninit<u8>]) -> Entry {
+    let len = room.len() as u32;
+    opcode::Recv::new(Fd(fd), room.as_mut_ptr().cast(), len).build().user_data(conn_tag(kind::RECV, conn))
+}
+
 pub fn cancel_recv(conn: ConnId) -> Entry {
     quiet(opcode::AsyncCancel::new(conn_tag(kind::RECV, conn)).build())
 }
@@ -107,6 +123,22 @@ pub fn send_zero_copy(fd: RawFd, conn: ConnId, bytes: &[u8]) -> Entry {
     let len = bytes.len().min(MAX_SEND) as u32;
     opcode::SendZc::new(Fd(fd), bytes.as_ptr(), len)
         .flags(SEND_FLAGS)
+        .build()
+        .user_data(conn_tag(kind::SEND, conn))
+}
+
+/// What `message` points to must outlive the completion.
+pub fn send_message(fd: RawFd, conn: ConnId, message: *const libc::msghdr) -> Entry {
+    opcode::SendMsg::new(Fd(fd), message)
+        .flags(SEND_FLAGS as u32)
+        .build()
+        .user_data(conn_tag(kind::SEND, conn))
+}
+
+/// What `message` points to must outlive the notification that follows the completion.
+pub fn send_message_zero_copy(fd: RawFd, conn: ConnId, message: *const libc::msghdr) -> Entry {
+    opcode::SendMsgZc::new(Fd(fd), message)
+        .flags(SEND_FLAGS as u32)
         .build()
         .user_data(conn_tag(kind::SEND, conn))
 }

@@ -15,7 +15,7 @@ impl Ring {
     pub(super) fn arm_recv(&mut self, id: ConnId) {
         let Some(conn) = self.conns.get(id) else { return };
         conn.recv = Recv::Armed;
-        let entry = ops::recv(conn.raw_fd(), id);
+        let entry = if conn.once { ops::recv_once(conn.raw_fd(), id) } else { ops::recv(conn.raw_fd(), id) };
         self.push(entry);
     }
 
@@ -28,7 +28,8 @@ impl Ring {
                 self.push(ops::cancel_recv(id));
             }
             Recv::Starved => conn.recv = Recv::Off, // its place in the queue goes stale
-            Recv::Off | Recv::Cancelling => {}
+            // A buffer of the core's is filled first.
+            Recv::Off | Recv::Cancelling | Recv::Filling => {}
         }
     }
 
@@ -63,6 +64,9 @@ impl Ring {
             self.drop_buffer(buf); // of an earlier tenant: cannot be, and must not reach this one
             return None;
         };
+        if conn.recv == Recv::Filling {
+            return self.on_fill(id, done.result);
+        }
         let mut rearm = false;
         if !done.more() {
             conn.recv = Recv::Off;
@@ -73,9 +77,14 @@ impl Ring {
             self.finish_close(id);
             return None;
         }
+        if conn.filling.is_some() {
+            return self.on_recv_before_fill(id, buf, done);
+        }
         match (buf, done.result) {
             (Some(buf), len @ 1..) => {
-                if rearm {
+                if rearm && std::mem::take(&mut conn.once) {
+                    self.later.push(id);
+                } else if rearm {
                     self.arm_recv(id);
                 }
                 Some(Event::Data { conn: id, buf, len: len as usize })
@@ -83,6 +92,24 @@ impl Ring {
             (buf, result) => {
                 self.drop_buffer(buf);
                 self.on_recv_ended(id, -result, rearm)
+            }
+        }
+    }
+
+    /// A completion of a receive that is being cancelled because the core has a buffer to be filled.
+    #[cold]
+    fn on_recv_before_fill(&mut self, id: ConnId, buf: Option<BufId>, done: Done) -> Option<Event> {
+        let ended = !done.more();
+        match (buf, done.result) {
+            (Some(buf), len @ 1..) => self.fill_behind(id, (buf.0, len as usize), ended),
+            (buf, result) => {
+                self.drop_buffer(buf);
+                let errno = -result;
+                if !matches!(errno, libc::ENOBUFS | libc::ECANCELED | libc::EINTR | libc::EAGAIN) {
+                    self.conns.get(id)?.ended = true;
+                    self.early.push_back(Event::Eof { conn: id, errno });
+                }
+                if ended { self.go_on_filling(id) } else { None }
             }
         }
     }

@@ -44,6 +44,8 @@ pub struct Ring {
     pub(super) conns: Conns,
     /// Connections whose receive ended for want of buffers, longest waiting first.
     pub(super) starved: VecDeque<ConnId>,
+    /// Connections whose receive is armed in the next turn, if they still need one.
+    pub(super) later: Vec<ConnId>,
     pub(super) listeners: Vec<Listener>,
     pub(super) peers: Vec<Peer>,
     pub(super) bell: Option<Bell>,
@@ -52,6 +54,7 @@ pub struct Ring {
     /// A wake-up came that has not been told of.
     pub(super) woken: bool,
     pub(super) zero_copy_from: usize,
+    fill_from: usize,
     /// Plain sends queued since the last turn.
     pub(super) queued_sends: u32,
     pub(super) buffers: Rc<Buffers>,
@@ -80,12 +83,14 @@ pub fn open(options: &Options) -> Result<(Ring, Pool), Error> {
         early: VecDeque::new(),
         conns: Conns::default(),
         starved: VecDeque::new(),
+        later: Vec::new(),
         listeners: Vec::new(),
         peers: Vec::new(),
         bell: None,
         batch: 1,
         woken: false,
         zero_copy_from: options.zero_copy_from,
+        fill_from: options.fill_from,
         queued_sends: 0,
         buffers: Rc::clone(&buffers),
         files: Files::default(),
@@ -115,6 +120,9 @@ impl Ring {
     /// to hand over and nothing to collect.
     pub fn turn(&mut self, wait: Wait) -> Result<(), Error> {
         let wait = self.resume_accepting(wait);
+        if !self.later.is_empty() {
+            self.arm_later();
+        }
         let buffers = self.buffers.publish();
         if !self.starved.is_empty() {
             self.feed_starved(buffers);
@@ -201,9 +209,9 @@ impl Ring {
 
     #[inline]
     fn try_push(&mut self, entry: &squeue::Entry) -> bool {
-        // SAFETY: entries come from `ops`. Those that point to memory are `send`s of a `Conn`'s chunk and `write`s of the
-        // pages in `Files`, whose heap blocks neither move nor are freed before the completion: `on_send`, `on_write` and
-        // `Drop` see to it.
+        // SAFETY: entries come from `ops`. Those that point to memory are `send`s of a `Conn`'s chunk, receives into its buffer
+        // and `write`s of the pages in `Files`, whose heap blocks neither move nor are freed before the completion: `on_send`,
+        // `on_fill`, `on_write` and `Drop` see to it.
         unsafe { self.io.submission().push(entry) }.is_ok()
     }
 
@@ -258,6 +266,14 @@ impl Net for Ring {
         self.conns.fd(conn).map_or(0, super::socket::progress)
     }
 
+    fn fill_from(&self) -> usize {
+        self.fill_from
+    }
+
+    fn fill(&mut self, conn: ConnId, buf: Vec<u8>, until: usize) {
+        self.start_fill(conn, buf, until);
+    }
+
     fn pause_recv(&mut self, conn: ConnId) {
         self.pause(conn);
     }
@@ -304,9 +320,9 @@ impl Drop for Ring {
         }
         self.enter.unregister();
         if self.conns.len() > 0 {
-            // The kernel may yet read these chunks, so they are never freed. (Buffers it no longer fills: that
-            // happens inside our enter only, and there will be none.)
-            std::mem::forget(self.conns.take_chunks());
+            // The kernel may yet read these chunks and write these buffers, so they are never freed. (Shared buffers it no longer
+            // fills: that happens inside our enter only, and there will be none.)
+            std::mem::forget(self.conns.take_memory());
         }
         if !self.files.is_idle() {
             // Likewise for pages that the kernel may yet write.

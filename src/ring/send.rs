@@ -1,7 +1,7 @@
 //! Sending: one chunk a connection, one send of it in the kernel at a time.
 //!
 //! The kernel itself waits for room and goes on (`MSG_WAITALL`), so a chunk is one completion; what is short all the same
-//! (an interrupted send, a chunk above 1 GiB) goes out in more. A zero-copy send completes twice: with its result,
+//! (an interrupted send, a chunk above 1 GiB or of very many pieces) goes out in more. A zero-copy send completes twice: with its result,
 //! and, when the network has let go of the memory, with a notification. The chunk is handed back after both. That costs a
 //! round trip per chunk, so it is for chunks so large that copying them costs more.
 
@@ -17,7 +17,7 @@ impl Ring {
         let zero_copy_from = self.zero_copy_from;
         let conn = self.conns.get(id).expect("a send on a connection that was reported closed");
         assert!(conn.chunk.is_none(), "a second chunk while one is under way");
-        if conn.closing || chunk.as_slice().is_empty() {
+        if conn.closing || chunk.is_empty() {
             let result = if conn.closing { Err(libc::ECANCELED) } else { Ok(()) };
             self.early.push_back(Event::Sent { conn: id, chunk, result });
             return;
@@ -41,7 +41,7 @@ impl Ring {
             conn.sending = false;
             conn.notifications += i16::from(done.more());
             conn.sent += done.result.max(0) as usize;
-            let len = conn.chunk.as_ref().map_or(0, |chunk| chunk.as_slice().len());
+            let len = conn.chunk.as_ref().map_or(0, Chunk::len);
             if conn.sent < len && go_on(conn, done.result) {
                 let entry = send_rest(conn, id, zero_copy_from);
                 self.push(entry);
@@ -68,11 +68,23 @@ impl Ring {
 fn send_rest(conn: &mut Conn, id: ConnId, zero_copy_from: usize) -> squeue::Entry {
     conn.sending = true;
     let fd = conn.raw_fd();
-    let rest = conn.chunk.as_ref().map_or(&[][..], |chunk| &chunk.as_slice()[conn.sent..]);
-    if rest.len() >= zero_copy_from && !conn.plain {
-        return ops::send_zero_copy(fd, id, rest);
+    match conn.chunk.as_mut().expect("there is something to send") {
+        Chunk::Owned(text) => {
+            let rest = &text[conn.sent..];
+            if rest.len() >= zero_copy_from && !conn.plain {
+                return ops::send_zero_copy(fd, id, rest);
+            }
+            ops::send(fd, id, rest)
+        }
+        Chunk::Mixed(message) => {
+            let zero_copy = message.len() - conn.sent >= zero_copy_from && !conn.plain;
+            let rest = message.rest(conn.sent);
+            if zero_copy {
+                return ops::send_message_zero_copy(fd, id, rest);
+            }
+            ops::send_message(fd, id, rest)
+        }
     }
-    ops::send(fd, id, rest)
 }
 
 /// Whether a send that is not complete goes on; else the reason is noted.

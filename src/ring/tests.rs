@@ -11,6 +11,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 mod closing;
+mod filling;
 mod traffic;
 mod waking;
 

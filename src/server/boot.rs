@@ -338,6 +338,7 @@ fn run_shard(plan: Plan, report: &Sender<Result<(), ring::Error>>) -> Result<(),
         recv_buffers: config.recv_buffers,
         recv_buffer_bytes: config.recv_buffer_bytes,
         zero_copy_from: if config.zero_copy_from == 0 { usize::MAX } else { config.zero_copy_from as usize },
+        ..Options::default()
     };
     let (mut ring, pool) = match ring::open(&options) {
         Ok(opened) => opened,

@@ -22,8 +22,9 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-/// When nothing was freed for so long, what is free goes back to the kernel.
-const GIVE_BACK_AFTER: Duration = Duration::from_millis(100);
+/// When nothing was freed for so long, what is free goes back to the kernel. Shards tell of strings that they free themselves every
+/// round of their cron, ten times a second by default.
+const GIVE_BACK_AFTER: Duration = Duration::from_millis(300);
 
 /// What the main thread is told.
 pub(super) enum Message {

@@ -242,7 +242,7 @@ impl Core {
         if conn.blocked.as_deref().is_some_and(|blocked| Arc::ptr_eq(&blocked.wait, &wait)) {
             self.end_wait(net, id, true, |replies| replies.append(&mut out));
         }
-        let (_, buf) = out.take(Vec::new());
+        let (buf, _) = out.take(Vec::new());
         self.recycle(buf);
     }
 
@@ -333,7 +333,7 @@ impl Core {
         if served {
             return Some(out);
         }
-        let (_, buf) = out.take(Vec::new());
+        let (buf, _) = out.take(Vec::new());
         self.recycle(buf);
         None
     }

@@ -7,6 +7,7 @@ use super::block::{Blocked, Early};
 use super::hold::Holds;
 use crate::cmd::{Report, Session};
 use crate::resp::{Out, Parser, Span};
+use crate::ring::Message;
 use crate::ring::net::{Chunk, ConnId};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -60,6 +61,10 @@ pub(super) struct Input {
     pub spans: Vec<Span>,
     /// Nothing can run before the buffer is this long.
     pub want: usize,
+    /// What was in `buf`, and the room in it, when the driver took it to receive more.
+    pub filling: Option<(usize, usize)>,
+    /// The last piece of the argument that has begun came straight.
+    pub is_straight: bool,
     /// Bytes of the job that is under way with some of its requests.
     pub mailed: usize,
 }
@@ -67,7 +72,7 @@ pub(super) struct Input {
 impl Input {
     /// Bytes that it takes, the job's included.
     fn memory(&self) -> usize {
-        size_of::<Input>() + self.buf.capacity() + self.spans.capacity() * size_of::<Span>() + self.mailed
+        size_of::<Input>() + self.room() + self.spans.capacity() * size_of::<Span>() + self.mailed
     }
 }
 
@@ -77,7 +82,39 @@ const COMPACT_FROM: usize = 64 * 1024;
 impl Input {
     /// Bytes that have not run.
     pub fn len(&self) -> usize {
-        self.buf.len() - self.at
+        self.filling.map_or(self.buf.len(), |(len, _)| len) - self.at
+    }
+
+    /// Room for requests.
+    pub fn room(&self) -> usize {
+        self.filling.map_or(self.buf.capacity(), |(_, room)| room)
+    }
+
+    /// Bytes without which nothing can run, as far as is known.
+    pub fn missing(&self) -> usize {
+        if self.filling.is_some() { 0 } else { self.want.saturating_sub(self.buf.len()) }
+    }
+
+    /// Takes the buffer, to be filled up to the length that is given with it. There is room for that, and none that is not needed:
+    /// what is stored in it is the larger for it.
+    pub fn lend(&mut self) -> (Vec<u8>, usize) {
+        let mut buf = std::mem::take(&mut self.buf);
+        if self.at > 0 || buf.capacity() < self.want {
+            let mut fitting = Vec::with_capacity(self.want - self.at);
+            fitting.extend_from_slice(&buf[self.at..]);
+            buf = fitting;
+            self.cut_off(self.at);
+        }
+        self.filling = Some((buf.len(), buf.capacity()));
+        (buf, self.want)
+    }
+
+    /// Has become shorter by so many bytes, which have run.
+    fn cut_off(&mut self, bytes: usize) {
+        self.parser = self.parser.shifted(bytes);
+        self.spans.iter_mut().for_each(|span| *span = span.shifted(bytes));
+        self.want = self.want.saturating_sub(bytes);
+        self.at -= bytes;
     }
 
     /// Appends what arrived.
@@ -85,10 +122,7 @@ impl Input {
         if self.at >= COMPACT_FROM && self.at > self.buf.len() / 2 {
             // Also before a command that has begun: of a stream of large ones each chunk may end within one.
             self.buf.drain(..self.at);
-            self.parser = self.parser.shifted(self.at);
-            self.spans.iter_mut().for_each(|span| *span = span.shifted(self.at));
-            self.want = self.want.saturating_sub(self.at);
-            self.at = 0;
+            self.cut_off(self.at);
         }
         // An argument's room is made at once, as announced: growing step by step would copy a large one many times, and pages
         // that nothing is written to cost nothing.
@@ -123,6 +157,9 @@ impl Input {
         self.want = 0;
     }
 }
+
+/// The most large values that go out by one send: more would hardly cost less, and what is out counts as owed until all of it is.
+const VALUES_AT_ONCE: usize = 16;
 
 /// Smaller buffers grow to the double, larger ones by a quarter.
 const DOUBLE_BELOW: usize = 1 << 20;
@@ -210,23 +247,34 @@ impl Conn {
                 return None;
             }
             if self.out.is_plain() {
-                return Some(Chunk::Owned(self.out.take(Vec::new()).1));
+                return Some(Chunk::Owned(self.out.take(Vec::new()).0));
             }
             self.shelve_replies();
         }
         let chunk = self.chunks.pop_front()?;
-        self.chunk_bytes -= chunk.as_slice().len();
+        self.chunk_bytes -= chunk.len();
         self.holds.iter_mut().for_each(|holds| holds.sent += 1);
         Some(chunk)
     }
 
     /// Makes chunks of the replies gathered.
     pub fn shelve_replies(&mut self) {
-        let (parts, tail) = self.out.take(Vec::new());
-        let parts = parts.into_iter().flat_map(|(text, value)| [Chunk::Owned(text), Chunk::Shared(value)]);
-        for chunk in parts.chain([Chunk::Owned(tail)]).filter(|chunk| !chunk.as_slice().is_empty()) {
-            self.chunk_bytes += chunk.as_slice().len();
-            self.chunks.push_back(chunk);
+        let (text, values) = self.out.take(Vec::new());
+        self.chunk_bytes += text.len() + values.iter().map(|(_, value)| value.len()).sum::<usize>();
+        if values.is_empty() {
+            return self.chunks.push_back(Chunk::Owned(text));
+        }
+        if values.len() <= VALUES_AT_ONCE {
+            return self.chunks.push_back(Chunk::Mixed(Message::new(text, values)));
+        }
+        let (mut values, mut from) = (values.into_iter().peekable(), 0);
+        while values.peek().is_some() {
+            let here = values.by_ref().take(VALUES_AT_ONCE);
+            let here: Vec<_> = here.map(|(at, value)| (at - from, value)).collect();
+            let last = here.last().map_or(0, |(at, _)| from + at);
+            let to = if values.peek().is_some() { last } else { text.len() };
+            self.chunks.push_back(Chunk::Mixed(Message::new(text[from..to].to_vec(), here)));
+            from = to;
         }
     }
 
@@ -274,7 +322,7 @@ impl Conn {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::resp::{Limits, Step};
+    use crate::resp::{Limits, SHARE_FROM, Step};
 
     #[test]
     fn an_idle_connection_is_small() {
@@ -301,6 +349,54 @@ mod tests {
         input.restart(input.at + 1);
         input.push(b"g");
         assert_eq!(&input.buf[input.at..], b"Yefg");
+    }
+
+    #[test]
+    fn a_buffer_with_the_driver_has_room_for_what_is_missing_and_counts() {
+        let mut input = Input::default();
+        input.push(b"PING\r\n*2\r\n$3\r\nGET\r\n$90000\r\nkey");
+        let limits = Limits { bulk_max: i64::MAX, authenticated: true };
+        input.restart(6);
+        let step = input.parser.step(&input.buf, &limits, &mut input.spans, &mut Vec::new());
+        let Step::Incomplete { want } = step else { panic!("{step:?}") };
+        input.want = want;
+        let (left, missing) = (input.len(), input.missing());
+        assert_eq!(missing, 90_002 - 3);
+        let (mut buf, until) = input.lend();
+        assert_eq!((buf.len(), buf.capacity(), until), (left, left + missing, left + missing));
+        assert_eq!((input.len(), input.room(), input.missing()), (left, until, 0));
+        assert_eq!(input.memory() - size_of::<Input>() - input.spans.capacity() * size_of::<Span>(), until);
+        buf.resize(until, b'x');
+        (input.buf, input.filling) = (buf, None);
+        let step = input.parser.step(&input.buf, &limits, &mut input.spans, &mut Vec::new());
+        assert_eq!(step, Step::Command { end: until, inline: false });
+        assert_eq!((input.spans[0].of(&input.buf), input.spans[1].len()), (&b"GET"[..], 90_000));
+    }
+
+    #[test]
+    fn large_values_go_out_some_at_a_time_and_in_order() {
+        for values in [1, VALUES_AT_ONCE, VALUES_AT_ONCE + 1, 5 * VALUES_AT_ONCE] {
+            let mut conn = Conn::new(ConnId(0), Box::new(Session::new(0, 0)));
+            let mut all = Vec::new();
+            conn.out.ok();
+            all.extend_from_slice(b"+OK\r\n");
+            for i in 0..values {
+                let value = vec![i as u8; SHARE_FROM + i];
+                conn.out.bulk_shared(&value.clone().into());
+                conn.out.int(7);
+                all.extend([format!("${}\r\n", value.len()).as_bytes(), &value, b"\r\n:7\r\n"].concat());
+            }
+            assert_eq!(conn.owed(), all.len());
+            let (mut sent, mut chunks) = (Vec::new(), 0);
+            while let Some(chunk) = conn.next_chunk() {
+                assert!(!chunk.is_empty() && chunk.len() <= VALUES_AT_ONCE * (SHARE_FROM + values + 20));
+                sent.extend_from_slice(&chunk.bytes());
+                chunks += 1;
+                assert_eq!(conn.owed() + sent.len(), all.len());
+            }
+            assert!(sent == all, "{values}");
+            assert_eq!(chunks, values.div_ceil(VALUES_AT_ONCE));
+        }
     }
 
     /// Each chunk ends within a request, its last argument announced.

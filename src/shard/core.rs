@@ -63,6 +63,8 @@ pub struct Core {
     pub(super) heads: Heads,
     /// Requests of other connections follow at once, and stores stay in hand for them.
     pub(super) in_burst: bool,
+    /// Connections of whose requests more than a little may be missing.
+    pub(super) to_fill: Vec<ConnId>,
     /// Jobs at this owner, in order; the first waits for the store.
     pub(super) waiting: VecDeque<Box<Job>>,
     /// Reports that were asked for and need the store.
@@ -145,6 +147,7 @@ impl Core {
             batch: Batch::default(),
             heads: Heads::default(),
             in_burst: false,
+            to_fill: Vec::new(),
             waiting: VecDeque::new(),
             asks: VecDeque::new(),
             chores: VecDeque::new(),
@@ -261,22 +264,33 @@ impl Core {
 
     /// Bytes arrived.
     pub fn data(&mut self, net: &mut dyn World, id: ConnId, bytes: &[u8]) {
-        self.tallies.counters.net_input += bytes.len() as u64;
-        self.tallies.counters.reads += 1;
-        let now_secs = self.now.secs();
-        let Some(conn) = self.conn(id) else { return };
-        if conn.closing || conn.closed {
-            return;
-        }
-        conn.note_use(now_secs);
-        if let Some(session) = &mut conn.session {
-            session.net_in += bytes.len() as u64;
-        }
+        let Some(conn) = self.count_arrival(id, bytes.len()) else { return };
         if conn.may_run() && conn.input.is_none() {
             return self.run_in_place(net, id, bytes);
         }
-        let input = Core::input_of(conn);
-        input.push(bytes);
+        Core::input_of(conn).push(bytes);
+        self.run_arrived(net, id);
+        self.note_missing(id);
+    }
+
+    /// So many bytes have come from the peer: the connection, if they are of use.
+    #[inline]
+    pub(super) fn count_arrival(&mut self, id: ConnId, bytes: usize) -> Option<&mut Conn> {
+        self.tallies.counters.net_input += bytes as u64;
+        self.tallies.counters.reads += 1;
+        let now_secs = self.now.secs();
+        let conn = self.conn(id).filter(|conn| !conn.closing && !conn.closed)?;
+        conn.note_use(now_secs);
+        if let Some(session) = &mut conn.session {
+            session.net_in += bytes as u64;
+        }
+        Some(conn)
+    }
+
+    /// Runs requests to which something was added, if they may run.
+    pub(super) fn run_arrived(&mut self, net: &mut dyn World, id: ConnId) {
+        let Some(conn) = self.conn(id) else { return };
+        let Some(input) = &conn.input else { return };
         let complete = input.buf.len() >= input.want;
         let runs = conn.may_run() && complete;
         self.count_client(id);
@@ -305,10 +319,8 @@ impl Core {
 
     /// A chunk is out, or has failed.
     pub fn sent(&mut self, net: &mut dyn World, id: ConnId, chunk: Chunk, result: Result<(), i32>) {
-        let len = chunk.as_slice().len();
-        if let Chunk::Owned(buf) = chunk {
-            self.recycle(buf);
-        }
+        let len = chunk.len();
+        self.recycle(chunk.into_buffer());
         if result.is_ok() {
             self.tallies.counters.net_output += len as u64;
             self.tallies.counters.writes += 1;
@@ -362,8 +374,12 @@ impl Core {
             if conn.may_run() {
                 self.run_input(net, id);
                 self.check_input(net, id);
+                self.note_missing(id);
             }
             self.close_if_done(net, id);
+        }
+        if !self.to_fill.is_empty() {
+            self.fill(net);
         }
         self.tick(net);
         self.write_log(net);
@@ -373,6 +389,7 @@ impl Core {
     pub fn is_busy(&self) -> bool {
         !self.ready.is_empty()
             || !self.dirty.is_empty()
+            || !self.to_fill.is_empty()
             || !self.naps.is_empty()
             || !self.own_mail.is_empty()
             || !self.outbox.is_empty()
@@ -574,7 +591,7 @@ impl Core {
 
     /// Frees a connection's requests; when they were large, what is free goes back to the kernel soon.
     pub(super) fn drop_input(&mut self, input: Option<Box<Input>>) {
-        self.cron.purge |= input.is_some_and(|input| input.buf.capacity() >= PURGE_FROM);
+        self.cron.purge |= input.is_some_and(|input| input.room() >= PURGE_FROM);
     }
 
     /// Bounds what a connection has sent and not run.

@@ -25,6 +25,8 @@ pub(super) struct Cron {
     busy: bool,
     /// Much memory was freed here: give it back to the kernel.
     pub purge: bool,
+    /// Large strings were freed here. The thread that frees garbage hears of it, and gives memory back when no more is freed.
+    pub freed: bool,
     conn_cursor: usize,
     /// DEBUG PAUSE-CRON: nothing of its own accord, but for what ends waits and what is under way for the disk.
     paused: bool,
@@ -40,6 +42,7 @@ impl Cron {
             renewed: Renewed::new(now.mono_us),
             busy: false,
             purge: false,
+            freed: false,
             conn_cursor: 0,
             paused: false,
         }
@@ -108,6 +111,9 @@ impl Core {
         self.tallies.sample(self.now);
         if std::mem::take(&mut self.cron.purge) {
             self.shared.control.purge(false);
+        }
+        if std::mem::take(&mut self.cron.freed) {
+            self.shared.control.free(Vec::new());
         }
         self.look_at_save_points(net);
         self.look_after_log(net);

@@ -139,7 +139,8 @@ impl Core {
         };
         let want = self.batch.want.saturating_sub(at);
         let Some(conn) = self.conn(id) else { return };
-        if at < bytes.len() && !matches!(stop, Stop::Close) {
+        let stays = at < bytes.len() && !matches!(stop, Stop::Close);
+        if stays {
             let input = Core::input_of(conn);
             if let Stop::Empty = stop {
                 input.buf.reserve_exact(want);
@@ -155,12 +156,19 @@ impl Core {
             self.count_client(id);
         }
         self.settle(net, id, stop);
+        if stays {
+            self.note_missing(id);
+        }
     }
 
     /// Runs requests that wait at the connection.
     pub(super) fn run_input(&mut self, net: &mut dyn World, id: ConnId) {
         let Some(conn) = self.conn(id) else { return };
         let reports = conn.reports.take();
+        if conn.input.as_ref().is_some_and(|input| input.filling.is_some()) {
+            // What is with the driver ends within a request.
+            return;
+        }
         let Some(mut input) = conn.input.take() else { return };
         let mut partial = std::mem::take(&mut input.spans);
         let state = (input.at, input.parser);
@@ -196,29 +204,8 @@ impl Core {
         self.settle(net, id, stop);
     }
 
-    /// The same as [`Core::run`], of requests in which a command may leave what it stores.
-    fn run_lent(
-        &mut self,
-        net: &mut dyn World,
-        id: ConnId,
-        lent: &Lent,
-        state: (usize, Parser),
-        partial: &mut Vec<Span>,
-        reports: Option<Vec<Report>>,
-    ) -> Option<(Stop, usize, Parser)> {
-        let lend = |core: &mut Core, lent: Option<Box<Lent>>| {
-            if let Some(session) = core.conn(id).and_then(|conn| conn.session.as_mut()) {
-                session.lent = lent;
-            }
-        };
-        lend(self, Some(Box::new(lent.clone())));
-        let ran = self.run(net, id, lent, state, partial, reports);
-        lend(self, None);
-        ran
-    }
-
     /// Drives a connection's batch: why it stopped, how far it came, and the parser there.
-    fn run(
+    pub(super) fn run(
         &mut self,
         net: &mut dyn World,
         id: ConnId,
@@ -270,7 +257,7 @@ impl Core {
         conn.session = Some(session);
         conn.out = out;
         if conn.out.is_empty() {
-            let (_, buf) = conn.out.take(Vec::new());
+            let (buf, _) = conn.out.take(Vec::new());
             self.recycle(buf);
         } else {
             self.let_reads_out();

@@ -59,7 +59,7 @@ impl Core {
 
     fn send(&mut self, net: &mut dyn World, id: ConnId, chunk: Chunk) {
         if let Some(conn) = self.conn(id) {
-            conn.sending = chunk.as_slice().len();
+            conn.sending = chunk.len();
         }
         net.send(id, chunk);
         self.check_output(net, id);

@@ -185,7 +185,7 @@ impl Core {
             Core::input_of(conn).push_front(&job.input);
         }
         conn.input.take_if(|input| input.len() == 0);
-        let (_, buf) = job.out.take(Vec::new());
+        let (buf, _) = job.out.take(Vec::new());
         self.recycle(buf);
         self.hold = job.hold;
         self.hold_replies(id);

@@ -30,6 +30,7 @@ mod drive;
 mod evict;
 mod evict_clients;
 mod expire;
+mod fill;
 mod flush;
 mod gate;
 mod halt;

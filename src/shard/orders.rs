@@ -426,7 +426,7 @@ impl Core {
             Some(ClientInfo {
                 session: (**session).clone(),
                 query_bytes: conn.unread(),
-                query_capacity: input.map_or(0, |i| i.buf.capacity()),
+                query_capacity: input.map_or(0, |i| i.room()),
                 out_bytes: conn.out.len(),
                 out_capacity: conn.out.capacity(),
                 chunks: conn.chunks.len() + (conn.sending > 0) as usize,

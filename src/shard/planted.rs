@@ -132,7 +132,7 @@ impl Core {
             out.clear();
         }
         if self.planted(Planted::ReplyDoubled) && out.is_plain() {
-            let (_, replies) = out.take(Vec::new());
+            let (replies, _) = out.take(Vec::new());
             out.raw(&replies);
             out.raw(&replies);
         }

@@ -91,6 +91,14 @@ impl Net for Port {
         self.ring.progress(conn)
     }
 
+    fn fill_from(&self) -> usize {
+        self.ring.fill_from()
+    }
+
+    fn fill(&mut self, conn: ConnId, buf: Vec<u8>, until: usize) {
+        self.ring.fill(conn, buf, until);
+    }
+
     fn pause_recv(&mut self, conn: ConnId) {
         self.ring.pause_recv(conn);
     }
@@ -224,6 +232,7 @@ fn take_burst(core: &mut Core, port: &mut Port, pool: &mut Pool, burst: &mut Vec
 fn handle(core: &mut Core, port: &mut Port, event: Event, notices: &Receiver<Notice>) {
     match event {
         Event::Data { .. } => unreachable!("it is part of a burst"),
+        Event::Filled { conn, buf, came } => core.received(port, conn, buf, came),
         Event::Sent { conn, chunk, result } => core.sent(port, conn, chunk, result),
         Event::Eof { conn, errno } => core.eof(port, conn, errno),
         Event::Closed { conn } => core.closed(conn),

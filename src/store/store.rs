@@ -54,7 +54,7 @@ impl Garbage {
 }
 
 /// A collection at least this large is freed off the hot path, in bytes; and a string, which is a block or two: a smaller one is freed
-/// sooner than it is handed over, and its memory is there for the next.
+/// sooner than it is handed over, and its memory is there for the next. Of larger ones the shard judges when its stores are back.
 const LAZY_FREE_FROM: usize = 64 << 10;
 const LAZY_FREE_STRING_FROM: usize = 512 << 10;
 

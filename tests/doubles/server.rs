@@ -22,7 +22,7 @@ pub struct Ear {
 
 impl Net for Ear {
     fn send(&mut self, conn: ConnId, chunk: Chunk) {
-        self.heard.extend_from_slice(chunk.as_slice());
+        self.heard.extend_from_slice(&chunk.bytes());
         self.chunks.push((conn, chunk));
     }
     fn pause_recv(&mut self, _conn: ConnId) {}

@@ -15,7 +15,7 @@ use std::collections::HashMap;
 /// Private keys of a client, and databases it uses.
 const PRIVATE_KEYS: usize = 6;
 const DATABASES: usize = 3;
-/// A value that is handed to the socket without a copy (`resp::SHARE_FROM` is 16 KiB).
+/// A value that is handed to the socket without a copy (`resp::SHARE_FROM` is 8 KiB).
 pub const LARGE: usize = 20_000;
 /// `proto-max-bulk-len` of a run.
 pub const BULK_MAX: usize = 2 * LARGE;

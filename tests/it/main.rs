@@ -32,6 +32,7 @@ mod clients;
 mod differential;
 mod expiry;
 mod histories;
+mod large;
 mod lifecycle;
 mod limits;
 mod log_boot;

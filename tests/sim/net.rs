@@ -75,6 +75,8 @@ pub struct Socket {
     pub aborted: bool,
     eof_told: bool,
     sending: Option<Chunk>,
+    /// A buffer that what arrives goes into, and the length that it is to have.
+    filling: Option<(Vec<u8>, usize)>,
     paused: bool,
     /// Pieces that were under way when reading was paused or the socket closed.
     late: usize,
@@ -85,6 +87,7 @@ pub struct Socket {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Ripe {
     Data,
+    Filled,
     Sent,
     Eof,
     Closed,
@@ -93,11 +96,14 @@ pub enum Ripe {
 impl Socket {
     /// What may happen next on it.
     pub fn ripe(&self) -> impl Iterator<Item = Ripe> {
-        let reads = !self.eof_told && (!self.paused && !self.closing || self.late > 0);
+        let fills = self.filling.is_some();
+        let reads = !fills && !self.eof_told && (!self.paused && !self.closing || self.late > 0);
         let all_fed = self.fed == self.up.len();
-        let eof = reads && !self.closing && (self.aborted || self.half_closed && all_fed);
+        let ends = self.aborted || self.half_closed && all_fed;
+        let eof = reads && !self.closing && ends;
         [
             (reads && !all_fed).then_some(Ripe::Data),
+            (fills && (!all_fed || ends)).then_some(Ripe::Filled),
             self.sending.is_some().then_some(Ripe::Sent),
             eof.then_some(Ripe::Eof),
             (self.closing && self.sending.is_none()).then_some(Ripe::Closed),
@@ -120,6 +126,24 @@ impl Socket {
         self.up[self.fed - len..self.fed].to_vec()
     }
 
+    /// The buffer that was to be filled, and what has come: mostly a part of what is missing, sometimes more than that (a receive that
+    /// was under way brought it), nothing when the peer is gone.
+    pub fn take_filled(&mut self, rng: &mut Rng) -> (Vec<u8>, usize) {
+        let (mut buf, until) = self.filling.take().expect("ripe");
+        if self.fed == self.up.len() || self.aborted && rng.permille(300) {
+            return (buf, 0);
+        }
+        let (late, fed) = (self.late, self.fed);
+        let mut piece = self.piece(rng);
+        self.late = late;
+        if !rng.permille(200) {
+            piece.truncate(until - buf.len());
+            self.fed = fed + piece.len();
+        }
+        buf.extend_from_slice(&piece);
+        (buf, piece.len())
+    }
+
     /// The peer is told of as gone: the error number.
     pub fn take_eof(&mut self, rng: &mut Rng) -> i32 {
         self.eof_told = true;
@@ -129,7 +153,7 @@ impl Socket {
     /// The chunk under way ends: how, and what of it the client sees.
     pub fn take_sent(&mut self, rng: &mut Rng) -> (Chunk, Result<(), i32>, usize) {
         let chunk = self.sending.take().expect("ripe");
-        let len = chunk.as_slice().len();
+        let len = chunk.len();
         if self.aborted {
             return (chunk, Err(rng.pick(&[EPIPE, ECONNRESET])), 0);
         }
@@ -149,14 +173,15 @@ pub struct SimNet {
     /// DEBUG SLEEP that has not passed yet, in microseconds.
     pub slept_us: u64,
     pub late_pieces: usize,
+    pub fill_from: usize,
     /// Where log files are, if there is a log.
     pub disk: Option<Rc<RefCell<Disk>>>,
 }
 
 impl SimNet {
-    pub fn new(board: Rc<Board>, late_pieces: usize) -> SimNet {
-        let ticks = Cell::new(0);
-        SimNet { sockets: vec![], generations: vec![], board, ticks, slept_us: 0, late_pieces, disk: None }
+    pub fn new(board: Rc<Board>, late_pieces: usize, fill_from: usize) -> SimNet {
+        let (sockets, generations, ticks) = (vec![], vec![], Cell::new(0));
+        SimNet { sockets, generations, board, ticks, slept_us: 0, late_pieces, fill_from, disk: None }
     }
 
     /// A new connection of a client.
@@ -178,6 +203,7 @@ impl SimNet {
             aborted: false,
             eof_told: false,
             sending: None,
+            filling: None,
             paused: false,
             late: 0,
             closing: false,
@@ -220,9 +246,21 @@ impl SimNet {
 
 impl Net for SimNet {
     fn send(&mut self, conn: ConnId, chunk: Chunk) {
-        assert!(!chunk.as_slice().is_empty(), "a send of nothing");
+        assert!(!chunk.is_empty(), "a send of nothing");
         let before = self.open(conn).sending.replace(chunk);
         assert!(before.is_none(), "a second send while one is under way");
+    }
+
+    fn fill_from(&self) -> usize {
+        self.fill_from
+    }
+
+    fn fill(&mut self, conn: ConnId, buf: Vec<u8>, until: usize) {
+        let socket = self.open(conn);
+        assert!(!socket.paused && !socket.eof_told, "filled from a socket that is not read");
+        assert!(buf.len() < until && until <= buf.capacity(), "{} of {until} bytes", buf.len());
+        let before = socket.filling.replace((buf, until));
+        assert!(before.is_none(), "a second buffer while one is under way");
     }
 
     fn pause_recv(&mut self, conn: ConnId) {
@@ -241,7 +279,7 @@ impl Net for SimNet {
     fn close(&mut self, conn: ConnId) {
         let late = self.late_pieces;
         let socket = self.open(conn);
-        (socket.closing, socket.late) = (true, late);
+        (socket.closing, socket.late, socket.filling) = (true, late, None);
     }
 
     fn wake(&mut self, shard: usize) {

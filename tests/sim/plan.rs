@@ -28,6 +28,8 @@ pub struct Plan {
     pub hold: usize,
     /// Pieces that still arrive after reading was paused.
     pub late_pieces: usize,
+    /// Requests of which so many bytes are missing are received straight.
+    pub fill_from: usize,
     /// Percent of the steps that are a client's.
     pub client_share: usize,
     /// An MSET is sent as two: to see that the checks notice.
@@ -121,6 +123,7 @@ impl Plan {
             drops: rng.pick(&[0, 0, 1, 5]),
             hold: rng.pick(&[5, 50, 500]),
             late_pieces: rng.below(3),
+            fill_from: Rng::new(seed ^ 0xf11).pick(&[usize::MAX, usize::MAX, 1, 30, 5_000]),
             client_share: rng.pick(&[2, 10, 30]),
             torn: false,
             planted: Planted::Nothing,

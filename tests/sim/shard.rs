@@ -86,10 +86,10 @@ impl Shard {
         config: &Arc<Config>,
         board: &Rc<Board>,
         now: Now,
-        late_pieces: usize,
+        (late_pieces, fill_from): (usize, usize),
     ) -> Shard {
         let core = Core::new(id, shared.clone(), config.clone(), now);
-        let net = SimNet::new(board.clone(), late_pieces);
+        let net = SimNet::new(board.clone(), late_pieces, fill_from);
         let (turn_ms, slow_ms) = (now.ms(), 0);
         let burst = VecDeque::new();
         Shard { id, core, net, board: board.clone(), phase: Phase::Turn, burst, turn_ms, slow_ms }
@@ -259,9 +259,15 @@ impl Shard {
                 let data = self.arrived(rng, conn);
                 data.map_or(Happened::Nothing, |data| self.data(data))
             }
+            Ripe::Filled => {
+                let (buf, came) = socket.take_filled(rng);
+                let fed = socket.fed;
+                self.core.received(&mut self.net, conn, buf, came);
+                Happened::Fed { conn, client, fed }
+            }
             Ripe::Sent => {
                 let (chunk, result, seen) = socket.take_sent(rng);
-                let bytes = chunk.as_slice()[..seen].to_vec();
+                let bytes = chunk.bytes()[..seen].to_vec();
                 self.core.sent(&mut self.net, conn, chunk, result);
                 Happened::Delivered { conn, client, bytes }
             }

@@ -172,7 +172,7 @@ impl World {
         let thieves = Thieves::new(shared.clone(), plan.seed, plan.thefts, plan.hold, &plan.topics);
         let board = Board::new(n, thieves);
         let config = Arc::new(plan.config.clone());
-        let shard = |id| Shard::new(id, &shared, &config, &board, now, plan.late_pieces);
+        let shard = |id| Shard::new(id, &shared, &config, &board, now, (plan.late_pieces, plan.fill_from));
         let mut shards: Vec<Shard> = (0..n).map(shard).collect();
         shards[0].slow_ms = plan.slow_ms;
         let mail = (0..n * n).map(|_| VecDeque::new()).collect();

@@ -85,7 +85,7 @@ struct Wire {
 
 impl Net for Wire {
     fn send(&mut self, conn: ConnId, chunk: Chunk) {
-        self.sent.push((conn, chunk.as_slice().to_vec()));
+        self.sent.push((conn, chunk.bytes().into_owned()));
         self.back.push((conn, chunk));
     }
     fn pause_recv(&mut self, _conn: ConnId) {}

@@ -65,7 +65,7 @@ struct Disk {
 
 impl Net for Disk {
     fn send(&mut self, conn: ConnId, chunk: Chunk) {
-        self.sent.extend_from_slice(chunk.as_slice());
+        self.sent.extend_from_slice(&chunk.bytes());
         self.chunks.push((conn, chunk));
     }
     fn pause_recv(&mut self, _: ConnId) {}

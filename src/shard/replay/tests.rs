@@ -15,7 +15,7 @@ struct Silence;
 
 impl Net for Silence {
     fn send(&mut self, _conn: ConnId, chunk: Chunk) {
-        panic!("{:?} was sent", String::from_utf8_lossy(chunk.as_slice()));
+        panic!("{:?} was sent", String::from_utf8_lossy(&chunk.bytes()));
     }
     fn pause_recv(&mut self, _conn: ConnId) {
         panic!("nobody sends");
