@@ -4,7 +4,7 @@
 use super::peers::{self, Peers};
 use crate::base::heap::{give_back_free_memory, is_short};
 use crate::cmd::migration::{Answer, Request};
-use crate::cmd::save::SaveBoard;
+use crate::cmd::save::{SaveBoard, SaveFor};
 use crate::cmd::{Registry, ShutdownMode};
 use crate::config::{Config, rewrite};
 use crate::persist::rdb::{Batch, Built};
@@ -181,11 +181,11 @@ impl Control for Line {
     }
 
     fn save(&self, request: SaveRequest) {
-        let SaveRequest { path, in_log, head, sum, compress, delay_us, inbox, saves } = request;
+        let SaveRequest { path, what, head, sum, compress, delay_us, inbox, saves } = request;
         let (bell, letterbox) = self.shards[0].clone();
         let main = self.main.clone();
         let place = self.log_place();
-        let path = if in_log { place.temporary_base() } else { path };
+        let path = if what == SaveFor::Log { place.temporary_base() } else { path };
         let name = path.display().to_string();
         let answer = move |done: Result<Saved, String>| {
             if let Ok(Saved { direct: false, .. }) = done {
@@ -198,8 +198,9 @@ impl Control for Line {
         };
         let progress = move |entries, bytes| saves.note_save(entries, bytes);
         let (progress, answer) = (Box::new(progress), Box::new(answer));
-        let save = Save { path, head, sum, compress, delay_us, inbox, progress, answer };
-        if !in_log {
+        let is_awaited = what == SaveFor::Waiter;
+        let save = Save { path, is_awaited, head, sum, compress, delay_us, inbox, progress, answer };
+        if what != SaveFor::Log {
             return self.storage.save(save);
         }
         let storage = self.storage.clone();

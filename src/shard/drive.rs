@@ -359,10 +359,7 @@ impl Core {
             let is_admitted = migrates || self.admits(work.session);
             let is_here = self.have_only(net, work);
             let rules = Rules {
-                limits: Limits {
-                    bulk_max: self.bulk_max(work.session),
-                    authenticated: is_admitted,
-                },
+                limits: Limits { bulk_max: self.bulk_max(work.session), authenticated: is_admitted },
                 depth: if work.reports.is_some() || migrates || !is_admitted { 1 } else { self.policy.depth },
                 registry: &self.shared.registry,
                 logged: work.session.is_replay() && self.shared.registry.has_other_names(),

@@ -354,7 +354,7 @@ impl Core {
         self.shared.saves.begin_save(self.now.ms(), keys, why.what());
         self.shared.control.save(SaveRequest {
             path: if rewrites { PathBuf::from(BASE) } else { self.path() },
-            in_log: rewrites,
+            what: why.what(),
             head,
             sum: self.config.rdbchecksum,
             compress: self.config.rdbcompression,

@@ -7,7 +7,7 @@ use crate::base::cell::Cell;
 use crate::base::time::Now;
 use crate::cmd::cx::MemoryNow;
 use crate::cmd::migration::{Answer, Request};
-use crate::cmd::save::SaveBoard;
+use crate::cmd::save::{SaveBoard, SaveFor};
 use crate::cmd::{FAMILIES, Registry, ServerInfo, ShutdownMode};
 use crate::config::Config;
 use crate::ds::KeyHasher;
@@ -84,8 +84,8 @@ pub trait Control: Send + Sync {
 /// A snapshot to write.
 pub struct SaveRequest {
     pub path: PathBuf,
-    /// It is the log's next base, which lies where the log is, whatever the path.
-    pub in_log: bool,
+    /// The log's next base lies where the log is, whatever the path.
+    pub what: SaveFor,
     /// What the file begins with.
     pub head: Vec<u8>,
     /// Whether it ends with a checksum.

@@ -34,9 +34,19 @@ pub(super) struct Share {
 }
 
 impl Share {
-    /// The calling thread's.
+    /// The calling thread's, which gives way.
     pub fn least() -> Share {
         cpu::give_way();
+        Share::now()
+    }
+
+    /// The calling thread's, which has its turn like any other: for what somebody waits for.
+    pub fn common() -> Share {
+        cpu::take_share();
+        Share::now()
+    }
+
+    fn now() -> Share {
         let now = Instant::now();
         Share { seen: now, began: now, waited: Duration::ZERO }
     }

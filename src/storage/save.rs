@@ -22,6 +22,8 @@ const NAP_US: f64 = 10_000.0;
 pub struct Save {
     /// The name that the file gets when it is complete.
     pub path: PathBuf,
+    /// Somebody does nothing else until it is done.
+    pub is_awaited: bool,
     /// What it begins with.
     pub head: Vec<u8>,
     /// Whether it ends with a checksum.
@@ -46,10 +48,10 @@ pub struct Saved {
 
 /// Writes it; the file of that name is the old one or the new one, whatever happens.
 pub(super) fn save(save: Save) {
-    let Save { path, head, sum, compress, delay_us, inbox, progress, answer } = save;
-    // It may take long and nobody waits for it, but for clients who want the same core: from the start, since an executor that was made
-    // at the common priority held a shard on its core for up to 1.8 ms. (A load comes first, at full speed.)
-    let share = Share::least();
+    let Save { path, is_awaited, head, sum, compress, delay_us, inbox, progress, answer } = save;
+    // It may take long, and if nobody waits for it clients who want the same core come first: from the start, since an executor that was
+    // made at the common priority held a shard on its core for up to 1.8 ms. (A load comes first, at full speed.)
+    let share = if is_awaited { Share::common() } else { Share::least() };
     let builder = LocalExecutorBuilder::default().io_memory(PINNED).ring_depth(RING);
     let work = write_file(&path, head, Assembly::new(sum, compress), (&inbox, delay_us), (&*progress, share));
     let done = executor::run(builder, work).flatten();
@@ -176,6 +178,7 @@ mod tests {
         let progress = Box::new(|_, _| {});
         save(Save {
             path: path.into(),
+            is_awaited: false,
             head,
             sum: true,
             compress: true,

@@ -151,6 +151,32 @@ fn who_has_not_authenticated_cannot_pile_up_replies() {
     friend.ok("SET x 5");
 }
 
+/// As Redis does: limits of strangers are not those of what comes behind AUTH in the same packet.
+#[test]
+fn what_comes_with_auth_is_judged_after_it() {
+    let server = Server::kring(2, &["--requirepass", "secret"]);
+    let large = vec![b'v'; 20_000];
+    let mset = words("MSET a 1 b 2 c 3 d 4 e 5 f 6");
+    let set = request(&[&b"SET"[..], b"large", &large]);
+    for (who, replies) in [("AUTH secret", 1), ("HELLO 3 AUTH default secret", 1), ("PING\r\nAUTH secret", 2)]
+    {
+        let mut client = server.connect();
+        let who: Vec<u8> = who.split("\r\n").flat_map(words).collect();
+        client.send(&[&who[..], &mset, &set, &words("STRLEN large")].concat()).unwrap();
+        (0..replies).for_each(|_| _ = client.reply());
+        assert_eq!(client.reply(), Reply::Simple("OK".into()));
+        assert_eq!(client.reply(), Reply::Simple("OK".into()));
+        assert_eq!(client.reply().int(), 20_000);
+    }
+    let mut stranger = server.connect();
+    stranger.send(&[&words("AUTH wrong")[..], &mset].concat()).unwrap();
+    let told = String::from_utf8(stranger.until_closed()).unwrap();
+    assert!(
+        told.starts_with("-WRONGPASS") && told.ends_with("unauthenticated multibulk length\r\n"),
+        "{told}"
+    );
+}
+
 #[test]
 fn a_request_over_the_query_limit_does_not_run() {
     let server = Server::kring(2, &[]);

@@ -1,6 +1,7 @@
 //! What concerns the log as a whole: its beginning, its bases, its failures, and who waits meanwhile.
 
 use super::*;
+use crate::cmd::save::SaveFor;
 
 const OTHER: ConnId = ConnId(1 << 32 | 1);
 const MISCONF: &str = "-MISCONF Errors writing to the AOF file: No space left on device\r\n";
@@ -155,7 +156,7 @@ fn a_flushall_does_not_wait_for_a_rewrite() {
     // An empty snapshot follows the base.
     lab.saved(Ok(()));
     assert_eq!(lab.asked().1, 2);
-    assert!(!lab.asked.lock().expect("no panic").saves[1].in_log);
+    assert_ne!(lab.asked.lock().expect("no panic").saves[1].what, SaveFor::Log);
 }
 
 #[test]
