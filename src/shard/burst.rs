@@ -54,6 +54,7 @@ impl Core {
     }
 
     /// What a short request of one brief command will look at, as far as its first bytes and its connection tell.
+    #[inline(never)]
     fn look_at(&mut self, id: ConnId, bytes: &[u8]) -> Option<Look> {
         if bytes.len() > SHORT {
             return None;

@@ -75,7 +75,7 @@ impl Heads {
     }
 
     /// Reads the request at `pos` when its beginning is known and all of it is here: appends its spans.
-    #[inline]
+    #[inline(always)]
     pub fn read(&self, input: &[u8], pos: usize, spans: &mut Vec<Span>) -> Option<Known> {
         let head = self.head(input, pos)?;
         let found = head.found?;

@@ -227,7 +227,9 @@ impl<V, B: Blocks> Table<V, B> {
 
     /// Whether a cut is under way for which there is something to keep or to take away.
     pub fn owes_kept(&self) -> bool {
-        self.is_cut() && !(self.is_walked() && self.kept_weight() == 0)
+        // Not by its weight: that an entry could not be kept weighs nothing.
+        let is_taken = |cut: &Cut<V>| cut.pieces.is_empty() && cut.behind.is_empty();
+        self.cut.as_deref().is_some_and(|cut| !(self.is_walked() && is_taken(cut)))
     }
 
     /// The values of entries that were deleted, of which all is kept now.

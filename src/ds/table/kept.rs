@@ -55,6 +55,10 @@ pub(super) struct Pieces {
 }
 
 impl Pieces {
+    pub(super) fn is_empty(&self) -> bool {
+        self.full.is_empty() && self.last.is_empty()
+    }
+
     pub(super) fn weight(&self) -> usize {
         self.full_bytes + self.last.weight()
     }
