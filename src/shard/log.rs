@@ -22,7 +22,7 @@ use self::commits::{Commits, Verdict, Way};
 use super::saves::SAVER;
 use super::{Core, Letter};
 use crate::base::direct::{PAGE, Pages};
-use crate::persist::aof::{Framer, Malformed, filler, pad, part};
+use crate::persist::aof::{FileEnd, Framer, Malformed, filler, pad, part};
 use crate::ring::net::{FileId, FileWrite, World};
 use crate::store::log::{Break, Taken};
 use std::collections::VecDeque;
@@ -493,7 +493,12 @@ impl Core {
         }
         let Some((number, whole)) = self.log.rest.as_mut().and_then(Rest::pass_turn) else { return };
         self.log.state = State::Waiting;
-        let end = (!self.log.failed).then_some(self.log.at);
+        let (len, failed) = (self.log.at, self.log.failed);
+        let end = self.log.framer.as_mut().filter(|_| !failed).map(|framer| {
+            let mut closing = Vec::new();
+            framer.end_file(&mut closing);
+            FileEnd { len, closing }
+        });
         self.post(SAVER, Letter::LogTurned { shard: self.id, number, end, whole });
     }
 

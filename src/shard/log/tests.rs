@@ -338,7 +338,12 @@ fn a_turn_splits_what_comes_before_from_what_comes_behind() {
     (0..3).for_each(|_| lab.turn(""));
     assert_eq!(lab.logged(), "SELECT 0 SET a 1");
     let turn = lab.asked.lock().expect("no panic").turns.pop().expect("a turn");
-    assert_eq!(turn.ends, [Some(lab.disk.image.len() as u64)]);
+    let [Some(end)] = &turn.ends[..] else { panic!("one shard: {turn:?}") };
+    assert_eq!(end.len, lab.disk.image.len() as u64);
+    let (mut scan, file) = (Scan::new(u32::MAX), [&lab.disk.image[..], &end.closing].concat());
+    scan.push(&file);
+    while scan.next_frame().is_some_and(|frame| frame.durable <= frame.sequence) {}
+    assert!(scan.is_closed(), "the file is whole");
     assert_eq!(turn.whole.as_deref(), Some(&b"*1\r\n$8\r\nFLUSHALL\r\n"[..]));
     assert_eq!(lab.replies(), "");
     lab.open_file(3);

@@ -72,6 +72,15 @@ impl Survey {
         (self.stages.len() - self.stages.iter().filter(alone).count()) as u32
     }
 
+    /// Whether the files of a stage end with frames that close them, or have lost their end: the generation that follows tells.
+    pub fn is_to_be_closed(&self, stage: usize) -> bool {
+        let (Stage::Generation { generation, .. } | Stage::Alone { generation, .. }) = self.stages[stage] else {
+            return false;
+        };
+        let next = self.stages.get(stage + 1).map(|next| &self.incr[places(next)][0].opened);
+        matches!(next, Some(Opened::Framed(info)) if info.after_closed && info.generation == generation + 1)
+    }
+
     /// The highest number of a generation.
     pub fn last_number(&self) -> u64 {
         let number = |found: &Found| match &found.opened {
@@ -80,6 +89,16 @@ impl Survey {
         };
         self.base.iter().chain(&self.incr).map(number).max().unwrap_or(0)
     }
+}
+
+/// What is said of a file that another one, which follows it, says is closed.
+pub(super) fn unclosed(found: &Found) -> String {
+    format!(
+        "{}: its end is missing, at byte {} or behind: the frame that closes it is not there, and files that were written later follow; \
+         {RESTORE}",
+        found.path.display(),
+        found.len
+    )
 }
 
 const RESTORE: &str = "restore the files that the manifest names from a backup";
@@ -246,7 +265,7 @@ pub(super) fn is_void_operation(path: &Path, last: u64) -> bool {
         }
     }
     let behind = scan.info().is_some_and(|info| info.alone && info.generation > last);
-    void && behind && scan.frames() > 1 && scan.tail() == Some(&Tail::Clean)
+    void && behind && scan.frames() - u64::from(scan.is_closed()) > 1 && scan.tail() == Some(&Tail::Clean)
 }
 
 /// Commands that bring no data.

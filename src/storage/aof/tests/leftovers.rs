@@ -90,7 +90,8 @@ fn generations_of_runs_before_are_counted() {
     }
     let mut dir = load(&scratch, 2, true, None).dir.expect("it goes on");
     let flush = Some(Arc::from(command(&["FLUSHALL"]).as_bytes()));
-    dir.turn(Turn { ends: vec![Some(4_096); 2], whole: flush, after: After::Named }).expect("made");
+    let ends = dir.ends(&[Some(4_096); 2]);
+    dir.turn(Turn { ends, whole: flush, after: After::Named }).expect("made");
     dir.let_go();
     assert_eq!(load(&scratch, 2, true, None).recovered.expect("loaded").generations, 6);
 }
