@@ -1,6 +1,8 @@
 //! Damage to a log between an end and the next start: it is refused in one line, or told of, never loaded in silence.
 
-use crate::log_home::{assert_taken, digest, file, kring, manifest, refused, stop, tool};
+use crate::log_home::{
+    assert_taken, digest, file, fill, kring, manifest, redis, refused, settle, stop, tool,
+};
 use crate::server::{Scratch, Server, wait_until};
 use std::path::{Path, PathBuf};
 
@@ -75,4 +77,45 @@ fn damage_behind_an_end_in_order_is_no_tear() {
         std::fs::write(first, &whole).unwrap();
         assert_taken(dir.path(), &wanted, &[]);
     }
+}
+
+/// Takes the line of the base out of the manifest: its file's name.
+fn forget_base(dir: &Path) -> PathBuf {
+    let base = files(dir, 'b').remove(0);
+    let text = std::fs::read_to_string(manifest(dir)).unwrap();
+    let left: String = text.split_inclusive('\n').filter(|line| !line.ends_with(" type b\n")).collect();
+    std::fs::write(manifest(dir), left).unwrap();
+    base
+}
+
+#[test]
+fn a_base_that_the_manifest_does_not_name_is_missed() {
+    let dir = Scratch::new();
+    let server = kring(dir.path(), 2, &[]);
+    fill(&mut server.connect(), 1);
+    server.connect().run("BGREWRITEAOF");
+    settle(&server);
+    transfer(&server, 2);
+    stop(server);
+    let base = forget_base(dir.path());
+    assert_refused(dir.path(), "names no base", "everysec");
+    // Whoever wants what is left moves the base away; it is said what that means.
+    std::fs::remove_file(base).unwrap();
+    let (code, said) = tool(&["--check-aof"], dir.path());
+    assert!(code == 0 && said.contains("warning: ") && said.contains("names no base"), "{said}");
+    let server = kring(dir.path(), 2, &[]);
+    assert!(server.log().contains("names no base"), "{}", server.log());
+    stop(server);
+    // A log that begins with file 1 may be whole without a base: Redis loads it, and so do we, but not in silence.
+    let dir = Scratch::new();
+    let server = redis(dir.path(), &[]);
+    fill(&mut server.connect(), 1);
+    let wanted = digest(&server);
+    stop(server);
+    forget_base(dir.path());
+    let (code, said) = tool(&["--check-aof"], dir.path());
+    assert!(code == 0 && said.contains("warning: ") && said.contains("names no base"), "{said}");
+    let server = kring(dir.path(), 2, &[]);
+    assert_eq!(digest(&server), wanted);
+    assert!(server.log().contains("names no base"), "{}", server.log());
 }

@@ -138,7 +138,7 @@ fn one_file(path: &Path) -> Result<Survey> {
         }
         _ => (Some(found), Vec::new(), Vec::new()),
     };
-    Ok(Survey { manifest: Manifest::new(""), base, incr, stages })
+    Ok(Survey { manifest: Manifest::new(""), base, incr, stages, warning: None })
 }
 
 struct Check<'a> {
@@ -151,6 +151,9 @@ struct Check<'a> {
 
 impl Check<'_> {
     async fn all(&mut self, survey: &Survey) -> Result<()> {
+        if let Some(warning) = &survey.warning {
+            self.to.bad(&format!("warning: {warning}"));
+        }
         if let Some(base) = &survey.base {
             self.plain(base, survey.stages.is_empty()).await?;
         }

@@ -24,7 +24,7 @@ use std::sync::Arc;
 type Result<T> = std::result::Result<T, String>;
 
 /// What a file's name begins with until the manifest names it.
-const TEMPORARY: &str = "temp-";
+pub(super) const TEMPORARY: &str = "temp-";
 /// What stands behind the name of a file that had to move out of the way, before a number.
 pub(super) const ASIDE: &str = ".unlisted-";
 /// Numbers that are tried.

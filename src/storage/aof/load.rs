@@ -15,7 +15,6 @@ use crate::storage::sink::Sink;
 use crate::storage::source::Source;
 use crate::store::Route;
 use glommio::LocalExecutorBuilder;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::Receiver;
 use std::time::Instant;
@@ -165,6 +164,7 @@ impl Loading {
             Start::Empty => return Ok((Manifest::new(&place.filename), 0, Sizes::default())),
         };
         let survey = Survey::of(&place.path(), manifest)?;
+        self.notes.extend(survey.warning.clone().map(Note::warn));
         self.total = survey.bytes();
         (self.progress)(0, self.total);
         let began = Instant::now();
@@ -374,11 +374,6 @@ fn listed_name(name: &str) -> &str {
     }
 }
 
-/// What a file is whatever its name.
-fn inode(path: &Path) -> Option<(u64, u64)> {
-    path.symlink_metadata().ok().map(|about| (about.dev(), about.ino()))
-}
-
 /// A file that others follow has parts of transactions whose other parts are gone: a file beside it was cut off, where nothing else
 /// tells of it.
 fn halves(path: &Path, cut: &Cut) -> String {
@@ -420,11 +415,11 @@ impl AofDir {
         let mut unlisted: Vec<&String> = names.iter().filter(|name| self.is_unlisted(name)).collect();
         // Temporary names tell of others until the end.
         unlisted.sort_by_key(|name| is_temporary(name, &place.filename));
-        let twin = inode(&place.temporary_base());
+        let twin = survey::inode(&place.temporary_base());
         let (mut aside, mut aside_bytes) = (0, 0);
         for name in unlisted {
             let path = place.file(name);
-            let is_twin = twin.is_some() && inode(&path) == twin;
+            let is_twin = twin.is_some() && survey::inode(&path) == twin;
             let is_void =
                 || survey::is_leftover(&path) || survey::is_void_operation(&path, self.last_number());
             let is_incr = survey::is_ours(listed_name(name), &place.filename) == Some(Named::Incr);
