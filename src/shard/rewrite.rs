@@ -427,6 +427,14 @@ impl Core {
         self.rewriter.last_errno = errno;
     }
 
+    /// `always`: how far files may be filled ahead depends on what is free.
+    pub(super) fn look_for_room(&self) {
+        let saves = &self.shared.saves;
+        if self.id == SAVER && saves.log.is_strict() && saves.log.begin_look() {
+            self.shared.control.look_for_room(saves);
+        }
+    }
+
     /// Begins what is due: the log's start or end, a rewrite, the way out of a failure.
     pub(super) fn look_after_log(&mut self, net: &mut dyn World) {
         let saves = self.shared.saves.clone();

@@ -423,3 +423,19 @@ fn long_stretches_are_several_frames_and_what_no_reader_takes_is_an_error() {
     skip(&mut rest);
     assert_eq!((rest.at, rest.position), (bytes.len(), bytes.len() as u64));
 }
+
+#[test]
+fn what_is_filled_ahead_is_a_share_of_what_is_free() {
+    const MIB: u64 = 1 << 20;
+    for (most, room, shards, wanted) in [
+        (FILL_MOST, u64::MAX, 512, FILL_MOST),
+        (FILL_MOST, 40 * MIB, 2, 5 * MIB / 2),
+        (FILL_FIRST, 40 * MIB, 2, FILL_FIRST),
+        (FILL_MOST, 16 * MIB, 2, MIB),
+        // Less than a piece is nothing.
+        (FILL_MOST, 16 * MIB - 1, 2, 0),
+        (FILL_FIRST, 0, 1, 0),
+    ] {
+        assert_eq!(fill_wanted(most, room, shards), wanted, "{room} for {shards}");
+    }
+}
