@@ -226,6 +226,13 @@ impl Control for Line {
         self.log_place.lock().unwrap_or_else(|e| e.into_inner()).dir = PathBuf::from(dir);
     }
 
+    fn look_for_room(&self, saves: &Arc<SaveBoard>) {
+        let saves = saves.clone();
+        // A file system that does not tell has no bound that could be kept.
+        let answer = move |room: Option<u64>| saves.log.end_look(room.unwrap_or(u64::MAX));
+        self.storage.look_for_room(self.log_place().path(), Box::new(answer));
+    }
+
     fn load_log(&self, config: Arc<Config>, saves: Arc<SaveBoard>, goes_on: bool) {
         let main = self.main.clone();
         let answer = move |done: Result<Recovered, String>| {

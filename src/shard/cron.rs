@@ -108,6 +108,7 @@ impl Core {
         if !goes {
             return self.look_after_log(net);
         }
+        self.look_for_room();
         self.tallies.sample(self.now);
         if std::mem::take(&mut self.cron.purge) {
             self.shared.control.purge(false);

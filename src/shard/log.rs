@@ -11,7 +11,8 @@
 //! until there are [`BATCH`] bytes or [`DELAY_US`] have passed: that much can be lost when the process is killed.
 //!
 //! Under `always` the file is filled ahead with blank lines: a durable write of a block that is there already is one trip to the disk,
-//! that of a new one takes the file system's journal too.
+//! that of a new one takes the file system's journal too. Not so when little is free: what is filled ahead for one shard is not there
+//! for the data of another.
 //!
 //! A failed write or sync is not tried again: nothing is acknowledged from then on, writes are refused, and what is logged is
 //! dropped until a new generation with a new base replaces everything ([`super::rewrite`]).
@@ -22,7 +23,7 @@ use self::commits::{Commits, Verdict, Way};
 use super::saves::SAVER;
 use super::{Core, Letter};
 use crate::base::direct::{PAGE, Pages};
-use crate::persist::aof::{Framer, Malformed, filler, pad, part};
+use crate::persist::aof::{FileEnd, Framer, Malformed, filler, pad, part};
 use crate::ring::net::{FileId, FileWrite, World};
 use crate::store::log::{Break, Taken};
 use std::collections::VecDeque;
@@ -40,6 +41,8 @@ const SYNC_US: u64 = 1_000_000;
 /// far, since a file that grows makes durable writes wait for the file system's journal. Half of it is left when the next pieces come.
 const FILL_FIRST: u64 = FILL_PIECE as u64;
 const FILL_MOST: u64 = 32 << 20;
+/// Of what is free on the file system, all shards together may have so much filled ahead: one part in so many. The rest is for data.
+const FILL_SHARE: u64 = 8;
 /// What a file holds when it is filled far.
 const FILL_FAR_FROM: u64 = 256 << 10;
 /// Each piece makes the file grow, which holds up a commit that meets it: the file is locked meanwhile, and goes to the disk with its new
@@ -449,7 +452,8 @@ impl Core {
     fn fill_log(&mut self, net: &mut dyn World) {
         let log = &mut self.log;
         let ahead = log.fill.end.saturating_sub(log.at);
-        let wanted = if log.at < FILL_FAR_FROM { FILL_FIRST } else { FILL_MOST };
+        let most = if log.at < FILL_FAR_FROM { FILL_FIRST } else { FILL_MOST };
+        let wanted = fill_wanted(most, self.shared.saves.log.room(), self.shared.route.shards() as u64);
         log.fill.on = ahead < wanted / 2 || log.fill.on && ahead < wanted;
         let Some(file) = log.file else { return };
         if !log.fill.on || log.fill.under_way {
@@ -493,7 +497,12 @@ impl Core {
         }
         let Some((number, whole)) = self.log.rest.as_mut().and_then(Rest::pass_turn) else { return };
         self.log.state = State::Waiting;
-        let end = (!self.log.failed).then_some(self.log.at);
+        let (len, failed) = (self.log.at, self.log.failed);
+        let end = self.log.framer.as_mut().filter(|_| !failed).map(|framer| {
+            let mut closing = Vec::new();
+            framer.end_file(&mut closing);
+            FileEnd { len, closing }
+        });
         self.post(SAVER, Letter::LogTurned { shard: self.id, number, end, whole });
     }
 
@@ -549,6 +558,12 @@ impl Core {
         (0..self.shared.route.shards()).filter(|shard| *shard != self.id).for_each(|shard| net.wake(shard));
         self.post(SAVER, Letter::LogFailed { errno });
     }
+}
+
+/// How far a file is filled ahead where so much is free for so many of them: less than a piece is nothing.
+fn fill_wanted(most: u64, room: u64, shards: u64) -> u64 {
+    let share = room / (FILL_SHARE * shards);
+    if share < FILL_PIECE as u64 { 0 } else { most.min(share) }
 }
 
 impl Rest {

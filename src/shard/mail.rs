@@ -5,6 +5,7 @@
 
 use crate::cmd::transaction::Watched;
 use crate::cmd::{Order, Report, Session};
+use crate::persist::aof::FileEnd;
 use crate::persist::rdb::Line;
 use crate::resp::Out;
 use crate::ring::net::ConnId;
@@ -129,9 +130,9 @@ pub enum Letter {
     Halt { on: bool },
     /// To the shard that looks after snapshots: no command runs here any more.
     Halted,
-    /// To the shard that looks after the log: this shard's part of the generation is written, up to this byte of its file; `None`:
-    /// after a failure its file is worth nothing.
-    LogTurned { shard: usize, number: u64, end: Option<u64>, whole: Option<Arc<[u8]>> },
+    /// To the shard that looks after the log: this shard's part of the generation is written, and its file ends so; `None`: after a
+    /// failure it is worth nothing.
+    LogTurned { shard: usize, number: u64, end: Option<FileEnd>, whole: Option<Arc<[u8]>> },
     /// To the same: a write or a sync failed.
     LogFailed { errno: i32 },
     /// There is no log any more.

@@ -15,6 +15,7 @@ use super::saves::{SAVER, Waiter, Why};
 use super::{Core, Letter};
 use crate::cmd::save::LogState;
 use crate::cmd::{Order, ShutdownMode};
+use crate::persist::aof::FileEnd;
 use crate::ring::net::World;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -47,7 +48,7 @@ pub enum Next {
 #[derive(Clone, Debug)]
 pub struct LogTurn {
     /// Where each shard's file ends; `None`: it is left as it is.
-    pub ends: Vec<Option<u64>>,
+    pub ends: Vec<Option<FileEnd>>,
     /// What stands alone before the next generation.
     pub whole: Option<Arc<[u8]>>,
     pub next: Next,
@@ -124,7 +125,7 @@ pub(super) struct Rewriter {
     /// How many rewrites have begun: the id of the last.
     begun: u64,
     /// The turn that shards are coming to: their ends, and what stands alone.
-    ends: Vec<Option<Option<u64>>>,
+    ends: Vec<Option<Option<FileEnd>>>,
     whole: Option<Arc<[u8]>>,
     /// Turns that the storage plane was asked for, in order: shards may come to the next one before it is heard that the one before
     /// is made.
@@ -222,7 +223,7 @@ impl Core {
         &mut self,
         net: &mut dyn World,
         (shard, number): (usize, u64),
-        end: Option<u64>,
+        end: Option<FileEnd>,
         whole: Option<Arc<[u8]>>,
     ) {
         let shards = self.shared.route.shards();
@@ -232,8 +233,9 @@ impl Core {
         if self.rewriter.ends.iter().any(Option::is_none) {
             return;
         }
-        let ends: Vec<Option<u64>> = std::mem::take(&mut self.rewriter.ends).into_iter().flatten().collect();
-        self.shared.saves.log.add_earlier(ends.iter().flatten().sum());
+        let ends: Vec<Option<FileEnd>> =
+            std::mem::take(&mut self.rewriter.ends).into_iter().flatten().collect();
+        self.shared.saves.log.add_earlier(ends.iter().flatten().map(|end| end.len).sum());
         let whole = self.rewriter.whole.take();
         let rewrite = self.rewriter.under_way.as_ref();
         let turner = match (self.rewriter.end_turn, rewrite) {
@@ -423,6 +425,14 @@ impl Core {
             ));
         }
         self.rewriter.last_errno = errno;
+    }
+
+    /// `always`: how far files may be filled ahead depends on what is free.
+    pub(super) fn look_for_room(&self) {
+        let saves = &self.shared.saves;
+        if self.id == SAVER && saves.log.is_strict() && saves.log.begin_look() {
+            self.shared.control.look_for_room(saves);
+        }
     }
 
     /// Begins what is due: the log's start or end, a rewrite, the way out of a failure.

@@ -64,6 +64,11 @@ pub trait Control: Send + Sync {
     fn load(&self, request: LoadRequest);
     /// A log begins: it lies in this directory from now on. (A control plane without files has no log.)
     fn place_log(&self, _dir: &str) {}
+    /// Look how much is free where the log lies, and tell the board: [`end_look`](crate::cmd::save::LogBoard::end_look). (A control
+    /// plane without files has room.)
+    fn look_for_room(&self, saves: &Arc<SaveBoard>) {
+        saves.log.end_look(u64::MAX);
+    }
     /// Read the append-only log again, which has come to its end, and begin its next generation if it goes on; the answer comes to
     /// shard 0 as [`super::Core::reloaded`]. If it cannot be read the process ends, with the log as it is.
     fn load_log(&self, _config: Arc<Config>, _saves: Arc<SaveBoard>, _goes_on: bool) {}

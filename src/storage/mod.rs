@@ -8,6 +8,7 @@
 //! | [`save`], [`load`] | snapshots: from shards to a file, from a file to shards |
 //! | [`sink`], [`source`] | a file that is written, or read, from beginning to end |
 //! | [`rewrite`] | a small file replaced as a whole |
+//! | [`room`] | how much is free on a file system |
 //! | [`executor`] | what all of it runs on |
 
 #![forbid(unsafe_code)]
@@ -17,6 +18,7 @@ mod executor;
 mod load;
 mod plane;
 mod rewrite;
+mod room;
 mod save;
 mod sink;
 mod source;

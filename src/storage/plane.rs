@@ -4,6 +4,7 @@
 use super::aof::{self, AofDir, Generation, LoadLog, LogPlace, NewBase, Note, Turn};
 use super::load::{self, Load};
 use super::rewrite;
+use super::room::room;
 use super::save::{self, Save};
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -19,6 +20,9 @@ pub type Turned = Box<dyn FnOnce(Result<Option<Generation>, String>) + Send>;
 
 /// What is called when a base is in its place, with the bytes of all files of the log, or why it is not.
 pub type Based = Box<dyn FnOnce(Result<(u64, Vec<Note>), String>) + Send>;
+
+/// What is called with the bytes that are free on a file system, if it tells.
+pub type Measured = Box<dyn FnOnce(Option<u64>) + Send>;
 
 /// The line to the storage threads.
 #[derive(Clone)]
@@ -38,6 +42,7 @@ enum LogRequest {
 
 enum Request {
     Rewrite { path: PathBuf, edit: Edit, answer: Answer },
+    Room { dir: PathBuf, answer: Measured },
     Save(Box<Save>),
     Load(Box<Load>),
 }
@@ -72,6 +77,13 @@ impl Plane {
     /// directory.
     pub fn rewrite_file(&self, path: PathBuf, edit: Edit, answer: Answer) {
         if let Err(lost) = self.requests.send(Request::Rewrite { path, edit, answer }) {
+            lost.0.refuse();
+        }
+    }
+
+    /// Looks how much is free where a directory lies.
+    pub fn look_for_room(&self, dir: PathBuf, answer: Measured) {
+        if let Err(lost) = self.requests.send(Request::Room { dir, answer }) {
             lost.0.refuse();
         }
     }
@@ -140,6 +152,7 @@ impl Request {
     fn refuse(self) {
         match self {
             Request::Rewrite { answer, .. } => answer(Err(GONE.into())),
+            Request::Room { answer, .. } => answer(None),
             Request::Save(save) => (save.answer)(Err(GONE.into())),
             Request::Load(load) => (load.answer)(Err(GONE.into())),
         }
@@ -150,6 +163,7 @@ fn serve(inbox: Receiver<Request>) {
     for request in inbox {
         match request {
             Request::Rewrite { path, edit, answer } => answer(rewrite::rewrite_file(path, edit)),
+            Request::Room { dir, answer } => answer(room(&dir)),
             Request::Save(save) => save::save(*save),
             Request::Load(load) => load::load(*load),
         }

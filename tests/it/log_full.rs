@@ -223,6 +223,33 @@ fn a_full_tmpfs_under_everysec() {
 }
 
 #[test]
+fn where_little_is_free_little_is_filled_ahead() {
+    let Some(disk) = Small::mount("ext4") else { return };
+    let server = kring(disk.path(), 2, &["--appendfsync", "always"]);
+    let mut client = server.connect();
+    // A write of each takes a block.
+    let pad = "p".repeat(3_000);
+    let mut written = 0;
+    let mut write = |tag: usize, count: usize| {
+        for n in 0..count {
+            client.ok(&format!("SET {{{tag}}}:{n} {pad}"));
+        }
+        written += count * 4_096;
+        written
+    };
+    // One shard has much, the other nothing: what is filled ahead for the one must leave room for the other.
+    let bytes = write(0, 750);
+    let files = std::fs::read_dir(file(disk.path(), "")).unwrap();
+    let len: u64 = files.map(|entry| entry.unwrap().metadata().unwrap().len()).sum();
+    assert!(len < bytes as u64 + (MEGABYTES as u64) * (1 << 20) / 4, "{len} bytes in files for {bytes}");
+    for tag in 1..9 {
+        write(tag, 300);
+    }
+    assert_eq!(info(&server, "aof_last_write_status"), "ok");
+    stop(server);
+}
+
+#[test]
 fn a_disk_that_fills_up_again_and_again_loses_nothing() {
     let Some(disk) = Small::mount("ext4") else { return };
     let server = kring(disk.path(), 2, &["--appendfsync", "always"]);

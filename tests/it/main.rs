@@ -8,7 +8,7 @@
 //!                                                 log_files                             redis-server loads our log's files
 //! histories  random requests of many clients, killed at any moment: the checks of the simulation (`tests/history`) on a process
 //! log_home  a directory where logs live       log_faults, log_full, log_live          kill -9, a full disk, a log that changes under load
-//! migrate   keys to and from other servers        log_promises                          a log, snapshots, directories, reloads
+//! migrate   keys to and from other servers        log_promises, log_damage              a log, snapshots, directories, reloads, damage
 //! ```
 //! Every test starts its own server on a port of its own in a directory of its own, and ends it when it is done or
 //! panics. Nothing sleeps to wait for something: a wait is a loop with a deadline (`wait_until`).
@@ -36,6 +36,7 @@ mod large;
 mod lifecycle;
 mod limits;
 mod log_boot;
+mod log_damage;
 mod log_faults;
 mod log_files;
 mod log_full;

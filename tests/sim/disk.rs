@@ -10,7 +10,7 @@
 //! It asserts what the log promises in return: whole blocks, no two writes under way at one place, nothing under way at the end.
 
 use crate::rng::Rng;
-use kring::persist::aof::{BLOCK, filler};
+use kring::persist::aof::{BLOCK, filler, pad};
 use kring::ring::net::{FileId, FileWrite};
 use std::rc::Rc;
 
@@ -193,6 +193,14 @@ impl Disk {
             place.lasts = last.map(|version| version.block).or(place.lasts.take());
         }
         file.places.truncate((end as usize).div_ceil(BLOCK));
+    }
+
+    /// The storage plane writes behind the end of such a file, and syncs it.
+    pub fn append(&mut self, file: FileId, bytes: &[u8]) {
+        let mut bytes = bytes.to_vec();
+        pad(&mut bytes);
+        let place = |chunk: &[u8; BLOCK]| Place { lasts: Some(Rc::new(*chunk)), later: vec![] };
+        self.files[file.0 as usize].places.extend(bytes.as_chunks::<BLOCK>().0.iter().map(place));
     }
 
     /// What a crash leaves of a file.

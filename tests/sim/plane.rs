@@ -132,7 +132,13 @@ impl Plane {
                 assert_eq!(turn.ends.len(), current.len(), "every shard has come to the turn");
                 for (file, end) in current.iter().zip(&turn.ends) {
                     if let Some(end) = end {
-                        self.disk.borrow_mut().cut(*file, *end);
+                        self.disk.borrow_mut().cut(*file, end.len);
+                    }
+                }
+                // All are whole: then they are closed.
+                if turn.ends.iter().all(Option::is_some) {
+                    for (file, end) in current.iter().zip(turn.ends.iter().flatten()) {
+                        self.disk.borrow_mut().append(*file, &end.closing);
                     }
                 }
                 self.half = Some(turn);

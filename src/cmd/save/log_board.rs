@@ -56,6 +56,10 @@ pub struct LogBoard {
     /// Generations since the last rewrite.
     generations: AtomicU32,
     delayed_syncs: AtomicU64,
+    /// Bytes that were free where it lies when somebody looked last; 0: none, or nobody has looked.
+    room: AtomicU64,
+    /// Somebody looks.
+    looking: AtomicBool,
 }
 
 impl LogBoard {
@@ -77,6 +81,8 @@ impl LogBoard {
             earlier_bytes: AtomicU64::new(0),
             generations: AtomicU32::new(0),
             delayed_syncs: AtomicU64::new(0),
+            room: AtomicU64::new(0),
+            looking: AtomicBool::new(false),
         }
     }
 
@@ -89,6 +95,22 @@ impl LogBoard {
     /// All lines.
     pub fn all(&self) -> &[ShardLog] {
         &self.shards
+    }
+
+    /// Bytes that are free where the log lies, as far as is known.
+    pub fn room(&self) -> u64 {
+        self.room.load(Ordering::Relaxed)
+    }
+
+    /// Somebody wants to look; false: somebody does.
+    pub fn begin_look(&self) -> bool {
+        !self.looking.swap(true, Ordering::Relaxed)
+    }
+
+    /// So much was free.
+    pub fn end_look(&self, room: u64) {
+        self.room.store(room, Ordering::Relaxed);
+        self.looking.store(false, Ordering::Relaxed);
     }
 
     /// Whether there is a log.

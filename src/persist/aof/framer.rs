@@ -3,7 +3,7 @@
 //! A frame costs one pass over its payload for the copy and one for the checksum, and some 30 ns for the header. Nothing is
 //! allocated but what the write's own buffer grows by.
 
-use super::header::{FileInfo, HEADER_MAX, MARK, push_file, push_hex, push_set};
+use super::header::{END, FileInfo, HEADER_MAX, MARK, push_file, push_hex, push_set};
 use crate::store::SHARDS_MAX;
 use crate::store::log::Part;
 use crc32c::crc32c;
@@ -21,6 +21,15 @@ pub struct Framer {
     durable: u64,
 }
 
+/// Where a file ends, and what closes it there.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct FileEnd {
+    /// Bytes of the file.
+    pub len: u64,
+    /// The frame to write behind them, see [`Framer::end_file`].
+    pub closing: Vec<u8>,
+}
+
 impl Framer {
     /// For the log of `shard` in a generation of so many shards. The id is drawn at random, once for all files of a
     /// generation.
@@ -32,6 +41,7 @@ impl Framer {
             generation,
             shards: shards as u16,
             alone: false,
+            after_closed: false,
             creator: concat!("kring-", env!("CARGO_PKG_VERSION")).into(),
         })
     }
@@ -40,6 +50,12 @@ impl Framer {
     pub fn alone(log_id: u64, generation: u64) -> Framer {
         let info = Framer::new(log_id, 0, generation, 1).info;
         Framer::of(FileInfo { alone: true, ..info })
+    }
+
+    /// The same, of a file that says whether those of the generation before it were closed.
+    pub fn after_closed(mut self, closed: bool) -> Framer {
+        self.info.after_closed = closed;
+        self
     }
 
     fn of(info: FileInfo) -> Framer {
@@ -75,6 +91,13 @@ impl Framer {
         let mut line = Vec::new();
         push_file(&mut line, &self.info);
         self.frame(out, &line, None);
+    }
+
+    /// Appends the frame that closes the file; nothing follows. It says that all before it is on the disk for good, so it is
+    /// written when that is so, or before anybody takes the file for a part of the log.
+    pub fn end_file(&mut self, out: &mut Vec<u8>) {
+        self.set_durable(self.sequence);
+        self.frame(out, END, None);
     }
 
     /// Appends a frame and gives its sequence. The payload is made of whole commands.
@@ -166,6 +189,29 @@ mod tests {
         let all = Part { id: 0, participants: ShardSet::all(512) };
         Framer::new(0, 0, 0, 512).frame(&mut out, b"", Some(&all));
         assert_eq!(out.len(), HEADER_MAX);
+    }
+
+    #[test]
+    fn a_file_says_whether_those_before_it_were_closed() {
+        for closed in [false, true] {
+            let mut framer = Framer::new(1, 0, 9, 2).after_closed(closed);
+            let mut out = Vec::new();
+            framer.begin_file(&mut out);
+            let header = parse(&out).unwrap();
+            let line = std::str::from_utf8(&out[header.size..]).unwrap();
+            assert_eq!(line.ends_with(" after=closed\n"), closed, "{line}");
+            let info = parse_file(&header, line.as_bytes()).unwrap();
+            assert_eq!((info.after_closed, &info), (closed, framer.info()));
+            // All that was written is durable when a file is closed.
+            let begun = out.len();
+            framer.frame(&mut out, b"", None);
+            let closing = out.len();
+            framer.end_file(&mut out);
+            assert_eq!(parse(&out[begun..]).unwrap().durable, 0);
+            let header = parse(&out[closing..]).unwrap();
+            assert_eq!((header.sequence, header.durable), (2, 2));
+            assert_eq!(&out[closing + header.size..], b"#kring-end:1\n");
+        }
     }
 
     #[test]

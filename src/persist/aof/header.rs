@@ -12,6 +12,11 @@ use crc32c::crc32c;
 pub(super) const MARK: &[u8] = b"#kring:1 ";
 /// What the line begins with that opens a file.
 const FILE_MARK: &[u8] = b"#kring-file:1 ";
+/// What it ends with when the files before it were closed. Behind the program's name, so that those who know nothing of it take it for a
+/// part of that.
+const AFTER_CLOSED: &str = " after=closed";
+/// The payload of the frame that closes a file.
+pub(super) const END: &[u8] = b"#kring-end:1\n";
 /// Digits of the widest set of shards.
 const SET_MAX: usize = SHARDS_MAX / 4;
 /// The length of the longest header.
@@ -32,6 +37,8 @@ pub struct FileInfo {
     pub shards: u16,
     /// Whether it holds an operation on the whole keyspace and stands alone between two generations.
     pub alone: bool,
+    /// Whether the files of the generation before it, by number, end with frames that close them: one without has lost its end.
+    pub after_closed: bool,
     /// Program and version.
     pub creator: String,
 }
@@ -101,6 +108,9 @@ pub(super) fn push_file(out: &mut Vec<u8>, info: &FileInfo) {
     out.extend_from_slice(if info.alone { b" alone" } else { b" shard" });
     out.extend_from_slice(b" by=");
     out.extend_from_slice(info.creator.as_bytes());
+    if info.after_closed {
+        out.extend_from_slice(AFTER_CLOSED.as_bytes());
+    }
     out.push(b'\n');
 }
 
@@ -144,6 +154,10 @@ pub(super) fn parse_file(header: &Header, payload: &[u8]) -> Option<FileInfo> {
     line.word(b" by=").ok()?;
     let rest = &payload[line.at..];
     let creator = std::str::from_utf8(&rest[..rest.iter().position(|b| *b == b'\n')?]).ok()?;
+    let (creator, after_closed) = match creator.strip_suffix(AFTER_CLOSED) {
+        Some(creator) => (creator, true),
+        None => (creator, false),
+    };
     let fits = (1..=SHARDS_MAX).contains(&shards.into()) && header.shard < shards;
     fits.then(|| FileInfo {
         log_id: header.log_id,
@@ -151,6 +165,7 @@ pub(super) fn parse_file(header: &Header, payload: &[u8]) -> Option<FileInfo> {
         generation,
         shards,
         alone,
+        after_closed,
         creator: creator.to_string(),
     })
 }

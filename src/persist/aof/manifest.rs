@@ -167,6 +167,11 @@ impl Manifest {
         out
     }
 
+    /// What the names of its files begin with.
+    pub fn append(&self) -> &str {
+        &self.append
+    }
+
     /// The base file.
     pub fn base(&self) -> Option<&Member> {
         self.base.as_ref()

@@ -12,7 +12,7 @@
 
 use super::blank::{Blank, blank};
 use super::commands::{Found, Walk};
-use super::header::{FileInfo, HEADER_MAX, Header, MARK, Stop, parse, parse_file};
+use super::header::{END, FileInfo, HEADER_MAX, Header, MARK, Stop, parse, parse_file};
 use crate::resp::Args;
 use crate::store::log::Part;
 use crc32c::crc32c_append;
@@ -161,6 +161,8 @@ pub struct Scan {
     /// The frame that is due.
     due: u64,
     end: u64,
+    /// Whether the last frame closes the file.
+    closed: bool,
     /// Where the zeros begin that were met since the last frame.
     zeros: Option<u64>,
     /// The checksum of the frame at `at`: so far, and over how much of its payload. None: not begun.
@@ -180,6 +182,7 @@ impl Scan {
             info: None,
             due: 0,
             end: 0,
+            closed: false,
             zeros: None,
             sum: None,
         }
@@ -210,6 +213,11 @@ impl Scan {
     /// Where the last frame ends that was given out; 0 before the first.
     pub fn end(&self) -> u64 {
         self.end
+    }
+
+    /// Whether the last frame that was given out closes the file: its writer had brought all to the disk, and wrote no more.
+    pub fn is_closed(&self) -> bool {
+        self.closed
     }
 
     /// How many frames were given out.
@@ -249,6 +257,7 @@ impl Scan {
         self.skip(header.size + header.len as usize);
         self.due += 1;
         self.end = self.place();
+        self.closed = self.buf[payload..self.at] == *END;
         Frame {
             offset,
             payload_at,

@@ -338,7 +338,12 @@ fn a_turn_splits_what_comes_before_from_what_comes_behind() {
     (0..3).for_each(|_| lab.turn(""));
     assert_eq!(lab.logged(), "SELECT 0 SET a 1");
     let turn = lab.asked.lock().expect("no panic").turns.pop().expect("a turn");
-    assert_eq!(turn.ends, [Some(lab.disk.image.len() as u64)]);
+    let [Some(end)] = &turn.ends[..] else { panic!("one shard: {turn:?}") };
+    assert_eq!(end.len, lab.disk.image.len() as u64);
+    let (mut scan, file) = (Scan::new(u32::MAX), [&lab.disk.image[..], &end.closing].concat());
+    scan.push(&file);
+    while scan.next_frame().is_some_and(|frame| frame.durable <= frame.sequence) {}
+    assert!(scan.is_closed(), "the file is whole");
     assert_eq!(turn.whole.as_deref(), Some(&b"*1\r\n$8\r\nFLUSHALL\r\n"[..]));
     assert_eq!(lab.replies(), "");
     lab.open_file(3);
@@ -417,4 +422,20 @@ fn long_stretches_are_several_frames_and_what_no_reader_takes_is_an_error() {
     assert!(frame(&mut Framer::new(1, 0, 1, 1), &mut rest, &mut Vec::new(), unit).is_err());
     skip(&mut rest);
     assert_eq!((rest.at, rest.position), (bytes.len(), bytes.len() as u64));
+}
+
+#[test]
+fn what_is_filled_ahead_is_a_share_of_what_is_free() {
+    const MIB: u64 = 1 << 20;
+    for (most, room, shards, wanted) in [
+        (FILL_MOST, u64::MAX, 512, FILL_MOST),
+        (FILL_MOST, 40 * MIB, 2, 5 * MIB / 2),
+        (FILL_FIRST, 40 * MIB, 2, FILL_FIRST),
+        (FILL_MOST, 16 * MIB, 2, MIB),
+        // Less than a piece is nothing.
+        (FILL_MOST, 16 * MIB - 1, 2, 0),
+        (FILL_FIRST, 0, 1, 0),
+    ] {
+        assert_eq!(fill_wanted(most, room, shards), wanted, "{room} for {shards}");
+    }
 }

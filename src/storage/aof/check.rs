@@ -3,7 +3,7 @@
 use super::feed::damaged;
 use super::files;
 use super::mend::{self, Mend};
-use super::survey::{Found, Survey, list, places};
+use super::survey::{self, Found, Survey, list, places};
 use crate::config::Config;
 use crate::persist::aof::{Commands, Content, Manifest, Opened, PlainCommand, PlainScan, PlainTail, Stage};
 use crate::persist::rdb::{self, Reader};
@@ -138,7 +138,7 @@ fn one_file(path: &Path) -> Result<Survey> {
         }
         _ => (Some(found), Vec::new(), Vec::new()),
     };
-    Ok(Survey { manifest: Manifest::new(""), base, incr, stages })
+    Ok(Survey { manifest: Manifest::new(""), base, incr, stages, warning: None })
 }
 
 struct Check<'a> {
@@ -151,6 +151,9 @@ struct Check<'a> {
 
 impl Check<'_> {
     async fn all(&mut self, survey: &Survey) -> Result<()> {
+        if let Some(warning) = &survey.warning {
+            self.to.bad(&format!("warning: {warning}"));
+        }
         if let Some(base) = &survey.base {
             self.plain(base, survey.stages.is_empty()).await?;
         }
@@ -159,16 +162,21 @@ impl Check<'_> {
             let is_last = i + 1 == survey.stages.len();
             match stage {
                 Stage::Plain { .. } => self.plain(&found[0], is_last).await?,
-                Stage::Generation { .. } => self.generation(found, is_last).await?,
-                Stage::Alone { .. } => self.generation(found, false).await?,
+                Stage::Generation { .. } | Stage::Alone { .. } => {
+                    let ends = matches!(stage, Stage::Generation { .. }) && is_last;
+                    let open = self.generation(found, ends).await?;
+                    if let Some(file) = open.filter(|_| survey.is_to_be_closed(i)) {
+                        return Err(survey::unclosed(&found[file]).into());
+                    }
+                }
             }
         }
         Ok(())
     }
 
-    /// Files of frames. Only the last may have torn ends.
-    async fn generation(&mut self, found: &[Found], is_last: bool) -> Result<()> {
-        let mut seen = Vec::new();
+    /// Files of frames. Only the last may have torn ends. The first that is not closed.
+    async fn generation(&mut self, found: &[Found], is_last: bool) -> Result<Option<usize>> {
+        let (mut seen, mut open) = (Vec::new(), None);
         for (shard, found) in found.iter().enumerate() {
             let mut commands = Commands::new(i64::MAX);
             let (done, total, to) = (&mut self.done, self.total, &mut self.to);
@@ -192,6 +200,9 @@ impl Check<'_> {
                     info.creator
                 ));
             }
+            if open.is_none() && (!one.closed || one.appended.is_some()) {
+                open = Some(shard);
+            }
             seen.push(one);
         }
         let mends = mend::mends(seen)?;
@@ -199,7 +210,7 @@ impl Check<'_> {
             self.commands(found, from, is_last).await?;
         }
         let losing: Vec<&Mend> = mends.iter().filter(|mend| mend.loses).collect();
-        let Some(first) = losing.first() else { return Ok(()) };
+        let Some(first) = losing.first() else { return Ok(open) };
         if !is_last {
             let why = "files that were written later follow it, so nothing may be missing, or it was checked without its \
                        fellows: check the directory, or restore the file from a backup";
@@ -210,20 +221,20 @@ impl Check<'_> {
                 self.to.good(&format!("  cut: {}", mend.lost()));
             }
             mend::cut(&mends)?;
-            return Ok(());
+            return Ok(open);
         }
         self.is_whole = false;
         for mend in &losing {
             self.to.bad(&format!("{}: {}; --fix cuts it there", mend.found.path.display(), mend.lost()));
         }
-        Ok(())
+        Ok(open)
     }
 
     /// A file without frames.
     async fn plain(&mut self, found: &Found, is_last: bool) -> Result<()> {
         let name = found.name();
         if found.content == Content::Framed {
-            return self.generation(std::slice::from_ref(found), false).await;
+            return self.generation(std::slice::from_ref(found), false).await.map(drop);
         }
         let mut from = 0;
         if found.content == Content::Rdb {

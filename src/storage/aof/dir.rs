@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  begin      new incremental files, one a shard ─> manifest names them ─> the shards write
-//!  turn       files cut where they end ─> [the stand-alone file, whole] + new incremental files ─> manifest ─> the shards write on there
+//!  turn       files cut where they end ─> the frames that close them ─> [the stand-alone file, whole] + new incremental files ─> manifest ─> the shards write on there
 //!  new base   temporary file gets a second name ─> manifest: base and what follows it, the rest is history ─> the first name and
 //!             history removed ─> manifest
 //! ```
@@ -14,7 +14,7 @@
 
 use super::commands;
 use super::files::{self, Unnamed};
-use crate::persist::aof::{BaseForm, Framer, Manifest, pad};
+use crate::persist::aof::{BaseForm, FileEnd, Framer, Manifest, pad};
 use std::fs::File;
 use std::io::Read;
 use std::os::fd::OwnedFd;
@@ -24,7 +24,7 @@ use std::sync::Arc;
 type Result<T> = std::result::Result<T, String>;
 
 /// What a file's name begins with until the manifest names it.
-const TEMPORARY: &str = "temp-";
+pub(super) const TEMPORARY: &str = "temp-";
 /// What stands behind the name of a file that had to move out of the way, before a number.
 pub(super) const ASIDE: &str = ".unlisted-";
 /// Numbers that are tried.
@@ -107,7 +107,7 @@ pub enum After {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Turn {
     /// Where each shard's file ends; `None`: it is left as it is.
-    pub ends: Vec<Option<u64>>,
+    pub ends: Vec<Option<FileEnd>>,
     /// An operation on the whole keyspace, as commands: it stands alone between the two.
     pub whole: Option<Arc<[u8]>>,
     pub after: After,
@@ -155,6 +155,8 @@ pub struct AofDir {
     begun: Vec<(u64, u64)>,
     /// The highest number of a generation.
     last_number: u64,
+    /// Whether all files of that generation are closed.
+    pub(super) closed: bool,
     /// The files that are written now, by shard.
     current: Vec<PathBuf>,
 }
@@ -162,7 +164,16 @@ pub struct AofDir {
 impl AofDir {
     /// A directory with this manifest, whose files are of generations up to `last_number`.
     pub(super) fn new(place: LogPlace, claim: Option<File>, manifest: Manifest, last_number: u64) -> AofDir {
-        AofDir { place, claim, manifest, draft: None, begun: Vec::new(), last_number, current: Vec::new() }
+        AofDir {
+            place,
+            claim,
+            manifest,
+            draft: None,
+            begun: Vec::new(),
+            last_number,
+            closed: false,
+            current: Vec::new(),
+        }
     }
 
     /// The directory's place.
@@ -190,11 +201,13 @@ impl AofDir {
     /// manifest names what follows, before it returns.
     pub fn turn(&mut self, turn: Turn) -> Result<Option<Generation>> {
         let Turn { ends, whole, after } = turn;
+        self.closed = false;
         for (path, end) in self.current.iter().zip(&ends) {
             if let Some(end) = end {
-                files::cut(path, *end)?;
+                files::cut(path, end.len)?;
             }
         }
+        self.close(&ends);
         match after {
             After::Nothing => {
                 self.current.clear();
@@ -206,6 +219,14 @@ impl AofDir {
             After::Named | After::Unnamed => {}
         }
         self.next(whole.as_deref(), ends.len()).map(Some)
+    }
+
+    /// Closes the files of the generation, all of which are on the disk: they are as good without, so a failure (the disk is full) is
+    /// none. When one of them is not whole, what it lacks is missing in the others too.
+    fn close(&mut self, ends: &[Option<FileEnd>]) {
+        let all = !self.current.is_empty() && ends.iter().all(Option::is_some);
+        let close = |(path, end): (&PathBuf, &FileEnd)| files::append(path, end.len, &end.closing).is_ok();
+        self.closed = all && self.current.iter().zip(ends.iter().flatten()).all(close);
     }
 
     fn next(&mut self, whole: Option<&[u8]>, shards: usize) -> Result<Generation> {
@@ -228,12 +249,14 @@ impl AofDir {
         let mut number = self.last_number;
         if let Some(commands) = whole {
             number += 1;
-            let mut framer = Framer::alone(random()?, number);
+            let mut framer = Framer::alone(random()?, number).after_closed(self.closed);
             let mut bytes = Vec::new();
             framer.begin_file(&mut bytes);
             framer.frame(&mut bytes, commands, None);
+            framer.end_file(&mut bytes);
             self.make(&next.standalone(), &bytes, made)?;
         }
+        let after_closed = self.closed || whole.is_some();
         number += 1;
         let log_id = random()?;
         let names = next.begin_generation(shards);
@@ -242,7 +265,7 @@ impl AofDir {
         let mut direct = true;
         let mut opened = Vec::new();
         for (shard, name) in names.into_iter().enumerate() {
-            let mut framer = Framer::new(log_id, shard, number, shards);
+            let mut framer = Framer::new(log_id, shard, number, shards).after_closed(after_closed);
             let mut bytes = Vec::new();
             framer.begin_file(&mut bytes);
             pad(&mut bytes);
@@ -296,6 +319,28 @@ impl AofDir {
     pub(super) fn let_go(&self) {
         let freed = self.claim.as_ref().map_or(Ok(()), File::unlock);
         freed.expect("a lock of ours is let go");
+    }
+
+    /// What the shards would say when their files end there.
+    #[cfg(test)]
+    pub(super) fn ends(&self, lens: &[Option<u64>]) -> Vec<Option<FileEnd>> {
+        let end = |(path, len): (&PathBuf, &Option<u64>)| {
+            let bytes = std::fs::read(path).expect("there");
+            let mut scan = crate::persist::aof::Scan::new(u32::MAX);
+            let len = (*len)?.min(bytes.len() as u64);
+            scan.push(&bytes[..len as usize]);
+            while scan.next_frame().is_some() {}
+            let info = scan.info().expect("its first frame");
+            let mut framer = Framer::new(info.log_id, info.shard.into(), info.generation, info.shards.into());
+            let mut closing = Vec::new();
+            for _ in 0..scan.frames() {
+                framer.frame(&mut closing, b"", None);
+            }
+            closing.clear();
+            framer.end_file(&mut closing);
+            Some(FileEnd { len, closing })
+        };
+        self.current.iter().zip(lens).map(end).collect()
     }
 
     /// Makes this the manifest. It is also when that is not durable: see the module's text.

@@ -53,6 +53,8 @@ pub(super) struct Ended {
     pub tail: PlainTail,
     /// Where commands without frames begin behind frames: Redis went on with this file.
     pub appended: Option<u64>,
+    /// Whether its last frame closes it.
+    pub closed: bool,
     /// Its parts of transactions, if they were to be noted.
     pub log: Option<Log>,
 }
@@ -206,11 +208,12 @@ impl Lane {
                 valid: scan.end(),
                 tail: PlainTail::Clean,
                 appended: scan.tail().and_then(appended),
+                closed: scan.is_closed(),
                 log: log.take().map(|log| *log),
             },
             Cutter::Plain(plain) => {
                 let tail = plain.tail().unwrap_or(PlainTail::Clean);
-                Ended { valid: plain.valid(), tail, appended: None, log: None }
+                Ended { valid: plain.valid(), tail, appended: None, closed: false, log: None }
             }
         }
     }

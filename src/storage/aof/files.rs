@@ -6,7 +6,7 @@
 use std::fmt;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{ErrorKind, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 
 type Result<T> = std::result::Result<T, String>;
@@ -160,6 +160,17 @@ pub(super) fn create(path: &Path, bytes: &[u8]) -> Result<(File, bool)> {
         }
         Err(e) => Err(failed("open", path)(e)),
     }
+}
+
+/// Writes at the end of a file that has so many bytes, durably; when that fails it ends there as before.
+pub(super) fn append(path: &Path, len: u64, bytes: &[u8]) -> Result<()> {
+    let file = OpenOptions::new().write(true).open(path).map_err(failed("open", path))?;
+    let written = ask("write a file", || file.write_all_at(bytes, len));
+    let lasting = written.and_then(|()| ask("sync a file", || file.sync_all()));
+    if lasting.is_err() {
+        drop(ask("cut a file", || file.set_len(len)));
+    }
+    lasting.map_err(failed("write", path))
 }
 
 /// Cuts a file off, durably.

@@ -15,7 +15,6 @@ use crate::storage::sink::Sink;
 use crate::storage::source::Source;
 use crate::store::Route;
 use glommio::LocalExecutorBuilder;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::Receiver;
 use std::time::Instant;
@@ -94,6 +93,7 @@ pub(super) fn load(load: LoadLog) -> Result<(Recovered, AofDir)> {
         progress: load.progress,
         done: 0,
         total: 0,
+        closed: false,
         notes: Vec::new(),
     };
     let work = loading.load(&place, snapshot.as_deref());
@@ -108,6 +108,7 @@ pub(super) fn load(load: LoadLog) -> Result<(Recovered, AofDir)> {
         let work = dir.adopt(&snapshot, sizes.base_bytes, &*loading.progress);
         executor::run(LocalExecutorBuilder::default(), work).flatten()?;
     }
+    dir.closed = loading.closed;
     let generation = if goes_on { Some(dir.begin(route.shards())?) } else { None };
     let Loading { dealer, notes, .. } = loading;
     let Sizes { base_bytes, bytes, generations, .. } = sizes;
@@ -135,6 +136,8 @@ struct Loading {
     /// Bytes that were read, and all.
     done: u64,
     total: u64,
+    /// Whether the files that were read last are closed.
+    closed: bool,
     notes: Vec<Note>,
 }
 
@@ -161,6 +164,7 @@ impl Loading {
             Start::Empty => return Ok((Manifest::new(&place.filename), 0, Sizes::default())),
         };
         let survey = Survey::of(&place.path(), manifest)?;
+        self.notes.extend(survey.warning.clone().map(Note::warn));
         self.total = survey.bytes();
         (self.progress)(0, self.total);
         let began = Instant::now();
@@ -168,8 +172,8 @@ impl Loading {
             let is_last = survey.stages.is_empty();
             self.plain("base", base, is_last).await?;
         }
-        for (i, stage) in survey.stages.iter().enumerate() {
-            self.stage(&survey, stage, i + 1 == survey.stages.len()).await?;
+        for i in 0..survey.stages.len() {
+            self.stage(&survey, i).await?;
         }
         self.say_loaded("append only file", None, began);
         let base_bytes = survey.base.as_ref().map_or(0, |base| base.len);
@@ -203,9 +207,12 @@ impl Loading {
         self.say(format!("DB loaded from {what}{name}: {:.3} seconds", began.elapsed().as_secs_f64()));
     }
 
-    async fn stage(&mut self, survey: &Survey, stage: &Stage, is_last: bool) -> Result<()> {
+    /// Reads the files of the stage of this number.
+    async fn stage(&mut self, survey: &Survey, number: usize) -> Result<()> {
+        let (stage, is_last) = (&survey.stages[number], number + 1 == survey.stages.len());
         let found = &survey.incr[places(stage)];
         if let Stage::Plain { .. } = stage {
+            self.closed = false;
             return self.plain("incr file", &found[0], is_last).await;
         }
         let began = Instant::now();
@@ -222,6 +229,11 @@ impl Loading {
         };
         let meals: Vec<Meal> = found.iter().zip(ends).enumerate().map(meal).collect();
         let mut ended = self.feed(&meals).await?;
+        let open = ended.iter().position(|end| !end.closed || end.appended.is_some());
+        if let Some(i) = open.filter(|_| survey.is_to_be_closed(number)) {
+            return Err(survey::unclosed(&found[i]));
+        }
+        self.closed = open.is_none();
         let logs: Vec<Log> = ended.iter_mut().filter_map(|e| e.log.take()).collect();
         if let Some(cut) = recover(&logs).iter().find(|cut| cut.dropped_frames > 0) {
             return Err(halves(&found[cut.shard].path, cut));
@@ -362,11 +374,6 @@ fn listed_name(name: &str) -> &str {
     }
 }
 
-/// What a file is whatever its name.
-fn inode(path: &Path) -> Option<(u64, u64)> {
-    path.symlink_metadata().ok().map(|about| (about.dev(), about.ino()))
-}
-
 /// A file that others follow has parts of transactions whose other parts are gone: a file beside it was cut off, where nothing else
 /// tells of it.
 fn halves(path: &Path, cut: &Cut) -> String {
@@ -408,11 +415,11 @@ impl AofDir {
         let mut unlisted: Vec<&String> = names.iter().filter(|name| self.is_unlisted(name)).collect();
         // Temporary names tell of others until the end.
         unlisted.sort_by_key(|name| is_temporary(name, &place.filename));
-        let twin = inode(&place.temporary_base());
+        let twin = survey::inode(&place.temporary_base());
         let (mut aside, mut aside_bytes) = (0, 0);
         for name in unlisted {
             let path = place.file(name);
-            let is_twin = twin.is_some() && inode(&path) == twin;
+            let is_twin = twin.is_some() && survey::inode(&path) == twin;
             let is_void =
                 || survey::is_leftover(&path) || survey::is_void_operation(&path, self.last_number());
             let is_incr = survey::is_ours(listed_name(name), &place.filename) == Some(Named::Incr);

@@ -19,6 +19,8 @@ pub struct Seen {
     pub log: Log,
     /// Where its last whole frame ends.
     pub end: u64,
+    /// Whether the last of them closes it.
+    pub closed: bool,
     /// Where commands without frames begin behind them: Redis went on with this file.
     pub appended: Option<u64>,
     pub frames: u64,
@@ -104,13 +106,26 @@ pub(super) async fn see(
     if scan.frames() == 0 {
         return Err(format!("{name}: its first frame is damaged; restore it from a backup"));
     }
-    Ok(Seen { found: found.clone(), log, end: scan.end(), frames: scan.frames(), appended, tear })
+    Ok(Seen {
+        found: found.clone(),
+        log,
+        end: scan.end(),
+        frames: scan.frames(),
+        closed: scan.is_closed(),
+        appended,
+        tear,
+    })
 }
 
 /// Where the files of a generation are cut. Redis goes on with the last file of whole ones only.
 pub(super) fn mends(seen: Vec<Seen>) -> Result<Vec<Mend>> {
     let logs: Vec<Log> = seen.iter().map(|seen| seen.log.clone()).collect();
     let cuts = recover(&logs);
+    let is_half = |(seen, cut): &(&Seen, &Cut)| seen.closed && cut.dropped_frames > 0;
+    if let Some((seen, cut)) = seen.iter().zip(&cuts).find(is_half) {
+        let path = seen.found.path.display();
+        return Err(format!("{path}: {}", damaged(&half_of_closed(cut))));
+    }
     let mend = |(seen, cut): (Seen, Cut)| {
         let loses = seen.tear.is_some() || cut.dropped_frames > 0;
         Mend { found: seen.found, cut, loses, appended: seen.appended, tear: seen.tear }
@@ -125,6 +140,15 @@ pub(super) fn mends(seen: Vec<Seen>) -> Result<Vec<Mend>> {
         return Err(format!("{}: {}", path.display(), damaged(what)));
     }
     Ok(mends)
+}
+
+/// A file that was closed has parts of transactions that are not at every participant: when it was closed, all were on the disk.
+fn half_of_closed(cut: &Cut) -> String {
+    let n = cut.dropped_transactions.len();
+    format!(
+        "or a file beside it is: from byte {} on, parts of {n} transactions are missing in files of other shards",
+        cut.end
+    )
 }
 
 /// Cuts files, durably, and says what goes.

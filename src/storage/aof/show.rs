@@ -26,6 +26,7 @@ pub enum Form {
 pub fn show(path: &Path, form: Form, out: &mut dyn FnMut(&[u8]), to: &mut dyn Listener) -> Verdict {
     let done = run(async {
         let survey = survey(path)?;
+        survey.warning.iter().for_each(|warning| to.bad(&format!("warning: {warning}")));
         let mut show = Show { out, form, shown_db: 0, flaw: None };
         if let Some(base) = &survey.base {
             show.one(base).await?;

@@ -2,11 +2,12 @@
 //!
 //! Whatever does not fit together is refused here, in one line that says what to do.
 
-use super::dir::LogPlace;
+use super::dir::{LogPlace, TEMPORARY};
 use super::files;
 use crate::persist::aof::{
     Commands, Content, Item, Manifest, Opened, Scan, Stage, Tail, Tear, Why, content, stages,
 };
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 type Result<T> = std::result::Result<T, String>;
@@ -39,11 +40,14 @@ pub struct Survey {
     pub incr: Vec<Found>,
     /// The order in which they are read.
     pub stages: Vec<Stage>,
+    /// What is strange about it, and yet no reason not to load it.
+    pub warning: Option<String>,
 }
 
 impl Survey {
     /// Looks at the files of a manifest.
     pub fn of(dir: &Path, manifest: Manifest) -> Result<Survey> {
+        let warning = missing_base(dir, &manifest)?;
         let base = manifest.base().map(|base| Found::of(&dir.join(&base.name))).transpose()?;
         let incr: Vec<Found> =
             manifest.incr().iter().map(|m| Found::of(&dir.join(&m.name))).collect::<Result<_>>()?;
@@ -52,7 +56,7 @@ impl Survey {
             let path = incr.get(e.file).map_or(dir, |found| &found.path);
             format!("{}: {}; {RESTORE}", path.display(), e.why)
         })?;
-        let survey = Survey { manifest, base, incr, stages };
+        let survey = Survey { manifest, base, incr, stages, warning };
         for found in survey.stages.iter().flat_map(|stage| &survey.incr[places(stage)]) {
             if found.opened == Opened::Blank {
                 return Err(format!("{}: what it held is gone; {RESTORE}", found.path.display()));
@@ -72,6 +76,16 @@ impl Survey {
         (self.stages.len() - self.stages.iter().filter(alone).count()) as u32
     }
 
+    /// Whether the files of a stage end with frames that close them, or have lost their end: the generation that follows tells.
+    pub fn is_to_be_closed(&self, stage: usize) -> bool {
+        let (Stage::Generation { generation, .. } | Stage::Alone { generation, .. }) = self.stages[stage]
+        else {
+            return false;
+        };
+        let next = self.stages.get(stage + 1).map(|next| &self.incr[places(next)][0].opened);
+        matches!(next, Some(Opened::Framed(info)) if info.after_closed && info.generation == generation + 1)
+    }
+
     /// The highest number of a generation.
     pub fn last_number(&self) -> u64 {
         let number = |found: &Found| match &found.opened {
@@ -80,6 +94,60 @@ impl Survey {
         };
         self.base.iter().chain(&self.incr).map(number).max().unwrap_or(0)
     }
+}
+
+/// Looks for the base of a manifest without one. A log begins with incremental file 1, with or without a base, and those before a
+/// later first one went when a base came: it is lost then. Redis loads what is left in either case. A base that a rewrite has left, when
+/// the power failed before the manifest that names it was on the disk, lies beside a log that still begins with 1, and has all.
+fn missing_base(dir: &Path, manifest: &Manifest) -> Result<Option<String>> {
+    if manifest.base().is_some() {
+        return Ok(None);
+    }
+    let append = manifest.append();
+    let temporary = inode(&dir.join(format!("{TEMPORARY}{append}.base")));
+    let in_vain = |name: &str| temporary.is_some() && inode(&dir.join(name)) == temporary;
+    let mut bases = list(dir)?;
+    bases.retain(|name| is_ours(name, append) == Some(Named::Base) && !in_vain(name));
+    bases.retain(|name| manifest.history().iter().all(|member| member.name != *name));
+    bases.sort();
+    let path = dir.join(Manifest::file_name(append));
+    let path = path.display();
+    let begins = match manifest.incr().first() {
+        Some(first) if first.seq == 1 => {
+            let told = |name: &String| {
+                format!(
+                    "{path} names no base, but {name} lies beside it: nothing of that is loaded. If the log rests on it, stop, and name \
+                     it: 'file {name} seq N type b'"
+                )
+            };
+            return Ok(bases.last().map(told));
+        }
+        Some(first) => format!("begins with {}", first.name),
+        None => "names no other file".into(),
+    };
+    match bases.last() {
+        None if manifest.incr().is_empty() => Ok(None),
+        None => Ok(Some(format!("{path} names no base, and {begins}: what came before that is not loaded"))),
+        Some(name) => Err(format!(
+            "{path} names no base, and {begins}, but {name} lies beside it: restore the line 'file {name} seq N type b', or move that file \
+             away to load the log without it"
+        )),
+    }
+}
+
+/// What a file is whatever its name.
+pub(super) fn inode(path: &Path) -> Option<(u64, u64)> {
+    path.symlink_metadata().ok().map(|about| (about.dev(), about.ino()))
+}
+
+/// What is said of a file that another one, which follows it, says is closed.
+pub(super) fn unclosed(found: &Found) -> String {
+    format!(
+        "{}: its end is missing, at byte {} or behind: the frame that closes it is not there, and files that were written later follow; \
+         {RESTORE}",
+        found.path.display(),
+        found.len
+    )
 }
 
 const RESTORE: &str = "restore the files that the manifest names from a backup";
@@ -246,7 +314,7 @@ pub(super) fn is_void_operation(path: &Path, last: u64) -> bool {
         }
     }
     let behind = scan.info().is_some_and(|info| info.alone && info.generation > last);
-    void && behind && scan.frames() > 1 && scan.tail() == Some(&Tail::Clean)
+    void && behind && scan.frames() - u64::from(scan.is_closed()) > 1 && scan.tail() == Some(&Tail::Clean)
 }
 
 /// Commands that bring no data.

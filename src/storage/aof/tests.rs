@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
 
+mod closed;
 mod faults;
 mod leftovers;
 
@@ -523,15 +524,14 @@ fn generations_and_bases_follow_each_other() {
     let scratch = Scratch::new("turns");
     let mut dir = load(&scratch, 2, true, None).dir.expect("it goes on");
     scratch.append("a.aof.1.incr.aof", b"#\n\n\n");
-    let turn = |ends: &[Option<u64>], whole: Option<&str>, after| Turn {
-        ends: ends.to_vec(),
-        whole: whole.map(|text| Arc::from(text.as_bytes())),
-        after,
+    let turn = |dir: &mut AofDir, ends: &[Option<u64>], whole: Option<&str>, after| {
+        let ends = dir.ends(ends);
+        dir.turn(Turn { ends, whole: whole.map(|text| Arc::from(text.as_bytes())), after })
     };
     // A turn with an operation on the whole keyspace in it.
     let flush = command(&["FLUSHALL"]);
     let next =
-        dir.turn(turn(&[Some(4_096), None], Some(&flush), After::Named)).expect("made").expect("files");
+        turn(&mut dir, &[Some(4_096), None], Some(&flush), After::Named).expect("made").expect("files");
     assert_eq!((next.number, next.files[0].name.as_str()), (3, "a.aof.4.incr.aof"));
     assert_eq!(scratch.path("a.aof.1.incr.aof").metadata().expect("there").len(), 4_096, "filler is cut off");
     let names = |n: &[u64]| -> String {
@@ -539,7 +539,7 @@ fn generations_and_bases_follow_each_other() {
     };
     assert_eq!(scratch.text(), names(&[1, 2, 3, 4, 5]));
     // A rewrite: its base takes the place of all before its turn.
-    let next = dir.turn(turn(&[Some(4_096); 2], None, After::Named)).expect("made").expect("files");
+    let next = turn(&mut dir, &[Some(4_096); 2], None, After::Named).expect("made").expect("files");
     std::fs::write(scratch.path("temp-a.aof.base"), snapshot(&["k"])).expect("written");
     let base = |from, as_commands| NewBase {
         path: scratch.path("temp-a.aof.base"),
@@ -552,15 +552,15 @@ fn generations_and_bases_follow_each_other() {
     assert_eq!(scratch.names().len(), 4);
     // Files that wait for their base are not named before it.
     let text = scratch.text();
-    let unnamed = dir.turn(turn(&[Some(4_096), None], None, After::Unnamed)).expect("made").expect("files");
-    dir.turn(turn(&[Some(4_096); 2], Some(&flush), After::Named)).expect("made");
+    let unnamed = turn(&mut dir, &[Some(4_096), None], None, After::Unnamed).expect("made").expect("files");
+    turn(&mut dir, &[Some(4_096); 2], Some(&flush), After::Named).expect("made");
     assert_eq!(scratch.text(), text);
     std::fs::write(scratch.path("temp-a.aof.base"), snapshot(&["k", "l"])).expect("written");
     dir.new_base(base(Some(unnamed.number), true)).expect("in its place");
     assert_eq!(scratch.text(), format!("file a.aof.2.base.aof seq 2 type b\n{}", names(&[8, 9, 10, 11, 12])));
     assert_eq!(scratch.names().len(), 7, "{:?}", scratch.names());
     // A manifest that cannot be written leaves all as it was, and another attempt succeeds.
-    let again = dir.turn(turn(&[Some(4_096); 2], None, After::Unnamed)).expect("made").expect("files");
+    let again = turn(&mut dir, &[Some(4_096); 2], None, After::Unnamed).expect("made").expect("files");
     std::fs::write(scratch.path("temp-a.aof.base"), snapshot(&["k", "l"])).expect("written");
     std::fs::create_dir(scratch.path("temp-a.aof.manifest")).expect("made");
     let text = scratch.text();
@@ -570,7 +570,7 @@ fn generations_and_bases_follow_each_other() {
     std::fs::write(scratch.path("temp-a.aof.base"), snapshot(&["k", "l"])).expect("written");
     dir.new_base(base(Some(again.number), true)).expect("in its place");
     assert_eq!(scratch.text(), format!("file a.aof.3.base.aof seq 3 type b\n{}", names(&[13, 14])));
-    let end = dir.turn(turn(&[Some(4_096); 2], None, After::Nothing)).expect("ended");
+    let end = turn(&mut dir, &[Some(4_096); 2], None, After::Nothing).expect("ended");
     assert!(end.is_none());
     let outcome = load(&scratch, 1, false, None);
     assert!(outcome.commands()[0].contains("SET\r\n$1\r\nl"), "{:?}", outcome.commands());

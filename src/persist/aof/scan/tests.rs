@@ -45,6 +45,12 @@ fn command(text: &str) -> Vec<u8> {
 
 /// A log of four writes, each durable before the next when `acknowledged`: its bytes, and where each frame ends.
 fn log(acknowledged: bool) -> (Vec<u8>, Vec<u64>) {
+    let (file, ends, _) = written(acknowledged);
+    (file, ends)
+}
+
+/// The same, with what has made it.
+fn written(acknowledged: bool) -> (Vec<u8>, Vec<u64>, Framer) {
     let mut framer = Framer::new(0xabcd_0123_4567_89ef, 1, 3, 2);
     let mut file = Vec::new();
     let mut ends = Vec::new();
@@ -64,7 +70,7 @@ fn log(acknowledged: bool) -> (Vec<u8>, Vec<u64>) {
         }
         pad(&mut file);
     }
-    (file, ends)
+    (file, ends, framer)
 }
 
 fn filled(blocks: usize) -> Vec<u8> {
@@ -155,6 +161,36 @@ fn lost_writes_are_told_from_lost_acknowledged_ones() {
         let durable = if acknowledged { 4 } else { 0 };
         let later = Later { at: 2 * BLOCK as u64, sequence: 3, frames: 3, durable };
         assert_eq!(tear.later, Some(later));
+    }
+}
+
+#[test]
+fn a_bit_changed_anywhere_in_front_of_the_closing_frame_is_damage() {
+    let (mut file, mut ends, mut framer) = written(false);
+    let closing = file.len();
+    framer.end_file(&mut file);
+    ends.push(file.len() as u64);
+    let whole = seen(&file, BLOCK);
+    assert_eq!((&whole.tail, whole.frames.len()), (&Tail::Clean, ends.len()));
+    let closed = |file: &[u8]| {
+        let mut scan = Scan::new(MAX);
+        scan.push(file);
+        while scan.next_frame().is_some() {}
+        scan.is_closed()
+    };
+    assert!(closed(&file) && !closed(&file[..file.len() - 1]) && !closed(&file[..closing]));
+    for at in 0..file.len() {
+        let mut bent = file.clone();
+        bent[at] ^= 1 << (at % 8);
+        let found = seen(&bent, BLOCK);
+        assert_eq!(found.frames, whole.frames[..found.frames.len()], "bit at {at}");
+        match found.tail {
+            // Padding that is still a line of its own.
+            Tail::Clean => assert_eq!(found.frames, whole.frames, "bit at {at}"),
+            Tail::Damaged(tear) => assert!((tear.at as usize) < closing, "bit at {at}: {tear:?}"),
+            // Only the frame that closes the file goes.
+            Tail::Torn(tear) => assert_eq!(tear.due as usize, ends.len() - 1, "bit at {at}: {tear:?}"),
+        }
     }
 }
 

@@ -114,7 +114,7 @@ impl Feeder {
         source.close().await;
         dealt.and(home)?;
         let tail = scan.tail().unwrap_or(PlainTail::Clean);
-        Ok(Ended { valid: scan.valid(), tail, appended: None, log: None })
+        Ok(Ended { valid: scan.valid(), tail, appended: None, closed: false, log: None })
     }
 }
 

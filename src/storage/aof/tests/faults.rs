@@ -55,7 +55,8 @@ impl Lab {
         after: After,
     ) -> Result<Option<Generation>, String> {
         let whole = whole.map(|word| Arc::from(command(&[word]).as_bytes()));
-        self.dir.turn(Turn { ends: vec![ends; 2], whole, after })
+        let ends = self.dir.ends(&[ends; 2]);
+        self.dir.turn(Turn { ends, whole, after })
     }
 
     fn base(&mut self, from: u64) -> Result<(), String> {
