@@ -70,7 +70,9 @@ impl Core {
             return;
         }
         let Some(Parsed { place: Place::Shard(shard), .. }) = batch.commands.first() else { return };
-        if !self.shared.cells[*shard as usize].is_home() {
+        let cell = &self.shared.cells[*shard as usize];
+        let holder = cell.holder();
+        if !cell.is_home() && !self.siblings.contains(holder) && !self.away.contains(holder) {
             self.flush_meanwhile(net, work.client.1);
         }
     }
