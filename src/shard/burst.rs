@@ -87,12 +87,10 @@ impl Core {
         self.hand.held() > 0
     }
 
-    /// After a batch: puts the stores back, unless more of a burst is to come and this batch was like others of it.
+    /// Whether stores may stay in hand after these requests, since more of a burst is to come and they are like others of it.
     #[inline]
-    pub(super) fn put_back_unless(&mut self, net: &mut dyn World, is_brief: bool) {
-        if !(self.in_burst && is_brief) {
-            self.put_back(net);
-        }
+    pub(super) fn is_short_of_burst(&self, requests: &[u8]) -> bool {
+        self.in_burst && requests.len() <= SHORT
     }
 
     /// A burst is over.

@@ -268,6 +268,11 @@ impl Core {
         if conn.may_run() && conn.input.is_none() {
             return self.run_in_place(net, id, bytes);
         }
+        if self.in_burst {
+            // What comes now may take memory, or close the connection.
+            self.put_back(net);
+        }
+        let Some(conn) = self.conn(id) else { return };
         Core::input_of(conn).push(bytes);
         self.run_arrived(net, id);
         self.note_missing(id);

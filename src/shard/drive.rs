@@ -247,7 +247,10 @@ impl Core {
         if work.session.is_replay() {
             work.out.clear();
         }
-        self.put_back_unless(net, matches!(stop, Stop::Empty) && at == bytes.len());
+        let is_brief = matches!(stop, Stop::Empty) && at == bytes.len() && self.is_short_of_burst(bytes);
+        if !is_brief {
+            self.put_back(net);
+        }
         let conn = self.conn(id)?;
         conn.put_off = if let Stop::Away(_) = stop { conn.put_off + 1 } else { 0 };
         if let Stop::Fetch(_) = stop {
@@ -372,7 +375,7 @@ impl Core {
             self.use_wait(net, work, &batch);
             let stop = self.run_batch(net, work, &batch);
             self.batch = batch;
-            if self.hand.held() > 1 {
+            if self.hand.held() > 1 && !self.is_short_of_burst(work.input) {
                 // Others wait for so many; one may stay for what comes next.
                 self.put_back(net);
             }

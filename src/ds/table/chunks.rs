@@ -8,7 +8,7 @@
 //! waves and all chunks are alike, so what one size gives back the next one takes.
 //!
 //! SAFETY contract: [`Chunks::alloc`] gives [`CHUNK`] bytes, aligned to a segment's head, that nobody else has until they are given to
-//! [`Chunks::free`]. Dropping it frees blocks and what is spare: all chunks must have been freed, or be used no more.
+//! [`Chunks::free`]. All chunks must be freed, and what is spare dropped, before it goes.
 
 use super::segment::Head;
 use crate::base::pages::{self, Taken};
