@@ -226,6 +226,9 @@ impl Ring {
     /// Submits what is queued, and collects nothing.
     fn submit(&mut self) {
         let queued = self.io.submission().len() as u32;
+        if queued == 0 {
+            return;
+        }
         self.batch += 1;
         // Those that have completed end no wait: it does not begin while they are there.
         self.queued_sends = 0;

@@ -3,7 +3,8 @@
 //! All segments of a table hold nearly the same number of entries, so they grow from one size to the next in waves. With an
 //! ordinary allocator the pages of the old size would stay until the last segment on them has grown: twice the memory at the
 //! end of each wave. Segments can move, though: the directory alone points to them. So the hole of a freed segment is filled
-//! with the last one of its size, and memory follows need exactly. A fill copies at most 8 KiB.
+//! with the last one of its size, and chunks follow need exactly; of a huge page that some lie in, all must go before it does. A fill copies
+//! at most 8 KiB.
 //!
 //! ```text
 //! sizes of 32, 36, ... 64 buckets: | chunk 256 KiB | chunk | chunk ~~~~ |     the last chunk is partly used; see `chunks`

@@ -1,6 +1,7 @@
 //! Buffers of the core's that are received into.
 
 use super::*;
+use std::io::{ErrorKind, Read};
 
 impl Bed {
     /// Fills a buffer to its length, or until the connection ends.
@@ -172,5 +173,8 @@ fn a_ring_that_goes_lets_no_buffer_be_written() {
     bed.ring.fill(conn, Vec::new(), 1_000_000);
     bed.turn(Wait::No);
     drop(bed);
-    let _ = client.try_clone().unwrap().write_all(&pattern(10_000));
+    // Nobody is there any more who could write to it.
+    client.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    let found = (&client).read(&mut [0]).map_err(|e| e.kind());
+    assert!(matches!(found, Ok(0) | Err(ErrorKind::ConnectionReset)), "{found:?}");
 }

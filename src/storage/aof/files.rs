@@ -168,7 +168,8 @@ pub(super) fn append(path: &Path, len: u64, bytes: &[u8]) -> Result<()> {
     let written = ask("write a file", || file.write_all_at(bytes, len));
     let lasting = written.and_then(|()| ask("sync a file", || file.sync_all()));
     if lasting.is_err() {
-        drop(ask("cut a file", || file.set_len(len)));
+        // Durably as well: half a frame that a power loss brings back would be damage.
+        drop(cut(path, len));
     }
     lasting.map_err(failed("write", path))
 }
