@@ -66,9 +66,14 @@ fn has_brace(key: &[u8]) -> bool {
         let word = u64::from_le_bytes(*word) ^ (ONES * b'{' as u64);
         word.wrapping_sub(ONES) & !word & (ONES << 7)
     };
-    let Some(last) = key.last_chunk::<8>() else { return key.contains(&b'{') };
-    let (words, _) = key.as_chunks::<8>();
-    words.iter().fold(brace(last), |found, word| found | brace(word)) != 0
+    let (Some(first), Some(last)) = (key.first_chunk(), key.last_chunk()) else { return key.contains(&b'{') };
+    let mut found = brace(first) | brace(last);
+    if key.len() > 16 {
+        // By hand: a loop over so few would be made for many.
+        let middle = |from: usize| key[from..].first_chunk().map_or(0, brace);
+        found |= middle(8) | middle(key.len() - 16);
+    }
+    found != 0
 }
 
 /// The part of a key that decides where it lives: what stands between its first `{` and the next `}`, when

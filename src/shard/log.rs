@@ -30,8 +30,10 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-/// Writes of a shard under way at once.
-const FLYING: usize = 8;
+/// Writes of a shard under way at once. With more of them each waits for the others at the drive and carries fewer commands: on a virtual
+/// drive without FUA 8 at once took 5 to 10 % off the SETs that 50 and 250 connections have acknowledged, and a third more at the 99th
+/// percentile; 2 and 3 did no better than 4.
+const FLYING: usize = 4;
 /// When effects are gathered: so many bytes are written at once, or what there is after so long.
 pub(super) const BATCH: u64 = 256 << 10;
 const DELAY_US: u64 = 20_000;
