@@ -209,12 +209,16 @@ impl Db {
         self.values
     }
 
-    /// Moves entries together if the heap holds much more than they take; how many, `None` if it does not. `short`: memory is
-    /// near its bound.
+    /// Moves entries together if the heap holds much more than they take, else segments, if their huge pages do; how many, `None` if
+    /// neither does. `short`: memory is near its bound.
     pub(super) fn compact_slice(&mut self, buckets: usize, short: bool) -> Option<usize> {
-        let most = if short { LOOSE_WHEN_SHORT } else { LOOSE };
-        let allowed = most.bytes + self.table.bytes() / 100 * most.percent;
-        (self.table.heap_slack() > allowed).then(|| self.table.compact(&mut self.compacted, buckets))
+        let Slack { bytes, percent } = if short { LOOSE_WHEN_SHORT } else { LOOSE };
+        let is_loose = |slack: usize, of: usize| slack > bytes + of / 100 * percent;
+        if is_loose(self.table.heap_slack(), self.table.bytes()) {
+            return Some(self.table.compact(&mut self.compacted, buckets));
+        }
+        let is_index_loose = is_loose(self.table.index_slack(), self.table.index_bytes());
+        is_index_loose.then(|| self.table.compact_index())
     }
 
     /// Removes expired keys, and names each to `gone`.

@@ -5,7 +5,8 @@
 //! ```
 //! A search looks at one bucket among millions. In pages of 4 KiB the processor knows where few of them are, and to find out takes
 //! longer than the bucket itself, above all on a virtual machine, where it goes through two page tables. Sizes of segments come in
-//! waves and all chunks are alike, so what one size gives back the next one takes.
+//! waves and all chunks are alike, so what one size gives back the next one takes. When there are far fewer, the chunks of sparse pages
+//! are moved together ([`Chunks::thin`]).
 //!
 //! SAFETY contract: [`Chunks::alloc`] gives [`CHUNK`] bytes, aligned to a segment's head, that nobody else has until they are given to
 //! [`Chunks::free`]. All chunks must be freed, and what is spare dropped, before it goes.
@@ -20,7 +21,10 @@ pub const CHUNK: usize = 256 << 10;
 /// All chunks of a block are free.
 const ALL_FREE: u8 = u8::MAX;
 
-const _: () = assert!(pages::BLOCK / CHUNK == u8::BITS as usize);
+/// Chunks of a block.
+const PER_BLOCK: usize = u8::BITS as usize;
+
+const _: () = assert!(pages::BLOCK / CHUNK == PER_BLOCK);
 
 /// A huge page, cut into chunks.
 struct Block {
@@ -92,6 +96,22 @@ impl Chunks {
         }
     }
 
+    /// When the other huge pages have room for all that lies in the one that holds least: a chunk of it, and one of theirs, in use from
+    /// now on, where its content is to go; then the first is to be given back.
+    pub fn thin(&mut self) -> Option<(NonNull<u8>, NonNull<u8>)> {
+        let free = |block: &Block| block.free.count_ones() as usize;
+        let (least, sparse) = self.blocks.iter().enumerate().max_by_key(|(_, block)| free(block))?;
+        let room = self.blocks.iter().map(free).sum::<usize>() - free(sparse);
+        if room + free(sparse) < PER_BLOCK {
+            return None;
+        }
+        let from = sparse.chunk(sparse.free.trailing_ones());
+        let others = self.blocks.iter_mut().enumerate().filter(|(i, block)| *i != least && block.free != 0);
+        let (_, fullest) = others.min_by_key(|(_, block)| block.free.count_ones())?;
+        self.used += CHUNK;
+        Some((from, fullest.alloc()))
+    }
+
     /// Frees the chunk that is kept for the next need.
     pub fn drop_spare(&mut self) {
         if let Some(spare) = self.spare.take() {
@@ -105,10 +125,15 @@ impl Chunks {
 impl Block {
     /// A free chunk of it. There is one.
     fn alloc(&mut self) -> NonNull<u8> {
-        let i = self.free.trailing_zeros() as usize;
+        let i = self.free.trailing_zeros();
         self.free &= self.free - 1;
+        self.chunk(i)
+    }
+
+    fn chunk(&self, i: u32) -> NonNull<u8> {
+        debug_assert!(i < u8::BITS);
         // SAFETY: a block holds that many chunks.
-        unsafe { self.page.block.add(i * CHUNK) }
+        unsafe { self.page.block.add(i as usize * CHUNK) }
     }
 }
 
@@ -118,18 +143,38 @@ fn layout() -> Layout {
 
 #[cfg(test)]
 mod tests {
+    use super::super::pool::testing::{give, page};
     use super::*;
 
-    fn page() -> Option<Taken> {
-        let layout = Layout::from_size_align(pages::BLOCK, pages::BLOCK).ok()?;
-        // SAFETY: the layout has a size.
-        NonNull::new(unsafe { System.alloc(layout) }).map(|block| Taken { block, node: 0 })
-    }
-
-    fn give(page: Taken) {
-        let layout = Layout::from_size_align(pages::BLOCK, pages::BLOCK).expect("a power of two");
-        // SAFETY: it came from `page`.
-        unsafe { System.dealloc(page.block.as_ptr(), layout) };
+    #[test]
+    fn a_sparse_block_is_emptied_when_others_have_room() {
+        let mut chunks = Chunks::default();
+        let mut held: Vec<_> = (0..4 * PER_BLOCK).map(|_| chunks.alloc(page)).collect();
+        assert!(chunks.thin().is_none(), "all are full");
+        // Blocks keep 3, 2, 6 and 8 chunks.
+        let mut blocks: Vec<_> = chunks.blocks.iter().map(|b| b.page.block.addr().get()).collect();
+        for (start, kept) in blocks.drain(..).zip([3, 2, 6, 8]) {
+            let of = |c: &NonNull<u8>| c.addr().get() & !(pages::BLOCK - 1) == start;
+            let gone: Vec<_> = held.iter().copied().filter(of).skip(kept).collect();
+            held.retain(|c| !gone.contains(c));
+            // SAFETY: they are ours, and forgotten.
+            gone.into_iter().for_each(|chunk| unsafe { chunks.free(chunk, give) });
+        }
+        let mut moved = 0;
+        while let Some((from, to)) = chunks.thin() {
+            let at = held.iter().position(|c| *c == from).expect("it is in use");
+            assert!(!held.contains(&to));
+            held[at] = to;
+            // SAFETY: it is ours, and forgotten.
+            unsafe { chunks.free(from, give) };
+            moved += 1;
+        }
+        // Of the first two blocks the smaller one went, and then there was no room for another.
+        assert_eq!((moved, chunks.blocks.len(), chunks.slack()), (2, 3, 5 * CHUNK));
+        for chunk in held {
+            // SAFETY: it is ours.
+            unsafe { chunks.free(chunk, give) };
+        }
     }
 
     #[test]

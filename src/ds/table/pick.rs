@@ -1,7 +1,7 @@
 //! What eviction asks of a table: entries with a TTL near a random place, a hand that goes round, an entry by its hash alone.
 
 use super::bucket::{fingerprint, prefetch};
-use super::segment::NEVER;
+use super::segment::{NEVER, Seg};
 use super::{Mut, Position, Ref, Table};
 use crate::ds::heap::Blocks;
 use std::ptr::NonNull;
@@ -154,6 +154,18 @@ impl<V, B: Blocks> Table<V, B> {
         moved
     }
 
+    /// Moves some segments from the sparsest of their huge pages to others, if those have room for all that lie there; how many. A quarter
+    /// of a megabyte is copied.
+    pub fn compact_index(&mut self) -> usize {
+        let (dir, mut moved) = (&mut self.dir, 0);
+        self.pool.compact(|head| {
+            // SAFETY: a live segment was moved there.
+            dir.set(unsafe { Seg::from_head(head) });
+            moved += 1;
+        });
+        moved
+    }
+
     /// An entry whose hash seems to be this one, as far as its place tells (some 30 bits), and to which `judge` says yes.
     pub fn find_hash(
         &mut self,
@@ -247,6 +259,41 @@ mod tests {
         let even = met.iter().enumerate().filter(|(n, times)| n % 5 != 0 && **times == 3).count();
         assert!(even > 3_950, "{even}");
         assert_eq!((hand.steps() / STEPS_PER_ROUND, hand.position() >> 16), (3, 3));
+    }
+
+    #[test]
+    fn segments_leave_sparse_huge_pages() {
+        super::super::pool::testing::ON.set(true);
+        let mut table = Table::<String>::new(5);
+        for n in 0..200_000u64 {
+            let key = n.to_be_bytes();
+            table.upsert(table.hash(&key), &key, Payload::Int(n as i64), None);
+        }
+        for n in (0..200_000u64).filter(|n| !n.is_multiple_of(8)) {
+            let key = n.to_be_bytes();
+            table.get_mut(table.hash(&key), &key).map(Mut::delete);
+        }
+        let (before, bytes) = (table.index_slack(), table.bytes());
+        let moved = (0..100).map(|_| table.compact_index()).sum::<usize>();
+        assert!(moved > 0 && table.index_slack() < before, "{moved}, {before} {}", table.index_slack());
+        assert!(table.index_slack() < 2 * crate::base::pages::BLOCK && table.bytes() == bytes);
+        assert_eq!(table.compact_index(), 0, "all lie together");
+        for n in 0..200_000u64 {
+            let key = n.to_be_bytes();
+            let found = table.get(table.hash(&key), &key);
+            assert_eq!(found.is_some(), n.is_multiple_of(8), "{n}");
+        }
+        // What was moved can grow and go like the rest.
+        for n in 0..200_000u64 {
+            let key = n.to_be_bytes();
+            table.upsert(table.hash(&key), &key, Payload::Int(n as i64), None);
+        }
+        for n in 0..200_000u64 {
+            let key = n.to_be_bytes();
+            table.get_mut(table.hash(&key), &key).map(Mut::delete);
+        }
+        assert_eq!((table.len(), table.index_slack()), (0, 0));
+        super::super::pool::testing::ON.set(false);
     }
 
     #[test]

@@ -3,8 +3,8 @@
 //! All segments of a table hold nearly the same number of entries, so they grow from one size to the next in waves. With an
 //! ordinary allocator the pages of the old size would stay until the last segment on them has grown: twice the memory at the
 //! end of each wave. Segments can move, though: the directory alone points to them. So the hole of a freed segment is filled
-//! with the last one of its size, and chunks follow need exactly; of a huge page that some lie in, all must go before it does. A fill copies
-//! at most 8 KiB.
+//! with the last one of its size, and chunks follow need exactly. A fill copies at most 8 KiB. Of a huge page that chunks lie in, all must
+//! go before it does: those of sparse pages are moved together by who calls [`Pool::compact`].
 //!
 //! ```text
 //! sizes of 32, 36, ... 64 buckets: | chunk 256 KiB | chunk | chunk ~~~~ |     the last chunk is partly used; see `chunks`
@@ -25,7 +25,7 @@ use std::alloc::{GlobalAlloc, Layout, System, handle_alloc_error};
 use std::ptr::NonNull;
 
 /// With so many bytes in segments chunks are parts of huge pages: what the last one wastes is little then.
-const HUGE_FROM: usize = 2 << 20;
+const HUGE_FROM: usize = if cfg!(test) { 256 << 10 } else { 2 << 20 };
 /// Bucket counts are multiples of this from here on.
 pub const SIZE_STEP: usize = 4;
 /// Fewest buckets of a segment in a stack.
@@ -93,7 +93,7 @@ impl Pool {
         let index = stack.len;
         if index == stack.chunks.len() * per_chunk(buckets) {
             let is_huge = self.bytes >= HUGE_FROM;
-            stack.chunks.push(self.chunks.alloc(|| if is_huge { pages::take() } else { None }));
+            stack.chunks.push(self.chunks.alloc(|| if is_huge { take() } else { None }));
         }
         stack.len += 1;
         stack.block(index, buckets)
@@ -136,6 +136,25 @@ impl Pool {
     }
 }
 
+impl Pool {
+    /// Moves the segments of one chunk from the huge page that holds least to others, when they have room for all that lies there: `moved`
+    /// hears where each lives now. Copies [`CHUNK`] bytes.
+    pub fn compact(&mut self, mut moved: impl FnMut(*mut Head)) {
+        let Some((from, to)) = self.chunks.thin() else { return };
+        let place = |stack: &Stack| stack.chunks.iter().position(|chunk| *chunk == from);
+        let found = self.stacks.iter().enumerate().find_map(|(i, stack)| Some((i, place(stack)?)));
+        let (i, at) = found.expect("chunks in use are those of stacks");
+        let (stack, buckets) = (&mut self.stacks[i], STACKED_MIN + i * SIZE_STEP);
+        // SAFETY: both are chunks, of which the second was free until now.
+        unsafe { to.as_ptr().copy_from_nonoverlapping(from.as_ptr(), CHUNK) };
+        stack.chunks[at] = to;
+        let per = per_chunk(buckets);
+        (at * per..stack.len.min((at + 1) * per)).for_each(|index| moved(stack.block(index, buckets)));
+        // SAFETY: it came from there, and nothing lives in it any more.
+        unsafe { self.chunks.free(from, give) };
+    }
+}
+
 impl Drop for Pool {
     fn drop(&mut self) {
         for chunk in self.stacks.iter().flat_map(|stack| &stack.chunks) {
@@ -146,8 +165,21 @@ impl Drop for Pool {
     }
 }
 
+/// A huge page, if one is ready.
+fn take() -> Option<pages::Taken> {
+    #[cfg(test)]
+    if testing::ON.get() {
+        return testing::page();
+    }
+    pages::take()
+}
+
 /// Gives a huge page back.
 fn give(page: pages::Taken) {
+    #[cfg(test)]
+    if page.node == testing::NODE {
+        return testing::give(page);
+    }
     // SAFETY: `Chunks` gives back what it took, once, when nothing lives in it.
     unsafe { pages::give(page) };
 }
@@ -186,6 +218,34 @@ fn alloc_lone(buckets: usize) -> NonNull<u8> {
 
 fn lone_layout(buckets: usize) -> Layout {
     Layout::from_size_align(segment::bytes(buckets), align_of::<Head>()).expect("at most 128 KiB")
+}
+
+/// Blocks like huge pages, for tests that ask for them: nobody makes huge ones there.
+#[cfg(test)]
+pub mod testing {
+    use super::{Layout, NonNull, pages};
+    use std::alloc::{alloc, dealloc};
+    use std::cell::Cell;
+
+    thread_local! {
+        /// Whether tables of this thread get some.
+        pub static ON: Cell<bool> = const { Cell::new(false) };
+    }
+    pub const NODE: u8 = u8::MAX;
+
+    fn layout() -> Layout {
+        Layout::from_size_align(pages::BLOCK, pages::BLOCK).expect("a power of two")
+    }
+
+    pub fn page() -> Option<pages::Taken> {
+        // SAFETY: the layout has a size.
+        NonNull::new(unsafe { alloc(layout()) }).map(|block| pages::Taken { block, node: NODE })
+    }
+
+    pub fn give(page: pages::Taken) {
+        // SAFETY: it came from `page`.
+        unsafe { dealloc(page.block.as_ptr(), layout()) };
+    }
 }
 
 #[cfg(test)]
