@@ -35,6 +35,10 @@ const SAMPLES_MAX: usize = 64;
 /// Buckets that an eviction goes through to move entries together, where the heap is loose. What evictions free lies scattered: to
 /// win a slab of it where a tenth is free, ten times as much has to move. So compaction keeps pace with them, whatever its timer does.
 const BUCKETS_PER_EVICTION: usize = 6;
+/// Not so when far more is in use than may be, by this part of the bound and so many bytes, since the bound was lowered: most of what
+/// was moved would go next, and evictions would take four times as long. Compaction follows when they are done.
+const FAR_PART: u64 = 16;
+const FAR_BYTES: u64 = 32 << 20;
 /// Searches without a find, one after the other, until the rest is left for the next command.
 const SEARCHES: usize = 64;
 /// Shards chosen for one eviction before any will do.
@@ -56,6 +60,8 @@ pub(super) struct Room {
     slice_ns: u64,
     /// There is more to evict, between the turns.
     busy: bool,
+    /// So much of it that nothing is moved together meanwhile.
+    is_far: bool,
     /// The bound was set just now: what this shard's store weighs is to be told.
     is_new: bool,
     /// Garbage of stores that were borrowed to evict from, and owners to wake, both for when no store is in hand.
@@ -122,6 +128,7 @@ impl Room {
             rule: rule_of(config),
             slice_ns: slice_ns(config.maxmemory_eviction_tenacity),
             busy: false,
+            is_far: false,
             is_new: true,
             garbage: Vec::new(),
             to_wake: ShardSet::EMPTY,
@@ -258,10 +265,13 @@ impl Core {
             return if beside <= enough { Evicted::Enough } else { Evicted::Nothing };
         };
         let mut in_vain = 0;
+        let far = enough.saturating_add(enough / FAR_PART + FAR_BYTES);
         for n in 1.. {
-            if self.shared.ledger.used_beside(self.room.clients_limit) <= enough {
+            let used = self.shared.ledger.used_beside(self.room.clients_limit);
+            if used <= enough {
                 return Evicted::Enough;
             }
+            self.room.is_far = used > far;
             let found = self.evict_one(&rule, here);
             in_vain = if found { 0 } else { in_vain + 1 };
             // A search that has looked at many keys goes on where it ended, while there is time: else memory would grow with each
@@ -381,11 +391,12 @@ impl Core {
     /// Removes a key of this shard, unless its worst is better than was promised: its store is in hand, or can be borrowed at
     /// once. `sought`: its worst keys were looked for just now.
     fn evict_from(&mut self, shard: usize, sought: bool, rule: &Rule, promised: u64) -> Attempt {
+        let moves = !self.room.is_far;
         if self.hand.has(shard) {
             let store = self.hand.store(shard);
             let found = match sought {
-                true => evict_here(store, rule, self.now, &mut self.random),
-                false => evict_borrowed(store, rule, promised, self.now, &mut self.random),
+                true => evict_here(store, rule, self.now, moves, &mut self.random),
+                false => evict_borrowed(store, rule, promised, self.now, moves, &mut self.random),
             };
             let account = self.shared.ledger.of(shard);
             account.set_store(store.weight());
@@ -393,7 +404,7 @@ impl Core {
             return found;
         }
         let Some(mut store) = self.shared.cells[shard].take() else { return Attempt::Nothing };
-        let found = evict_borrowed(&mut store, rule, promised, self.now, &mut self.random);
+        let found = evict_borrowed(&mut store, rule, promised, self.now, moves, &mut self.random);
         self.room.garbage.extend(store.take_garbage().into_iter().flatten());
         tell(&self.shared, &store, rule, self.now);
         let back = self.shared.cells[shard].put(store);
@@ -402,7 +413,14 @@ impl Core {
     }
 }
 
-fn evict_borrowed(store: &mut Store, rule: &Rule, promised: u64, now: Now, random: &mut u64) -> Attempt {
+fn evict_borrowed(
+    store: &mut Store,
+    rule: &Rule,
+    promised: u64,
+    now: Now,
+    moves: bool,
+    random: &mut u64,
+) -> Attempt {
     if rule.judge != Judge::Random {
         match store.seek_victims(rule, now, random) {
             None => return Attempt::Nothing,
@@ -410,15 +428,17 @@ fn evict_borrowed(store: &mut Store, rule: &Rule, promised: u64, now: Now, rando
             Some(_) => {}
         }
     }
-    evict_here(store, rule, now, random)
+    evict_here(store, rule, now, moves, random)
 }
 
-/// Removes the first to go, and moves some others together.
-fn evict_here(store: &mut Store, rule: &Rule, now: Now, random: &mut u64) -> Attempt {
+/// Removes the first to go, and `moves` some others together.
+fn evict_here(store: &mut Store, rule: &Rule, now: Now, moves: bool, random: &mut u64) -> Attempt {
     if !store.evict_one(rule, now, random) {
         return Attempt::Nothing;
     }
-    store.compact_touched(BUCKETS_PER_EVICTION);
+    if moves {
+        store.compact_touched(BUCKETS_PER_EVICTION);
+    }
     Attempt::Gone
 }
 
