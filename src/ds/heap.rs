@@ -31,6 +31,7 @@
 //! [`SMALL_MAX`] are not tracked and must have been freed before.
 
 use super::malloc::malloc_size;
+use super::table::prefetch;
 use crate::base::pages;
 use std::alloc::{GlobalAlloc, Layout, System, handle_alloc_error};
 use std::ptr::{self, NonNull};
@@ -188,6 +189,10 @@ pub trait Blocks: Default + Send {
         false
     }
 
+    /// Fetches what [`Blocks::is_sparse`] will read of a live block's surroundings.
+    #[inline]
+    fn prefetch(_block: *const u8) {}
+
     /// Bytes in live blocks, as [`Blocks::block_size`] gives them.
     fn live_bytes(&self) -> usize;
 
@@ -219,6 +224,11 @@ impl Blocks for Heap {
 
     fn is_sparse(&mut self, block: NonNull<u8>, size: usize) -> bool {
         Heap::is_sparse(self, block, size)
+    }
+
+    #[inline]
+    fn prefetch(block: *const u8) {
+        prefetch(block.map_addr(|a| a & !(SLAB - 1)));
     }
 
     fn live_bytes(&self) -> usize {

@@ -14,6 +14,9 @@ pub struct ClockHand {
     rounds: u32,
 }
 
+/// How far ahead of itself compaction sends for buckets: where it moves nothing it is done with one before the next has come.
+const BUCKETS_AHEAD: usize = 6;
+
 /// A hand counts a round in so many steps.
 pub const STEPS_PER_ROUND: u32 = 16;
 
@@ -139,8 +142,10 @@ impl<V, B: Blocks> Table<V, B> {
             }
             let seg = self.dir.lookup(hand.hash);
             let b = seg.home(hand.hash);
+            hand.hash = seg.bucket_start(b + 1).unwrap_or(0);
+            // An entry and the head of its slab are in no cache, and the heads of slabs get in each other's way there.
+            self.prefetch_for_compaction(hand.hash);
             let bucket = seg.bucket(b);
-            bucket.occupied().for_each(|place| prefetch(bucket.slot(place).entry().as_ptr()));
             for place in bucket.occupied() {
                 let entry = bucket.slot(place).entry();
                 let at = NonNull::new(entry.as_ptr());
@@ -149,9 +154,22 @@ impl<V, B: Blocks> Table<V, B> {
                     moved += 1;
                 }
             }
-            hand.hash = seg.bucket_start(b + 1).unwrap_or(0);
         }
         moved
+    }
+
+    /// Fetches what [`Table::compact`] will read of the bucket at `hash`, and a bucket that comes later.
+    fn prefetch_for_compaction(&self, hash: u64) {
+        let seg = self.dir.lookup(hash);
+        let b = seg.home(hash);
+        if b + BUCKETS_AHEAD < seg.buckets() {
+            seg.bucket(b + BUCKETS_AHEAD).prefetch();
+        }
+        let bucket = seg.bucket(b);
+        for entry in bucket.occupied().map(|place| bucket.slot(place).entry()) {
+            prefetch(entry.as_ptr());
+            B::prefetch(entry.as_ptr());
+        }
     }
 
     /// Moves some segments from the sparsest of their huge pages to others, if those have room for all that lie there; how many. A quarter
