@@ -30,6 +30,7 @@ impl Core {
             if let Some(input) = input.filter(|input| input.is_straight || input.missing() >= least) {
                 let (buf, until) = input.lend();
                 self.count_client(id);
+                self.assert_empty_handed();
                 net.fill(id, buf, until);
             }
         }

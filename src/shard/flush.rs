@@ -22,6 +22,7 @@ impl Core {
     /// far. It would be sent at the end of the turn, in a system call that takes longer than the store is away.
     #[inline(never)]
     pub(super) fn flush_meanwhile(&mut self, net: &mut dyn World, busy: ConnId) {
+        self.assert_empty_handed();
         let mut dirty = std::mem::take(&mut self.dirty);
         let mut sends = false;
         dirty.retain(|&id| {
@@ -70,6 +71,7 @@ impl Core {
         if let Some(conn) = self.conn(id) {
             conn.sending = chunk.len();
         }
+        self.assert_empty_handed();
         net.send(id, chunk);
         self.check_output(net, id);
     }
