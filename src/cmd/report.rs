@@ -3,6 +3,7 @@
 use super::Session;
 use crate::metrics::{CommandStats, Counters, ErrorCounts, LatencyEvents, Rates};
 use crate::store::{PerKind, Wait};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// The sections of a report, as bits of `Plan::Gather`.
@@ -93,7 +94,8 @@ pub struct Report {
     pub commands: Vec<CommandStats>,
     pub slowlog: Vec<SlowEntry>,
     pub latency: LatencyEvents,
-    pub dbs: Vec<DbReport>,
+    /// By number; those that are not there are empty.
+    pub dbs: BTreeMap<usize, DbReport>,
     /// Tables that a snapshot still needs although their databases were emptied, bytes.
     pub aside_bytes: usize,
     /// What a snapshot keeps of overwritten entries until it is written, bytes.
@@ -153,7 +155,7 @@ impl Report {
 
     /// Bytes of keys and values.
     pub fn data_bytes(&self) -> usize {
-        self.dbs.iter().map(DbReport::bytes).sum()
+        self.dbs.values().map(DbReport::bytes).sum()
     }
 
     fn add(&mut self, other: &Report) {
@@ -169,7 +171,7 @@ impl Report {
         add_each(&mut self.commands, &other.commands, CommandStats::add);
         self.slowlog.extend_from_slice(&other.slowlog);
         self.latency.add(&other.latency);
-        add_each(&mut self.dbs, &other.dbs, DbReport::add);
+        other.dbs.iter().for_each(|(i, db)| self.dbs.entry(*i).or_default().add(db));
         self.aside_bytes += other.aside_bytes;
         self.kept_bytes += other.kept_bytes;
         self.tally.add(&other.tally);
@@ -206,11 +208,16 @@ mod tests {
     #[test]
     fn shards_add_up() {
         let db = |keys, expires, avg_ttl_ms| DbReport { keys, expires, avg_ttl_ms, ..DbReport::default() };
-        let a = Report { slowlog: vec![slow(1), slow(4)], dbs: vec![db(5, 1, 100)], ..Report::default() };
-        let b = Report { slowlog: vec![slow(2)], dbs: vec![db(7, 3, 500), db(1, 0, 0)], ..Report::default() };
+        let a =
+            Report { slowlog: vec![slow(1), slow(4)], dbs: [(0, db(5, 1, 100))].into(), ..Report::default() };
+        let b = Report {
+            slowlog: vec![slow(2)],
+            dbs: [(0, db(7, 3, 500)), (1, db(1, 0, 0))].into(),
+            ..Report::default()
+        };
         let total = Report::total(&[a, b]);
         assert_eq!(total.slowlog.iter().map(|e| e.id).collect::<Vec<_>>(), [4, 2, 1]);
-        assert_eq!((total.dbs[0].keys, total.dbs[0].expires, total.dbs[0].avg_ttl_ms), (12, 4, 400));
-        assert_eq!(total.dbs[1].keys, 1);
+        assert_eq!((total.dbs[&0].keys, total.dbs[&0].expires, total.dbs[&0].avg_ttl_ms), (12, 4, 400));
+        assert_eq!(total.dbs[&1].keys, 1);
     }
 }

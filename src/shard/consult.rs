@@ -107,10 +107,7 @@ impl Core {
         if !matches!(row.name, "sort" | "sort_ro") {
             return None;
         }
-        let reads = |store: &Store| {
-            let dbs = db.map_or(0..store.databases(), |db| db..db + 1);
-            dbs.into_iter().any(|db| store.locked_keys(db).any(|key| may_look_up(args, key)))
-        };
+        let reads = |store: &Store| store.locked_keys(db).any(|key| may_look_up(args, key));
         self.hand.iter().find(|store| reads(store)).map(|store| store.shard())
     }
 

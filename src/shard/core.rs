@@ -566,6 +566,7 @@ impl Core {
         if let Some(mut session) = session {
             self.forget_watches(&mut session);
         }
+        self.assert_empty_handed();
         net.close(id);
     }
 
@@ -599,6 +600,12 @@ impl Core {
         self.cron.purge |= input.is_some_and(|input| input.room() >= PURGE_FROM);
     }
 
+    /// What the driver is asked for now may take it into the kernel, where nobody goes with a store.
+    #[inline]
+    pub(super) fn assert_empty_handed(&self) {
+        debug_assert_eq!(self.hand.held(), 0, "a store is in hand");
+    }
+
     /// Bounds what a connection has sent and not run.
     pub(super) fn check_input(&mut self, net: &mut dyn World, id: ConnId) {
         if id.is_stream() {
@@ -618,6 +625,7 @@ impl Core {
         let stop = !runs && unread > backlog;
         if stop != conn.recv_paused && !conn.closed && !conn.eof {
             conn.recv_paused = stop;
+            self.assert_empty_handed();
             if stop { net.pause_recv(id) } else { net.resume_recv(id) }
         }
     }

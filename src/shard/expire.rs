@@ -29,7 +29,7 @@ impl Core {
         self.reset_own_tally();
         let short = self.is_short();
         let store = self.hand.store(self.id);
-        let keys = (0..store.databases()).map(|db| store.db(db).expires()).sum();
+        let keys = store.dbs().map(|(_, db)| db.expires()).sum();
         let expired = store.expire_slice(self.now.ms(), SLICE_ENTRIES, short);
         if store.has_ready() {
             self.serve_ready(net);

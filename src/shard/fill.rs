@@ -30,6 +30,7 @@ impl Core {
             if let Some(input) = input.filter(|input| input.is_straight || input.missing() >= least) {
                 let (buf, until) = input.lend();
                 self.count_client(id);
+                self.assert_empty_handed();
                 net.fill(id, buf, until);
             }
         }
@@ -71,8 +72,95 @@ impl Core {
     }
 }
 
-/// The request that may be received straight: one that has begun, with all before it done.
+/// The request that may be received straight: one that has begun, with all before it done. Of any other the next piece comes as
+/// ever, whatever came before.
 fn may_fill(id: ConnId, conn: &mut Conn) -> Option<&mut Input> {
     let waits = conn.in_ready || conn.recv_paused || conn.eof || !conn.may_run() || id.is_stream();
-    conn.input.as_deref_mut().filter(|input| !waits && input.missing() > 0)
+    let input = conn.input.as_deref_mut()?;
+    let may = !waits && input.missing() > 0;
+    input.is_straight &= may;
+    may.then_some(input)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::Nobody;
+    use super::super::{Peer, Shared};
+    use super::*;
+    use crate::base::time::Now;
+    use crate::cmd::ServerInfo;
+    use crate::config::Config;
+    use crate::ring::net::{Chunk, Net};
+    use std::sync::Arc;
+
+    /// A driver to which it pays from 1,000 bytes on, and the buffer that it has.
+    #[derive(Default)]
+    struct Straw {
+        buf: Option<Vec<u8>>,
+    }
+
+    impl Net for Straw {
+        fn send(&mut self, _conn: ConnId, _chunk: Chunk) {}
+        fn fill_from(&self) -> usize {
+            1_000
+        }
+        fn fill(&mut self, _conn: ConnId, buf: Vec<u8>, _until: usize) {
+            self.buf = Some(buf);
+        }
+        fn pause_recv(&mut self, _conn: ConnId) {}
+        fn resume_recv(&mut self, _conn: ConnId) {}
+        fn close(&mut self, _conn: ConnId) {}
+        fn wake(&mut self, _shard: usize) {}
+    }
+
+    impl World for Straw {
+        fn ticks_ns(&self) -> u64 {
+            0
+        }
+        fn sleep_us(&mut self, _us: u64) {}
+    }
+
+    const CONN: ConnId = ConnId(1 << 32);
+
+    /// A core with a connection of which this has arrived.
+    fn begun(bytes: &[u8]) -> (Core, Straw) {
+        let info = ServerInfo { shards: 1, ..ServerInfo::default() };
+        let config = Config { save: crate::config::SavePoints(vec![]), ..Config::default() };
+        let shared = Arc::new(Shared::new(info, 4, 7, Box::new(Nobody)));
+        let now = Now { wall_us: 1_700_000_000_000_000, mono_us: 1_000_000 };
+        let (mut core, mut straw) = (Core::new(0, shared, Arc::new(config), now), Straw::default());
+        let name: Arc<str> = "client".into();
+        core.open(CONN, Peer { addr: name.clone(), laddr: name, fd: 1, unix: false, local: true });
+        core.data(&mut straw, CONN, bytes);
+        core.work(&mut straw);
+        (core, straw)
+    }
+
+    /// The driver gives the buffer back with so many bytes more.
+    fn receive(core: &mut Core, straw: &mut Straw, came: usize) {
+        let mut buf = straw.buf.take().expect("it was given one");
+        buf.resize(buf.len() + came, b'v');
+        core.received(straw, CONN, buf, came);
+    }
+
+    #[test]
+    fn the_last_of_an_argument_comes_as_the_rest_did_and_the_next_one_is_judged_anew() {
+        let head = |len: usize| format!("*3\r\n$3\r\nSET\r\n$1\r\nk\r\n${len}\r\n").into_bytes();
+        for is_paused in [false, true] {
+            let (mut core, mut straw) = begun(&head(5_000));
+            receive(&mut core, &mut straw, 4_990);
+            if is_paused {
+                core.conn(CONN).expect("open").recv_paused = true;
+            }
+            core.work(&mut straw);
+            assert_eq!(straw.buf.is_some(), !is_paused);
+            if !is_paused {
+                continue;
+            }
+            core.conn(CONN).expect("open").recv_paused = false;
+            core.data(&mut straw, CONN, &[&b"vvvvvvvvvv\r\n"[..], &head(500), b"v"].concat());
+            core.work(&mut straw);
+            assert!(straw.buf.is_none(), "little of it is missing");
+        }
+    }
 }

@@ -22,45 +22,56 @@ impl Core {
     /// far. It would be sent at the end of the turn, in a system call that takes longer than the store is away.
     #[inline(never)]
     pub(super) fn flush_meanwhile(&mut self, net: &mut dyn World, busy: ConnId) {
+        self.assert_empty_handed();
         let mut dirty = std::mem::take(&mut self.dirty);
+        let mut sends = false;
         dirty.retain(|&id| {
             if id != busy {
-                self.flush_one(net, id);
+                sends |= self.flush_one(net, id);
             }
             id == busy
         });
         dirty.append(&mut self.dirty);
         self.dirty = dirty;
-        net.start_now();
+        // Where the disk is waited for, all replies may have been held back.
+        if sends {
+            net.start_now();
+        }
     }
 
-    fn flush_one(&mut self, net: &mut dyn World, id: ConnId) {
-        let Some(conn) = self.conn(id) else { return };
+    /// Whether there is something to send now.
+    fn flush_one(&mut self, net: &mut dyn World, id: ConnId) -> bool {
+        let Some(conn) = self.conn(id) else { return false };
         conn.in_dirty = false;
         if id.is_stream() {
             // Nobody hears what orders and jobs have replied.
-            return conn.out.clear();
+            conn.out.clear();
+            return false;
         }
         if conn.closed {
-            return;
+            return false;
         }
         // A parked connection's replies wait for the order that its last command gave.
         if conn.sending == 0 && !matches!(conn.waits, Waits::Ticket(_)) {
             if conn.is_held && self.must_wait(id) {
-                return self.check_output(net, id);
+                self.check_output(net, id);
+                return false;
             }
             if let Some(chunk) = self.conn(id).and_then(Conn::next_chunk) {
-                return self.send(net, id, chunk);
+                self.send(net, id, chunk);
+                return true;
             }
         }
         self.check_output(net, id);
         self.close_if_done(net, id);
+        false
     }
 
     fn send(&mut self, net: &mut dyn World, id: ConnId, chunk: Chunk) {
         if let Some(conn) = self.conn(id) {
             conn.sending = chunk.len();
         }
+        self.assert_empty_handed();
         net.send(id, chunk);
         self.check_output(net, id);
     }

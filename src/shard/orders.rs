@@ -414,7 +414,7 @@ impl Core {
         (report.blocking_keys, report.blocking_keys_on_nokey) = store.blocking_keys();
         if parts & Sections::STORE != 0 {
             let now_ms = self.now.ms();
-            report.dbs = (0..store.databases()).map(|i| db_report(store.db(i), now_ms)).collect();
+            report.dbs = store.dbs().map(|(i, db)| (i, db_report(db, now_ms))).collect();
             (report.aside_bytes, report.kept_bytes) = (store.aside_weight(), store.kept_weight());
         }
     }

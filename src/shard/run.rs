@@ -1,5 +1,9 @@
 //! The real loop of a shard: one turn handles what has completed, reads the mail, runs what is ready, sends what was
 //! replied, and enters the kernel once.
+//!
+//! The mail is also read after every burst: between connections, but not among those whose requests are expected together. Their stores
+//! are in hand, and a letter may want one of them. So a letter waits for [`BURST`] batches at most, while what is replied to it, as all
+//! replies, waits for the end of the turn.
 
 use super::mail::Mesh;
 use super::{BURST, Core, Delivery, Letter, LogStart, Peer};

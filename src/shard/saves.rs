@@ -21,7 +21,7 @@ use crate::config::{MaxmemoryPolicy, delay_us};
 use crate::persist::rdb::{Form, Line, PART, Uses, VERSION_OF_7_0, VERSIONS_WRITTEN, line, write};
 use crate::ring::net::{ConnId, World};
 use crate::store::{ShardSet, Store};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
 
 /// The shard that looks after snapshots.
@@ -258,11 +258,7 @@ impl Core {
                 self.next_emptied(net);
             }
             Some(Whole::Flush) => {
-                for store in self.hand.iter_mut() {
-                    for db in 0..store.databases() {
-                        store.flush(db);
-                    }
-                }
+                self.hand.iter_mut().for_each(|store| _ = store.flush_all());
                 self.put_back(net);
                 self.load_again();
             }
@@ -307,7 +303,7 @@ impl Core {
             (None, AllkeysLru | VolatileLru) => Uses::Idle,
             (None, _) => Uses::Nothing,
         };
-        let expires = |store: &Store| (0..store.databases()).any(|db| store.db(db).field_expires() > 0);
+        let expires = |store: &Store| store.dbs().any(|(_, db)| db.field_expires() > 0);
         let version = match self.config.rdb_version.parse() {
             Ok(version) if !is_base => version,
             // The oldest that holds all there is: what else is newer is written in its older form.
@@ -326,15 +322,14 @@ impl Core {
         let (shards, unguarded) = (self.shared.route.shards(), self.planted(Planted::Unguarded));
         let (to, inbox) = line(shards);
         let Some(under_way) = &mut self.saver.under_way else { return self.put_back(net) };
-        let (mut keys, mut sizes) = (0, Vec::new());
+        let (mut keys, mut sizes) = (0, BTreeMap::new());
         for store in self.hand.iter_mut() {
             // One that failed may not have been ended everywhere yet.
             store.end_cut();
             store.begin_cut(under_way.cut, &mut || keeper_of(form, unguarded));
             under_way.changes += store.dirty;
-            sizes.resize(store.databases(), (0, 0));
-            for (db, size) in sizes.iter_mut().enumerate() {
-                let db = store.db(db);
+            for (number, db) in store.dbs().filter(|(_, db)| !db.is_empty()) {
+                let size: &mut (u64, u64) = sizes.entry(number).or_default();
                 keys += db.len() as u64;
                 *size = (size.0 + db.len() as u64, size.1 + db.expires() as u64);
             }
@@ -435,7 +430,7 @@ fn head(
     form: Form,
     now_secs: i64,
     used_bytes: u64,
-    sizes: &[(u64, u64)],
+    sizes: &BTreeMap<usize, (u64, u64)>,
     base: &str,
 ) -> Vec<u8> {
     let mut head = Vec::new();
@@ -449,8 +444,8 @@ fn head(
     for source in saves.libraries() {
         write::library(&mut head, &source, form.compress);
     }
-    for (db, (keys, expires)) in sizes.iter().enumerate().filter(|(_, size)| size.0 > 0) {
-        write::select(&mut head, db as u64);
+    for (db, (keys, expires)) in sizes {
+        write::select(&mut head, *db as u64);
         write::sizes(&mut head, *keys, *expires);
     }
     head

@@ -40,7 +40,7 @@ impl Store {
     pub fn begin_cut(&mut self, id: u64, keeper: &mut dyn FnMut() -> Box<dyn Keeper<Value>>) {
         assert!(self.aside.is_none(), "one cut at a time");
         let mut live = Vec::new();
-        for (number, db) in self.dbs.iter_mut().enumerate() {
+        for (number, db) in self.dbs.iter_mut() {
             db.cut_as = number;
             if !db.is_empty() {
                 live.push(number);
@@ -168,7 +168,7 @@ impl Store {
     /// Ends the cut, walked through or not.
     pub fn end_cut(&mut self) {
         let Some(aside) = self.aside.take() else { return };
-        let done: Vec<Value> = self.dbs.iter_mut().flat_map(|db| db.table_mut().end_cut()).collect();
+        let done: Vec<Value> = self.dbs.iter_mut().flat_map(|(_, db)| db.table_mut().end_cut()).collect();
         done.into_iter().for_each(|value| self.discard_value(value));
         self.garbage.extend(aside.tables.into_iter().map(|(_, table)| garbage(table)));
     }

@@ -306,8 +306,8 @@ impl Db {
 impl Store {
     /// The database whose next victim is the oldest, and since when it has been there.
     fn oldest_db(&self, volatile: bool, now_ms: i64) -> Option<(i64, usize)> {
-        let dbs = self.dbs.iter().enumerate();
-        let may_go = dbs.filter(|(_, db)| if volatile { db.expires() > 0 } else { !db.is_empty() });
+        let may_go =
+            self.dbs.iter().filter(|(_, db)| if volatile { db.expires() > 0 } else { !db.is_empty() });
         may_go.map(|(i, db)| (db.born_ms(now_ms), i)).min()
     }
 

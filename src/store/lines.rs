@@ -40,7 +40,7 @@ const UNSTAMPED: u64 = u64::MAX;
 /// The lines of one store, by database.
 #[derive(Default)]
 pub(super) struct Lines {
-    dbs: Vec<BTreeMap<Box<[u8]>, Line>>,
+    dbs: BTreeMap<usize, BTreeMap<Box<[u8]>, Line>>,
     /// How many keys have one.
     keys: usize,
     /// In the order in which they became so.
@@ -58,18 +58,14 @@ impl Lines {
     }
 
     fn line(&self, db: usize, key: &[u8]) -> Option<&Line> {
-        self.dbs.get(db)?.get(key)
+        self.dbs.get(&db)?.get(key)
     }
 
     fn join(&mut self, db: usize, key: &[u8], wait: &Arc<Wait>) {
-        if self.dbs.len() <= db {
-            self.dbs.resize_with(db + 1, BTreeMap::new);
-        }
-        if !self.dbs[db].contains_key(key) {
-            self.dbs[db].insert(key.into(), Line::default());
+        let line = self.dbs.entry(db).or_default().entry(key.into()).or_insert_with(|| {
             self.keys += 1;
-        }
-        let Some(line) = self.dbs[db].get_mut(key) else { return };
+            Line::default()
+        });
         line.any += wait.wake.any as usize;
         if !wait.needs.is_empty() {
             self.crossing += 1;
@@ -82,7 +78,8 @@ impl Lines {
 
     /// Takes a wait out of a line, if it stands there, and keeps the books.
     fn leave(&mut self, db: usize, key: &[u8], wait: &Wait) {
-        let Some(line) = self.dbs.get_mut(db).and_then(|of_db| of_db.get_mut(key)) else { return };
+        let Some(of_db) = self.dbs.get_mut(&db) else { return };
+        let Some(line) = of_db.get_mut(key) else { return };
         if line.waits.remove(&wait.ticket).is_none() {
             return;
         }
@@ -93,20 +90,23 @@ impl Lines {
             self.needs = ShardSet::EMPTY;
         }
         if line.waits.is_empty() {
-            self.dbs[db].remove(key);
+            of_db.remove(key);
             self.keys -= 1;
+            if of_db.is_empty() {
+                self.dbs.remove(&db);
+            }
         }
     }
 
     fn mark(&mut self, db: usize, key: &[u8]) {
-        let Some(line) = self.dbs.get_mut(db).and_then(|of_db| of_db.get_mut(key)) else { return };
+        let Some(line) = self.dbs.get_mut(&db).and_then(|of_db| of_db.get_mut(key)) else { return };
         if !std::mem::replace(&mut line.ready, true) {
             self.ready.push_back(Ready { stamp: UNSTAMPED, db, key: key.into() });
         }
     }
 
     fn mark_all(&mut self, db: usize) {
-        let Some(of_db) = self.dbs.get_mut(db) else { return };
+        let Some(of_db) = self.dbs.get_mut(&db) else { return };
         for (key, line) in of_db {
             if !std::mem::replace(&mut line.ready, true) {
                 self.ready.push_back(Ready { stamp: UNSTAMPED, db, key: key.clone() });
@@ -157,7 +157,7 @@ impl Store {
     /// The next ready key, and its database.
     pub fn next_ready(&mut self) -> Option<(usize, Box<[u8]>)> {
         let Ready { db, key, .. } = self.lines.ready.pop_front()?;
-        if let Some(line) = self.lines.dbs[db].get_mut(&key) {
+        if let Some(line) = self.lines.dbs.get_mut(&db).and_then(|of_db| of_db.get_mut(&key)) {
             line.ready = false;
         }
         Some((db, key))
@@ -201,24 +201,24 @@ impl Store {
 
     /// Those who wait for a key, in whatever database.
     pub fn waiting_for(&self, key: &[u8]) -> impl Iterator<Item = &Arc<Wait>> {
-        self.lines.dbs.iter().filter_map(|of_db| of_db.get(key)).flat_map(|line| line.waits.values())
+        self.lines.dbs.values().filter_map(|of_db| of_db.get(key)).flat_map(|line| line.waits.values())
     }
 
     /// Whether somebody waits for a key, in whatever database.
     pub fn has_line(&self, key: &[u8]) -> bool {
-        self.lines.dbs.iter().any(|of_db| of_db.contains_key(key))
+        self.lines.dbs.values().any(|of_db| of_db.contains_key(key))
     }
 
     /// How many keys somebody waits for, and for how many of them also in case they go.
     pub fn blocking_keys(&self) -> (usize, usize) {
-        let lines = self.lines.dbs.iter().flat_map(BTreeMap::values);
+        let lines = self.lines.dbs.values().flat_map(BTreeMap::values);
         (self.lines.keys, lines.filter(|line| line.any > 0).count())
     }
 
     /// A list or a sorted set that is there although somebody waits for it: none, while the store is at rest. (A stream may be
     /// there, and what is waited for not be in it.)
     pub fn overlooked(&self, now: Now) -> Option<(usize, Box<[u8]>)> {
-        let of_db = |(db, lines): (usize, &BTreeMap<Box<[u8]>, Line>)| {
+        let of_db = |(&db, lines): (&usize, &BTreeMap<Box<[u8]>, Line>)| {
             let due = |key: &[u8], line: &Line| {
                 let found = self.kind_of(db, key, now.ms()).filter(|kind| *kind != Kind::Stream);
                 let waits = |w: &Wait| !w.is_over() && w.waiter.until_us > now.mono_us;
@@ -226,7 +226,7 @@ impl Store {
             };
             lines.iter().find(|(key, line)| due(key, line)).map(|(key, _)| (db, key.clone()))
         };
-        self.lines.dbs.iter().enumerate().find_map(of_db)
+        self.lines.dbs.iter().find_map(of_db)
     }
 
     pub(super) fn mark_ready(&mut self, db: usize, key: &[u8]) {

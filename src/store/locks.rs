@@ -60,9 +60,9 @@ impl Store {
         }
     }
 
-    /// The locked keys of a database.
-    pub fn locked_keys(&self, db: usize) -> impl Iterator<Item = &[u8]> {
-        let here = move |locks: &[Lock]| locks.iter().any(|lock| lock.db == db);
+    /// The locked keys of a database, or of any.
+    pub fn locked_keys(&self, db: Option<usize>) -> impl Iterator<Item = &[u8]> {
+        let here = move |locks: &[Lock]| locks.iter().any(|lock| db.is_none_or(|db| lock.db == db));
         self.locks.by_key.iter().filter(move |(_, locks)| here(locks)).map(|(key, _)| &**key)
     }
 
@@ -148,7 +148,10 @@ mod tests {
         assert!(store.has_locks() && store.is_crossed() && store.is_observed());
         assert!(store.is_locked(Some(1), b"k") && store.is_locked(None, b"k"));
         assert!(!store.is_locked(Some(0), b"k") && !store.is_locked(None, b"j"));
-        assert_eq!((store.locked_keys(1).collect(), store.locked_keys(0).count()), (vec![&b"k"[..]], 0));
+        assert_eq!(
+            (store.locked_keys(Some(1)).collect(), store.locked_keys(Some(0)).count()),
+            (vec![&b"k"[..]], 0)
+        );
         store.lock(0, b"k", 8);
         store.unlock(b"k", 7);
         assert!(store.is_locked(Some(0), b"k") && !store.is_locked(Some(1), b"k"));

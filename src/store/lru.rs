@@ -171,7 +171,7 @@ impl Store {
     /// Renews the stamps of so many more parts of a round ([`ROUND_PARTS`]), and what is left over of earlier calls: up to so many
     /// buckets of every database.
     pub fn renew_stamps(&mut self, now: Now, parts: u64, buckets: usize) {
-        self.dbs.iter_mut().for_each(|db| db.renew_stamps(now, parts, buckets));
+        self.dbs.iter_mut().for_each(|(_, db)| db.renew_stamps(now, parts, buckets));
     }
 }
 

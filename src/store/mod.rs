@@ -1,7 +1,7 @@
 //! Layer 2: a shard's data, as one value that one core holds at a time.
 //!
 //! ```text
-//!  Store ── Db 0 .. Db n (SELECT)          one per logical database, empty ones cost next to nothing
+//!  Store ── Db 0 .. Db n (SELECT)          one per logical database; beyond the first, those in use only
 //!            ├─ FieldExpiry                which hashes have fields that expire, only when there are some
 //!            └─ Table<Value>               key, TTL, access clock and short values in one block per key
 //!                └─ Value                  what does not fit there: large strings, lists, sets, hashes, ...
@@ -13,6 +13,7 @@
 
 pub mod access;
 mod cut;
+mod databases;
 mod db;
 mod edit;
 mod effects;

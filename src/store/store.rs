@@ -1,6 +1,7 @@
 //! One shard's data as a value, and what it leaves for the shard to carry away.
 
 use super::cut::Aside;
+use super::databases::Databases;
 use super::lines::Lines;
 use super::locks::Locks;
 use super::log::Log;
@@ -70,7 +71,7 @@ const GARBAGE_MAX: usize = 4_096;
 pub struct Store {
     shard: usize,
     seed: u64,
-    pub(super) dbs: Vec<Db>,
+    pub(super) dbs: Databases,
     /// Counters of INFO.
     pub tally: Tally,
     /// Writes since the start (`rdb_changes_since_last_save`).
@@ -97,11 +98,10 @@ pub struct Store {
 impl Store {
     /// An empty store of `databases` databases. The seed decides how keys are hashed, alike in all shards.
     pub fn new(shard: usize, databases: usize, seed: u64) -> Store {
-        let dbs = (0..databases).map(|_| Db::new(seed)).collect();
         Store {
             shard,
             seed,
-            dbs,
+            dbs: Databases::new(databases, seed),
             tally: Tally::default(),
             dirty: 0,
             log: Log::default(),
@@ -149,9 +149,9 @@ impl Store {
         self.touched = index;
     }
 
-    /// How many databases.
-    pub fn databases(&self) -> usize {
-        self.dbs.len()
+    /// The databases that may hold something, and their numbers, ascending.
+    pub fn dbs(&self) -> impl Iterator<Item = (usize, &Db)> {
+        self.dbs.iter()
     }
 
     /// Whether somebody has to hear of changes.
@@ -196,13 +196,30 @@ impl Store {
 
     /// Empties a database; the old content becomes garbage. How many keys there were.
     pub fn flush(&mut self, db: usize) -> usize {
+        let keys = self.empty(db);
+        self.settle();
+        keys
+    }
+
+    /// Empties all.
+    pub fn flush_all(&mut self) -> usize {
+        let (mut keys, mut next) = (0, self.dbs.next(0));
+        while let Some(db) = next {
+            keys += self.empty(db);
+            next = self.dbs.next(db + 1);
+        }
+        self.settle();
+        keys
+    }
+
+    /// [`Store::flush`] of one, before all are weighed anew.
+    fn empty(&mut self, db: usize) -> usize {
         if self.is_observed() {
             self.tell_of_flush(db);
             self.tell_locks_of_flush(db);
             self.mark_all_ready(db);
         }
-        let old = std::mem::replace(&mut self.dbs[db], Db::new(self.seed));
-        self.settle();
+        let Some(old) = self.dbs.take(db) else { return 0 };
         let keys = old.len();
         self.dirty += keys as u64;
         // One that is empty already may have been so only since the cut, and hold what was kept of it.
@@ -241,7 +258,7 @@ impl Store {
     /// Bytes that the data takes: blocks, tables and large values, as allocated. Asks every database.
     pub fn bytes(&self) -> usize {
         let aside = self.aside.as_ref().map_or(0, Aside::bytes);
-        self.dbs.iter().map(Db::bytes).sum::<usize>() + aside
+        self.dbs.iter().map(|(_, db)| db.bytes()).sum::<usize>() + aside
     }
 
     /// The same in O(1), for each command that may not go over `maxmemory`.
@@ -253,14 +270,14 @@ impl Store {
 
     /// Weighs every database anew.
     pub(super) fn settle(&mut self) {
-        let all: usize = self.dbs.iter().map(Db::bytes).sum();
+        let all: usize = self.dbs.iter().map(|(_, db)| db.bytes()).sum();
         self.settled = all - self.dbs[self.touched].bytes();
     }
 
     /// Moves entries of loose heaps together, going on by so many buckets; how many, `None` if no heap is loose. A heap is loose
     /// sooner while memory is `short`.
     pub fn compact_slice(&mut self, buckets: usize, short: bool) -> Option<usize> {
-        self.dbs.iter_mut().find_map(|db| db.compact_slice(buckets, short))
+        self.dbs.iter_mut().find_map(|(_, db)| db.compact_slice(buckets, short))
     }
 
     /// The same in the database that was changed last, while memory is short.
@@ -274,11 +291,14 @@ impl Store {
     pub fn expire_slice(&mut self, now_ms: i64, budget: usize, short: bool) -> Expired {
         let mut total = Expired::default();
         let mut changed = self.is_observed().then(Changed::new);
-        let count = self.dbs.len();
-        let order = (self.expire_first..count).chain(0..self.expire_first);
+        // Of many databases few have anything to expire.
+        let may_expire = self.dbs.iter().filter(|(_, db)| db.expires() > 0 || db.field_expires() > 0);
+        let mut order: Vec<usize> = may_expire.map(|(i, _)| i).collect();
+        let first = order.partition_point(|i| *i < self.expire_first);
+        order.rotate_left(first);
         let mut busy = None;
         for (pass, most) in [(Pass::Fields, budget / 4), (Pass::Keys, budget), (Pass::Fields, budget)] {
-            for i in order.clone() {
+            for &i in &order {
                 if total.looked_at >= most {
                     break;
                 }
@@ -290,7 +310,7 @@ impl Store {
                 total.add(done);
             }
         }
-        self.expire_first = busy.map_or(self.expire_first, |first| (first + 1) % count);
+        self.expire_first = busy.map_or(self.expire_first, |busy| busy + 1);
         for (pass, db, key) in changed.into_iter().flatten() {
             match pass {
                 Pass::Keys => self.note_change(db, &key),
@@ -299,6 +319,9 @@ impl Store {
         }
         self.tally.expired += total.removed as u64;
         self.tally.expired_fields += total.fields as u64;
+        if self.aside.is_none() {
+            self.dbs.drop_empty();
+        }
         self.settle();
         total
     }

@@ -184,7 +184,7 @@ fn sample(table: &Table<Value>, rule: &Rule, at: u64, cursor: &mut u64, f: &mut 
 impl Store {
     /// Keys that a rule lets go.
     pub fn evictable(&self, rule: &Rule) -> usize {
-        self.dbs.iter().map(|db| if rule.volatile { db.expires() } else { db.len() }).sum()
+        self.dbs.iter().map(|(_, db)| if rule.volatile { db.expires() } else { db.len() }).sum()
     }
 
     /// Looks at some keys of each database; the sign of the best candidate so far that nobody has used since.
@@ -200,7 +200,7 @@ impl Store {
         let mut cursor = pool.cursor;
         let [at, next] = pool.ahead;
         pool.ahead = [next, xorshift(random)];
-        for (index, db) in self.dbs.iter().enumerate().filter(|(_, db)| !db.is_empty()) {
+        for (index, db) in self.dbs.iter().filter(|(_, db)| !db.is_empty()) {
             sample(db.table(), rule, at, &mut cursor, &mut |entry| {
                 pool.offer(most, rule.sign(&entry), |sign| rule.rank(sign, now), index, entry.key());
             });
@@ -242,7 +242,7 @@ impl Store {
         self.pool.clear();
         self.pool.judge = Some(rule.judge);
         if rule.judge != Judge::Fifo {
-            self.dbs.iter_mut().for_each(super::Db::drop_fifo);
+            self.dbs.iter_mut().for_each(|(_, db)| db.drop_fifo());
             self.settle();
         }
     }
@@ -312,13 +312,13 @@ impl Store {
         }
         let mut at = xorshift(random) as usize % total;
         let weight = |db: &super::Db| if rule.volatile { db.expires() } else { db.len() };
-        let chosen = self.dbs.iter().position(|db| {
+        let chosen = self.dbs.iter().find(|(_, db)| {
             let here = at < weight(db);
             at = at.saturating_sub(weight(db));
             here
         });
-        let Some(db) = chosen else { return false };
-        let table = self.dbs[db].table();
+        let Some((db, chosen)) = chosen else { return false };
+        let table = chosen.table();
         let mut key = None;
         if rule.volatile {
             let rule = Rule { samples: 1, ..*rule };

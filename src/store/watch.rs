@@ -43,7 +43,7 @@ struct Watch {
 /// The keys of one store that somebody watches, by database.
 #[derive(Default)]
 pub(super) struct Watches {
-    dbs: Vec<BTreeMap<Box<[u8]>, Vec<Watch>>>,
+    dbs: BTreeMap<usize, BTreeMap<Box<[u8]>, Vec<Watch>>>,
     /// How many keys there are in all databases.
     keys: usize,
 }
@@ -54,13 +54,11 @@ impl Watches {
     }
 
     fn add(&mut self, db: usize, key: &[u8], watch: Watch) {
-        if self.dbs.len() <= db {
-            self.dbs.resize_with(db + 1, BTreeMap::new);
-        }
-        match self.dbs[db].get_mut(key) {
+        let of_db = self.dbs.entry(db).or_default();
+        match of_db.get_mut(key) {
             Some(all) => all.push(watch),
             None => {
-                self.dbs[db].insert(key.into(), vec![watch]);
+                of_db.insert(key.into(), vec![watch]);
                 self.keys += 1;
             }
         }
@@ -68,23 +66,26 @@ impl Watches {
 
     /// The watch of a client on a key.
     fn find(&self, db: usize, key: &[u8], watcher: &Arc<Watcher>) -> Option<&Watch> {
-        self.dbs.get(db)?.get(key)?.iter().find(|w| Arc::ptr_eq(&w.watcher, watcher))
+        self.dbs.get(&db)?.get(key)?.iter().find(|w| Arc::ptr_eq(&w.watcher, watcher))
     }
 
     /// Goes through the watches of a key and drops those that `keep` does not want.
     fn retain(&mut self, db: usize, key: &[u8], keep: impl FnMut(&mut Watch) -> bool) {
-        let Some(of_db) = self.dbs.get_mut(db) else { return };
+        let Some(of_db) = self.dbs.get_mut(&db) else { return };
         let Some(all) = of_db.get_mut(key) else { return };
         all.retain_mut(keep);
         if all.is_empty() {
             of_db.remove(key);
             self.keys -= 1;
+            if of_db.is_empty() {
+                self.dbs.remove(&db);
+            }
         }
     }
 
     /// The keys of a database that are watched.
     fn names(&self, db: usize) -> Vec<Box<[u8]>> {
-        self.dbs.get(db).map_or(Vec::new(), |keys| keys.keys().cloned().collect())
+        self.dbs.get(&db).map_or(Vec::new(), |keys| keys.keys().cloned().collect())
     }
 }
 

@@ -113,10 +113,7 @@ fn flushdb(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
 
 fn flushall(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
     check_flush_option(args)?;
-    let mut removed = 0;
-    for store in cx.keys.hand.iter_mut() {
-        removed += (0..store.databases()).map(|db| store.flush(db)).sum::<usize>();
-    }
+    let removed = cx.keys.hand.iter_mut().map(|store| store.flush_all()).sum::<usize>();
     if removed > 0 {
         log_whole(cx, None, &[b"FLUSHALL"]);
     }

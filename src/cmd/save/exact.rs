@@ -42,9 +42,10 @@ fn bytes_of(view: View<'_, Value>) -> Vec<u8> {
 fn look(hand: &Hand) -> Model {
     let mut model = Model::new();
     for store in hand.iter() {
-        for db in 0..store.databases() {
-            for entry in store.db(db).table().iter() {
-                model.insert((db as u64, entry.key().to_vec()), (bytes_of(entry.view()), entry.expire_at()));
+        for (number, db) in store.dbs() {
+            for entry in db.table().iter() {
+                let value = (bytes_of(entry.view()), entry.expire_at());
+                model.insert((number as u64, entry.key().to_vec()), value);
             }
         }
     }

@@ -60,6 +60,8 @@ struct Disk {
     sent: Vec<u8>,
     chunks: Vec<(ConnId, Chunk)>,
     closed: Vec<ConnId>,
+    /// System calls in the middle of a turn.
+    starts: usize,
     ticks_ns: Cell<u64>,
 }
 
@@ -67,6 +69,9 @@ impl Net for Disk {
     fn send(&mut self, conn: ConnId, chunk: Chunk) {
         self.sent.extend_from_slice(&chunk.bytes());
         self.chunks.push((conn, chunk));
+    }
+    fn start_now(&mut self) {
+        self.starts += 1;
     }
     fn pause_recv(&mut self, _: ConnId) {}
     fn resume_recv(&mut self, _: ConnId) {}
@@ -181,6 +186,17 @@ impl Lab {
         let text = String::from_utf8_lossy(&all).into_owned();
         let words = text.split("\r\n").filter(|w| !w.starts_with(['*', '$', '#']) && !w.is_empty());
         words.collect::<Vec<_>>().join(" ")
+    }
+}
+
+#[test]
+fn who_waits_for_a_store_makes_no_system_call_for_replies_that_are_held_back() {
+    for (fsync, starts) in [("always", 0), ("everysec", 1)] {
+        let mut lab = Lab::new(fsync);
+        lab.core.begin_turn(NOW);
+        lab.core.data(&mut lab.disk, CONN, b"SET a 1\r\n");
+        lab.core.flush_meanwhile(&mut lab.disk, ConnId(CONN.0 + 1));
+        assert_eq!((lab.disk.starts, lab.disk.chunks.len()), (starts, starts), "{fsync}");
     }
 }
 

@@ -273,7 +273,7 @@ impl Check<'_> {
                     return Err(format!("{}: {what}, but other files follow it", found.path.display()).into());
                 }
                 if self.fix {
-                    files::cut(&found.path, valid)?;
+                    files::cut(&[(&found.path, valid)])?;
                     self.to.good(&format!("  cut: {name} ends at byte {valid} now: {what}"));
                     return Ok(());
                 }

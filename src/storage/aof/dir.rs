@@ -202,11 +202,10 @@ impl AofDir {
     pub fn turn(&mut self, turn: Turn) -> Result<Option<Generation>> {
         let Turn { ends, whole, after } = turn;
         self.closed = false;
-        for (path, end) in self.current.iter().zip(&ends) {
-            if let Some(end) = end {
-                files::cut(path, end.len)?;
-            }
-        }
+        let known = self.current.iter().zip(&ends);
+        let ended: Vec<_> =
+            known.filter_map(|(path, end)| Some((path.as_path(), end.as_ref()?.len))).collect();
+        files::cut(&ended)?;
         self.close(&ends);
         match after {
             After::Nothing => {
@@ -225,8 +224,9 @@ impl AofDir {
     /// none. When one of them is not whole, what it lacks is missing in the others too.
     fn close(&mut self, ends: &[Option<FileEnd>]) {
         let all = !self.current.is_empty() && ends.iter().all(Option::is_some);
-        let close = |(path, end): (&PathBuf, &FileEnd)| files::append(path, end.len, &end.closing).is_ok();
-        self.closed = all && self.current.iter().zip(ends.iter().flatten()).all(close);
+        let known = self.current.iter().zip(ends.iter().flatten());
+        let closing: Vec<_> = known.map(|(path, end)| ((path.as_path(), end.len), &*end.closing)).collect();
+        self.closed = all && files::append(&closing).is_ok();
     }
 
     fn next(&mut self, whole: Option<&[u8]>, shards: usize) -> Result<Generation> {

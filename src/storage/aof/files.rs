@@ -162,23 +162,42 @@ pub(super) fn create(path: &Path, bytes: &[u8]) -> Result<(File, bool)> {
     }
 }
 
-/// Writes at the end of a file that has so many bytes, durably; when that fails it ends there as before.
-pub(super) fn append(path: &Path, len: u64, bytes: &[u8]) -> Result<()> {
-    let file = OpenOptions::new().write(true).open(path).map_err(failed("open", path))?;
-    let written = ask("write a file", || file.write_all_at(bytes, len));
-    let lasting = written.and_then(|()| ask("sync a file", || file.sync_all()));
-    if lasting.is_err() {
+/// What is to be done at the end of a file: its path, and how many bytes it has or is to have.
+pub(super) type End<'a> = (&'a Path, u64);
+
+/// Writes at the ends of files, durably; when that fails all end there as before.
+pub(super) fn append(ends: &[(End<'_>, &[u8])]) -> Result<()> {
+    let change = |file: &File, len, bytes: &[u8]| ask("write a file", || file.write_all_at(bytes, len));
+    let written = change_all("write", ends, change);
+    if written.is_err() {
         // Durably as well: half a frame that a power loss brings back would be damage.
-        drop(cut(path, len));
+        ends.iter().for_each(|(end, _)| drop(cut(&[*end])));
     }
-    lasting.map_err(failed("write", path))
+    written
 }
 
-/// Cuts a file off, durably.
-pub(super) fn cut(path: &Path, len: u64) -> Result<()> {
-    let file = OpenOptions::new().write(true).open(path).map_err(failed("open", path))?;
-    let cut = ask("cut a file", || file.set_len(len)).and_then(|()| ask("sync a file", || file.sync_all()));
-    cut.map_err(failed("cut off", path))
+/// Cuts files off, durably.
+pub(super) fn cut(ends: &[End<'_>]) -> Result<()> {
+    let ends: Vec<_> = ends.iter().map(|end| (*end, ())).collect();
+    change_all("cut off", &ends, |file, len, ()| ask("cut a file", || file.set_len(len)))
+}
+
+/// Changes all, and then syncs all: what the file system does for the first sync, most of it is for the others too.
+fn change_all<T: Copy>(
+    what: &str,
+    ends: &[(End<'_>, T)],
+    change: impl Fn(&File, u64, T) -> std::io::Result<()>,
+) -> Result<()> {
+    let mut changed = Vec::with_capacity(ends.len());
+    for ((path, len), how) in ends {
+        let file = OpenOptions::new().write(true).open(path).map_err(failed("open", path))?;
+        change(&file, *len, *how).map_err(failed(what, path))?;
+        changed.push((path, file));
+    }
+    for (path, file) in changed {
+        ask("sync a file", || file.sync_all()).map_err(failed(what, path))?;
+    }
+    Ok(())
 }
 
 /// Calls that fail, for tests: those of the thread that asks for it.
@@ -196,6 +215,8 @@ pub(super) mod faults {
         /// All that come after it fail too.
         lasting: bool,
         failed: Vec<&'static str>,
+        /// All that were made.
+        made: Vec<&'static str>,
     }
 
     thread_local! {
@@ -204,7 +225,7 @@ pub(super) mod faults {
 
     /// The call after the next `left` fails, and, if it is `lasting`, all behind it.
     pub fn begin(left: usize, lasting: bool) {
-        PLAN.set(Plan { left: Some(left), lasting, failed: Vec::new() });
+        PLAN.set(Plan { left: Some(left), lasting, ..Plan::default() });
     }
 
     /// No call fails any more. What the calls that did were for.
@@ -212,9 +233,15 @@ pub(super) mod faults {
         PLAN.take().failed
     }
 
+    /// The calls that were made since it began.
+    pub fn made() -> Vec<&'static str> {
+        PLAN.with_borrow(|plan| plan.made.clone())
+    }
+
     pub(super) fn meet(what: &'static str) -> Result<()> {
         PLAN.with_borrow_mut(|plan| {
             let Some(left) = &mut plan.left else { return Ok(()) };
+            plan.made.push(what);
             if *left > 0 {
                 *left -= 1;
                 return Ok(());

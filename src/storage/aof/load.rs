@@ -314,7 +314,7 @@ impl Loading {
         if !self.load_truncated {
             return Err(truncated(&found.path, &text));
         }
-        files::cut(&found.path, valid)?;
+        files::cut(&[(&found.path, valid)])?;
         let name = found.path.file_name().unwrap_or_default().to_string_lossy();
         self.notes.push(Note::warn(format!("The log was cut where it is whole: {name}: {text}")));
         Ok(())

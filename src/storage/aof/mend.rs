@@ -156,7 +156,7 @@ pub(super) fn cut(mends: &[Mend]) -> Result<Vec<Note>> {
     let mut notes = Vec::new();
     let cut = |mend: &&Mend| mend.appended.is_none() && mend.cut.end < mend.found.len;
     for mend in mends.iter().filter(cut) {
-        files::cut(&mend.found.path, mend.cut.end)?;
+        files::cut(&[(&mend.found.path, mend.cut.end)])?;
         if mend.loses {
             notes.push(Note::warn(format!("The log was cut where it is whole: {}", mend.lost())));
         }

@@ -25,6 +25,7 @@ use crate::ds::{Ref, View};
 use crate::resp::Args;
 use crate::store::{Kind, Route, ShardSet, Value, kind};
 use sha1::{Digest as _, Sha1};
+use std::collections::BTreeSet;
 
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
 struct Digest([u8; 20]);
@@ -120,9 +121,10 @@ fn kind_number(kind: Kind) -> u32 {
 
 pub(super) fn digest(cx: &mut Cx<'_>, _args: Args<'_>) -> Done {
     permit(cx)?;
-    let databases = cx.keys.hand.iter().map(|store| store.databases()).max().unwrap_or(0);
+    let used = cx.keys.hand.iter().flat_map(|store| store.dbs().filter(|(_, db)| !db.is_empty()));
+    let numbers: BTreeSet<usize> = used.map(|(number, _)| number).collect();
     let mut whole = Digest::default();
-    for db in (0..databases).filter(|db| cx.keys.hand.iter().any(|store| !store.db(*db).is_empty())) {
+    for db in numbers {
         whole.mix_number(db as u32);
         for entry in cx.keys.hand.iter().flat_map(|store| store.db(db).table().iter()) {
             let mut one = Digest::default();

@@ -103,8 +103,7 @@ mod tests {
             report.rates = Rates { commands: 21.4, net_input: 1_024.0, ..Rates::default() };
             report.tally.hits = 4;
             report.errors.note(b"WRONGTYPE x");
-            report.dbs = vec![DbReport::default(); 16];
-            report.dbs[3] = DbReport {
+            let db = DbReport {
                 keys: 7,
                 expires: 1,
                 avg_ttl_ms: 50,
@@ -113,6 +112,7 @@ mod tests {
                 value_bytes: 900,
                 ..DbReport::default()
             };
+            report.dbs = [(3, db)].into();
         }
         let reply = world.run("INFO everything");
         for (name, value) in [

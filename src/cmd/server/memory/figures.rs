@@ -42,12 +42,12 @@ impl Figures {
     /// The figures of the reports' total.
     pub fn of(env: &Env<'_>, total: &Report) -> Figures {
         let stores = total.data_bytes() as u64;
-        let index: usize = total.dbs.iter().map(|db| db.overhead_bytes).sum();
+        let index: usize = total.dbs.values().map(|db| db.overhead_bytes).sum();
         let dataset = stores - index as u64;
         let clients = total.client_bytes as u64;
         let (log_buffer, snapshot_buffer) = (env.saves.log.buffered(), total.kept_bytes as u64);
         let used = stores + total.aside_bytes as u64 + clients + log_buffer + snapshot_buffer;
-        let slack: usize = total.dbs.iter().map(|db| db.slack_bytes).sum();
+        let slack: usize = total.dbs.values().map(|db| db.slack_bytes).sum();
         Figures {
             used,
             peak: env.memory.used_peak.max(used),
@@ -58,7 +58,7 @@ impl Figures {
             clients,
             log_buffer,
             snapshot_buffer,
-            keys: total.dbs.iter().map(|db| db.keys as u64).sum(),
+            keys: total.dbs.values().map(|db| db.keys as u64).sum(),
             connected: total.connected as u64,
         }
     }

@@ -157,7 +157,7 @@ fn malloc_stats(cx: &mut Cx<'_>, _args: Args<'_>) -> Done {
     }
     text.write(format_args!("\nshard  db            keys     table bytes     value bytes\n"));
     for report in cx.reports {
-        for (i, db) in report.dbs.iter().enumerate().filter(|(_, db)| db.bytes() > 0) {
+        for (i, db) in report.dbs.iter().filter(|(_, db)| db.bytes() > 0) {
             text.write(format_args!(
                 "{:>5} {i:>3} {:>15} {:>15} {:>15}\n",
                 report.shard, db.keys, db.table_bytes, db.value_bytes
@@ -214,12 +214,12 @@ fn reply_types(out: &mut Out, values: PerKind) {
 fn fields(figures: &Figures, total: &Report) -> Vec<(String, Field)> {
     use Field::{Db, Double, Int, Types};
     let mut values = PerKind::default();
-    total.dbs.iter().for_each(|db| values.add(&db.values));
+    total.dbs.values().for_each(|db| values.add(&db.values));
     let per_key = figures.used.checked_div(figures.keys).unwrap_or(0);
     let allocator = Figures::between(figures.active, figures.used);
     let resident = Figures::between(figures.resident(), figures.active);
     let process = Figures::between(figures.rss, figures.resident());
-    let dbs = total.dbs.iter().enumerate().filter(|(_, db)| db.keys > 0);
+    let dbs = total.dbs.iter().filter(|(_, db)| db.keys > 0);
     let head = [
         ("peak.allocated", Int(figures.peak as i64)),
         ("total.allocated", Int(figures.used as i64)),
@@ -234,7 +234,7 @@ fn fields(figures: &Figures, total: &Report) -> Vec<(String, Field)> {
         ("functions.caches", Int(0)),
     ];
     let tail = [
-        ("overhead.db.hashtable.lut", Int(total.dbs.iter().map(|db| db.overhead_bytes as i64).sum())),
+        ("overhead.db.hashtable.lut", Int(total.dbs.values().map(|db| db.overhead_bytes as i64).sum())),
         ("overhead.db.hashtable.rehashing", Int(0)),
         ("db.dict.rehashing.count", Int(0)),
         ("overhead.total", Int(figures.overhead() as i64)),
@@ -323,13 +323,14 @@ mod tests {
     fn stats_is_a_map_of_redis_names() {
         let mut world = World::new(2);
         for report in &mut world.reports {
-            report.dbs = vec![DbReport {
+            let db = DbReport {
                 keys: 5,
                 table_bytes: 400,
                 value_bytes: 50,
                 overhead_bytes: 100,
                 ..DbReport::default()
-            }];
+            };
+            report.dbs = [(0, db)].into();
             report.client_bytes = 50;
         }
         let reply = world.run("MEMORY STATS");

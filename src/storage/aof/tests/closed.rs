@@ -117,6 +117,18 @@ fn files_that_others_follow_have_not_lost_their_end() {
 }
 
 #[test]
+fn files_are_closed_together() {
+    let mut lab = Lab::new("together");
+    faults::begin(usize::MAX, false);
+    lab.end(None, After::Nothing);
+    let made = faults::made().join(", ");
+    faults::end();
+    let twice = |what: &str| [what; 2].join(", ");
+    let sync = twice("sync a file");
+    assert_eq!(made, [twice("cut a file"), sync.clone(), twice("write a file"), sync].join(", "));
+}
+
+#[test]
 fn a_file_that_cannot_be_closed_is_as_good() {
     // Two files are cut and synced, four calls; then they are closed.
     for calls in 4..8 {
