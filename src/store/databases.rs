@@ -12,8 +12,13 @@ use super::Db;
 use std::collections::BTreeMap;
 use std::ops::{Index, IndexMut};
 
-/// How many are there from the start: their memory is small, and more are rarely used.
-const NEAR: usize = 64;
+/// How many are there from the start: their memory is small, and more are rarely used. Few in builds for tests, of which some use no more
+/// than three: the simulation meets others too.
+const NEAR: usize = match cfg!(debug_assertions) {
+    true if cfg!(test) => 3,
+    true => 2,
+    false => 64,
+};
 /// How many that are empty are dropped at a time.
 const DROPPED_AT_ONCE: usize = 64;
 
