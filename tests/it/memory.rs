@@ -86,6 +86,25 @@ fn the_refusal_is_redis_s() {
     }
 }
 
+/// As in Redis: an EXEC without room is an EXECABORT to INFO too.
+#[test]
+fn a_transaction_without_room_is_counted_by_its_own_code() {
+    for server in [Server::kring(2, &[]), Server::redis(&[])] {
+        let (mut client, mut control) = (server.connect(), server.connect());
+        client.ok("MULTI");
+        client.run("SET k v");
+        control.ok("CONFIG SET maxmemory 1");
+        let text = client.run("EXEC").text();
+        assert_eq!(
+            text,
+            "EXECABORT Transaction discarded because of: OOM command not allowed when used memory > 'maxmemory'."
+        );
+        let info = server.info();
+        assert_eq!(info["errorstat_EXECABORT"], "count=1");
+        assert!(!info.contains_key("errorstat_OOM"));
+    }
+}
+
 #[test]
 fn every_policy_keeps_memory_bounded_and_spares_whom_it_should() {
     for shards in [1, 3] {
