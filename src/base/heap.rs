@@ -22,6 +22,11 @@ const LINK: usize = 16;
 /// of mimalloc's becomes a mapping of its own, at ever new addresses, and its map of pages grows without end.
 const ALLOW_HUGE: mi::mi_option_t = 43;
 const _: () = assert!(mi::_mi_option_last == 47, "count the options again");
+/// How long mimalloc keeps memory that nobody uses, in milliseconds (`mi_option_purge_delay`): by itself for a second, in which large
+/// values that are written over leave more than twice `maxmemory`. Where memory is short, not at all: with 10 ms most of that stayed.
+const PURGE_DELAY: mi::mi_option_t = 15;
+const DELAY_MS: libc::c_long = 1_000;
+const DELAY_WHEN_SHORT_MS: libc::c_long = 0;
 /// Of `PR_SET_THP_DISABLE`: where huge pages are asked for, they may come. Linux 6.18.
 const UNLESS_ASKED_FOR: libc::c_ulong = 1 << 1;
 
@@ -134,6 +139,8 @@ unsafe fn give_inside_back(block: *mut u8, size: usize) {
 pub fn set_short(is_short: bool) {
     if IS_SHORT.load(Relaxed) != is_short {
         IS_SHORT.store(is_short, Relaxed);
+        // SAFETY: sets a number, which mimalloc looks up whenever it gives something up.
+        unsafe { mi::mi_option_set(PURGE_DELAY, if is_short { DELAY_WHEN_SHORT_MS } else { DELAY_MS }) };
     }
 }
 

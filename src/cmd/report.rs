@@ -158,6 +158,11 @@ impl Report {
         self.dbs.values().map(DbReport::bytes).sum()
     }
 
+    /// Bytes in use, as far as the report tells.
+    pub fn used_bytes(&self) -> usize {
+        self.data_bytes() + self.aside_bytes + self.client_bytes + self.kept_bytes
+    }
+
     fn add(&mut self, other: &Report) {
         self.clients.extend_from_slice(&other.clients);
         self.connected += other.connected;

@@ -69,7 +69,7 @@ counters! {
     sleeps => "kring_sleeps";
     /// Wake-ups sent to sleeping shards.
     wakes => "kring_wakes";
-    /// Large values and databases freed off the hot path.
+    /// Large values, and keys of whole databases, freed off the hot path.
     lazy_freed => "lazyfreed_objects";
     /// Entries moved together so that memory could be given back.
     compacted => "active_defrag_hits";

@@ -59,8 +59,8 @@ pub(super) struct PendingGarbage {
 
 impl PendingGarbage {
     /// So much of it is freed.
-    pub fn gone(&self, bytes: usize) {
-        self.objects.fetch_sub(1, Relaxed);
+    pub fn gone(&self, objects: usize, bytes: usize) {
+        self.objects.fetch_sub(objects as u64, Relaxed);
         self.bytes.fetch_sub(bytes as u64, Relaxed);
     }
 }
@@ -80,9 +80,9 @@ pub(super) fn free_all(heap: &Receiver<Vec<Garbage>>, freed: &PendingGarbage) {
             Err(RecvTimeoutError::Disconnected) => return,
         };
         for piece in garbage {
-            let bytes = piece.bytes();
+            let (objects, bytes) = (piece.objects(), piece.bytes());
             drop(piece);
-            freed.gone(bytes);
+            freed.gone(objects, bytes);
         }
         waits = !is_short();
         if !waits {
@@ -114,7 +114,7 @@ impl Line {
 
 impl Control for Line {
     fn free(&self, garbage: Vec<Garbage>) {
-        self.pending.objects.fetch_add(garbage.len() as u64, Relaxed);
+        self.pending.objects.fetch_add(garbage.iter().map(|g| g.objects() as u64).sum(), Relaxed);
         self.pending.bytes.fetch_add(garbage.iter().map(|g| g.bytes() as u64).sum(), Relaxed);
         // When the thread is gone the process ends: the memory goes with it.
         let _ = self.garbage.send(garbage);

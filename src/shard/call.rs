@@ -254,7 +254,9 @@ impl Core {
             Plan::Gather(_) => work.reports.as_deref(),
             _ => None,
         };
-        let memory = if reports.is_some() { self.shared.memory_now(self.now) } else { MemoryNow::default() };
+        let memory = reports.map_or_else(MemoryNow::default, |reports| {
+            self.shared.memory_now(self.now, reports.iter().map(|r| r.used_bytes() as u64).sum())
+        });
         let Desk { env, mut keys, .. } = self.desk(work.session, memory);
         keys.ahead = match found.row.plan {
             Plan::Owner if hash != 0 => Some(Ahead::new(args.at(1), hash, keys.hand.owner(args.at(1)))),

@@ -212,7 +212,7 @@ impl Core {
         let text = self.spoil(work.session, Some(found), OOM.to_vec());
         work.out.error_bytes(&text);
         work.out.take_errors();
-        self.tallies.rejected(OOM, Some(found.id));
+        self.tallies.rejected(&text, Some(found.id));
         self.reply_mode(work, mark);
         None
     }

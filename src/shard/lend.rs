@@ -186,7 +186,7 @@ impl Core {
                 self.cron.freed = true;
                 return;
             }
-            self.tallies.counters.lazy_freed += garbage.len() as u64;
+            self.tallies.counters.lazy_freed += garbage.iter().map(|g| g.objects() as u64).sum::<u64>();
             self.shared.control.free(garbage);
         }
     }

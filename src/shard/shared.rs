@@ -202,8 +202,10 @@ impl Shared {
         }
     }
 
-    /// The process's memory, for reports.
-    pub fn memory_now(&self, now: Now) -> MemoryNow {
+    /// The process's memory, for reports that say that so much is in use, without the log: what a client is told counts for the peak,
+    /// whenever the control plane looks.
+    pub fn memory_now(&self, now: Now, used: u64) -> MemoryNow {
+        self.memory.used_peak.fetch_max(used + self.saves.log.buffered(), Ordering::Relaxed);
         let (exceeded_us, exceeding_us) = self.ledger.exceeded_times_us(now.mono_us);
         let pending = self.control.pending();
         MemoryNow {

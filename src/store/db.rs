@@ -135,6 +135,11 @@ impl Db {
         self.field_expiry.len()
     }
 
+    /// Bytes of the entry by which a hash is found when a field of it is due, if it has any that expire.
+    pub fn filed_bytes(&self, key: &[u8]) -> Option<usize> {
+        self.field_expiry.entry_bytes(key)
+    }
+
     /// The table, for scans and samples.
     pub fn table(&self) -> &Table<Value> {
         &self.table

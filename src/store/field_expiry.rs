@@ -31,6 +31,12 @@ impl FieldExpiry {
         self.filed.as_ref().map_or(0, |filed| size_of::<Filed>() + filed.keys.bytes())
     }
 
+    /// Bytes of a key's entry in it, if it is there.
+    pub fn entry_bytes(&self, key: &[u8]) -> Option<usize> {
+        let keys = &self.filed.as_ref()?.keys;
+        Some(keys.get(keys.hash(key), key)?.heap_bytes())
+    }
+
     /// Files a key under the time of its earliest expiry (unix ms, or a lower bound of it); None: it has none any more.
     pub fn refile(&mut self, key: &[u8], at: Option<i64>) {
         if at.is_none() && self.filed.is_none() {

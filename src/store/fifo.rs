@@ -63,6 +63,8 @@ pub fn uses(access: u32) -> u32 {
 
 /// Hashes of a block of small: few, for caches of a few hundred keys a shard.
 const BLOCK: usize = 15;
+/// Places for blocks that are kept, however few there are.
+const SPARE_BLOCKS: usize = 16;
 
 struct Block {
     /// When its first key came, unix ms.
@@ -111,6 +113,10 @@ impl Small {
         if self.first == BLOCK || self.len == 0 {
             self.blocks.pop_front();
             self.first = 0;
+            // Else the most blocks that there ever were would be paid for, when memory is short by keys that could stay.
+            if self.blocks.capacity() > 4 * self.blocks.len() + SPARE_BLOCKS {
+                self.blocks.shrink_to(2 * self.blocks.len());
+            }
         }
         Some(found)
     }
@@ -522,5 +528,8 @@ mod tests {
         fifo.ghosts.add(1, 80_000);
         assert!(fifo.bytes() < 80_000 * 3, "{}", fifo.bytes());
         assert!(fifo.ghosts.take(1) && !fifo.ghosts.take(1));
+        while fifo.small.pop().is_some() {}
+        let places = fifo.small.blocks.capacity();
+        assert!(places <= SPARE_BLOCKS, "an empty queue keeps {places} places");
     }
 }

@@ -239,6 +239,12 @@ impl Keys<'_> {
         self.hand.peek(shard).db(self.db).table().get(hash, key)
     }
 
+    /// Bytes of the entry by which a hash is found when a field of it is due, if it has any that expire.
+    pub fn filed_bytes(&self, key: &[u8]) -> Option<usize> {
+        let (shard, _) = self.home(key);
+        self.hand.peek(shard).db(self.db).filed_bytes(key)
+    }
+
     /// Looks a key up to change it in place: notes the use. Long strings are changed with [`Keys::set_value`] and
     /// collections with [`Keys::edit`], which keep the weights right.
     pub fn write(&mut self, key: &[u8]) -> Option<Mut<'_, Value>> {

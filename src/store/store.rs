@@ -52,6 +52,14 @@ impl Garbage {
             Garbage::Table { bytes, .. } => *bytes,
         }
     }
+
+    /// Keys that it was of, as Redis counts what is freed lazily.
+    pub fn objects(&self) -> usize {
+        match self {
+            Garbage::Value(_) => 1,
+            Garbage::Table { table, .. } => table.len(),
+        }
+    }
 }
 
 /// A collection at least this large is freed off the hot path, in bytes; and a string, which is a block or two: a smaller one is freed

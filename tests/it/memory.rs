@@ -2,6 +2,7 @@
 
 use crate::client::Client;
 use crate::reply::Reply;
+use crate::rng::Rng;
 use crate::server::{Server, wait_until};
 
 const OOM: &[u8] = b"-OOM command not allowed when used memory > 'maxmemory'.\r\n";
@@ -83,6 +84,25 @@ fn the_refusal_is_redis_s() {
         ["SET k v", "GET k", "MSET a 1 b 2", "DEL k", "SETBIT b 7 1", "COPY a b", "RENAME a b", "PING"]
     {
         assert_eq!(a.raw_of(words), b.raw_of(words), "{words}");
+    }
+}
+
+/// As in Redis: an EXEC without room is an EXECABORT to INFO too.
+#[test]
+fn a_transaction_without_room_is_counted_by_its_own_code() {
+    for server in [Server::kring(2, &[]), Server::redis(&[])] {
+        let (mut client, mut control) = (server.connect(), server.connect());
+        client.ok("MULTI");
+        client.run("SET k v");
+        control.ok("CONFIG SET maxmemory 1");
+        let text = client.run("EXEC").text();
+        assert_eq!(
+            text,
+            "EXECABORT Transaction discarded because of: OOM command not allowed when used memory > 'maxmemory'."
+        );
+        let info = server.info();
+        assert_eq!(info["errorstat_EXECABORT"], "count=1");
+        assert!(!info.contains_key("errorstat_OOM"));
     }
 }
 
@@ -215,6 +235,46 @@ fn large_values_make_their_room_before_they_come() {
     wait_until("within the bound", || number(&server, "used_memory") <= 65 * MB);
     assert!(server.resident_bytes() < 160 * MB, "{}", server.resident_bytes() / MB);
     assert!(number(&server, "evicted_keys") > 300);
+}
+
+/// What one shard frees another cannot use, so where memory is short nobody keeps it.
+#[test]
+fn large_values_of_several_shards_leave_no_memory_behind() {
+    const MB: u64 = 1 << 20;
+    const MOST: u64 = 64 * MB;
+    let limit = MOST.to_string();
+    let server = Server::kring(4, &["--maxmemory", &limit, "--maxmemory-policy", "allkeys-random"]);
+    let value = vec![b'x'; 4 << 20];
+    let mut seen = Vec::new();
+    std::thread::scope(|scope| {
+        let writers = (1..7u64).map(|seed| {
+            let (server, value) = (&server, &value);
+            scope.spawn(move || {
+                let (mut client, mut random) = (server.connect(), Rng::new(seed));
+                for _ in 0..60 {
+                    let (mut batch, mut n) = (Vec::new(), 0);
+                    while batch.len() < value.len() {
+                        // As many of each order of magnitude.
+                        let (key, size) = (random.below(3_000), 8 << random.below(20));
+                        batch.extend(format!("*3\r\n$3\r\nSET\r\n$4\r\n{key:04}\r\n${size}\r\n").as_bytes());
+                        batch.extend(&value[..size]);
+                        batch.extend(b"\r\n");
+                        n += 1;
+                    }
+                    client.send(&batch).unwrap();
+                    assert!((0..n).all(|_| client.reply().is_ok()));
+                }
+            })
+        });
+        let writers: Vec<_> = writers.collect();
+        while writers.iter().any(|writer| !writer.is_finished()) {
+            seen.push(server.resident_bytes());
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+    });
+    seen.sort_unstable();
+    let usual = seen[seen.len() / 2];
+    assert!(usual < MOST / 100 * 105 + 64 * MB, "{} MB", usual / MB);
 }
 
 #[test]

@@ -104,6 +104,27 @@ fn a_purge_gives_memory_back() {
     });
 }
 
+/// Databases count by their keys, and the peak is no lower than what somebody has been told.
+#[test]
+fn a_flush_counts_keys_and_leaves_the_peak() {
+    for shards in [1, 3] {
+        let server = Server::kring(shards, &["--enable-debug-command", "yes"]);
+        let mut client = server.connect();
+        let mut told = 0;
+        for n in 0..40 {
+            // Gone again before the next look of the control plane.
+            client.ok("DEBUG POPULATE 2000 key 1000");
+            let info = server.info();
+            told = told.max(info["used_memory"].parse::<u64>().unwrap());
+            client.ok("FLUSHALL ASYNC");
+            wait_until("all is freed", || server.info()["lazyfree_pending_objects"] == "0");
+            let info = server.info();
+            assert_eq!(info["lazyfreed_objects"], (2_000 * (n + 1)).to_string());
+            assert!(info["used_memory_peak"].parse::<u64>().unwrap() >= told, "{n}");
+        }
+    }
+}
+
 /// The flags of the largest mapping, where the allocator's blocks lie.
 fn flags_of_largest_mapping(server: &Server) -> Vec<String> {
     let maps = std::fs::read_to_string(format!("/proc/{}/smaps", server.pid())).unwrap();

@@ -46,7 +46,7 @@ impl Figures {
         let dataset = stores - index as u64;
         let clients = total.client_bytes as u64;
         let (log_buffer, snapshot_buffer) = (env.saves.log.buffered(), total.kept_bytes as u64);
-        let used = stores + total.aside_bytes as u64 + clients + log_buffer + snapshot_buffer;
+        let used = total.used_bytes() as u64 + log_buffer;
         let slack: usize = total.dbs.values().map(|db| db.slack_bytes).sum();
         Figures {
             used,

@@ -115,14 +115,17 @@ fn usage(cx: &mut Cx<'_>, args: Args<'_>) -> Done {
         }
         i += 2;
     }
-    match cx.keys.peek(args.at(2)) {
+    let key = args.at(2);
+    // A hash whose fields expire has a second entry.
+    let filed = cx.keys.filed_bytes(key).map_or(0, |bytes| bytes + PLACE_BYTES);
+    match cx.keys.peek(key) {
         None => cx.out.null(),
         Some(entry) => {
             let value = match entry.view() {
                 View::Int(_) | View::Bytes(_) => 0,
                 View::Boxed(value) => value.heap_bytes(),
             };
-            cx.out.int((entry.heap_bytes() + value + PLACE_BYTES) as i64);
+            cx.out.int((entry.heap_bytes() + value + PLACE_BYTES + filed) as i64);
         }
     }
     Ok(Outcome::Done)
@@ -291,6 +294,27 @@ mod tests {
             assert_eq!(world.run(line), reply, "{line}");
         }
         assert!(matches!(world.outcome, Some(Outcome::Everywhere(Order::Purge))));
+    }
+
+    #[test]
+    fn a_hash_whose_fields_expire_weighs_what_it_adds() {
+        let mut world = World::new(1);
+        let bytes = |world: &World| world.hand.peek(0).db(0).bytes();
+        let before = bytes(&world);
+        for n in 0..2_000 {
+            world.run(&format!("HSET hash:{n:05} a 1 b 2"));
+            world.run(&format!("HEXPIRE hash:{n:05} 1000 FIELDS 1 a"));
+        }
+        let real = (bytes(&world) - before) / 2_000;
+        let reply = world.run("MEMORY USAGE hash:00007");
+        let told: usize = reply.trim().trim_start_matches(':').parse().expect("an int");
+        assert!(told.abs_diff(real) * 10 < real, "{told} and {real}");
+        world.run("HPERSIST hash:00007 FIELDS 1 a");
+        let reply = world.run("MEMORY USAGE hash:00007");
+        assert!(
+            reply.trim().trim_start_matches(':').parse::<usize>().expect("an int") < told - 20,
+            "{reply}"
+        );
     }
 
     /// Whatever happens to values, what is counted for each type is what is there.
