@@ -3,6 +3,7 @@
 //! Why not the `mimalloc` crate: it asks for an alignment even where all blocks have it, which sends a request of more than
 //! 1024 bytes down a path that adds 7 to its size. One that is exactly a size class then takes the next, a quarter more.
 
+use super::shelf;
 use libmimalloc_sys as mi;
 use std::alloc::{GlobalAlloc, Layout};
 use std::ffi::c_void;
@@ -10,7 +11,8 @@ use std::ops::{Range, RangeInclusive};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 /// Blocks of these sizes share pages of mimalloc's with others, and none of these pages goes back to the kernel before all of
-/// its blocks are free. So where memory is short the inside of such a block goes back when it is freed ([`set_short`]).
+/// its blocks are free. So where memory is short the inside of such a block goes back when it is freed ([`set_short`]), or a moment later
+/// ([`shelf`]).
 const SHARING: RangeInclusive<usize> = 16 << 10..=512 << 10;
 /// What the kernel gives and takes.
 const KERNEL_PAGE: usize = 4 << 10;
@@ -47,6 +49,12 @@ unsafe impl GlobalAlloc for Allocator {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         // SAFETY: any size and any power of two will do.
         unsafe {
+            if shelf::SIZES.contains(&layout.size())
+                && is_natural(layout)
+                && let Some(block) = from_shelf(layout.size())
+            {
+                return block;
+            }
             match is_natural(layout) {
                 true => mi::mi_malloc(layout.size()).cast(),
                 false => mi::mi_malloc_aligned(layout.size(), layout.align()).cast(),
@@ -69,9 +77,8 @@ unsafe impl GlobalAlloc for Allocator {
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
         // SAFETY: the caller's promise: mimalloc gave the block, and it is not used again.
         unsafe {
-            if SHARING.contains(&layout.size()) && IS_SHORT.load(Relaxed) {
-                // All of it: what its end shares a page with is only the room behind it.
-                give_inside_back(block, usable_bytes(block));
+            if shelf::SIZES.contains(&layout.size()) && IS_SHORT.load(Relaxed) {
+                return free_large(block);
             }
             mi::mi_free(block.cast::<c_void>())
         }
@@ -117,6 +124,34 @@ impl Allocator {
             }
             Some(moved)
         }
+    }
+}
+
+/// A block of the size class of so many bytes that this thread has freed and kept.
+#[inline]
+fn from_shelf(size: usize) -> Option<*mut u8> {
+    if shelf::is_empty() {
+        return None;
+    }
+    // SAFETY: a sum.
+    shelf::take(unsafe { mi::mi_good_size(size) })
+}
+
+/// Frees a large block where memory is short: the shard keeps it for a moment, then its pages go back to the kernel.
+///
+/// # Safety
+/// As `dealloc`.
+#[cold]
+unsafe fn free_large(block: *mut u8) {
+    // SAFETY: the caller's promise; blocks on the shelf are nobody's.
+    unsafe {
+        shelf::put(block, usable_bytes(block), |block, size| {
+            if SHARING.contains(&size) {
+                // All of it: what its end shares a page with is only the room behind it.
+                give_inside_back(block, size);
+            }
+            mi::mi_free(block.cast::<c_void>());
+        });
     }
 }
 

@@ -15,4 +15,5 @@ pub mod numa;
 pub mod number;
 pub mod pages;
 pub mod prng;
+pub mod shelf;
 pub mod time;

@@ -6,7 +6,7 @@ use super::peers::Peers;
 use super::sockets::Listeners;
 use super::{cores, dataset};
 use crate::base::heap::{map_chunks_alone, take_small_pages};
-use crate::base::{cpu, numa, pages, prng};
+use crate::base::{cpu, numa, pages, prng, shelf};
 use crate::cmd::version::{KRING_VERSION, REDIS_VERSION};
 use crate::cmd::{FAMILIES, Registry, ServerInfo};
 use crate::config::{Config, FatalConfig, Loaded, Rename};
@@ -357,6 +357,7 @@ fn run_shard(plan: Plan, report: &Sender<Result<(), ring::Error>>) -> Result<(),
     }
     let core = Core::new(plan.id, plan.shared, plan.config, plan.clock.now());
     let Plan { id, mesh, clock, notices, sleepers, stop, .. } = plan;
+    shelf::have();
     shard::run(Setup { core, ring, pool, mesh, clock, sleepers, id, notices, stop })
 }
 
