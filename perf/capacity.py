@@ -104,7 +104,7 @@ def full(lab, paper, value, median):
             evicted.setdefault(kind, []).append((gone / max(1, sent), int(server.ask("DBSIZE")) / keys))
             lab.stop(server)
     order = ("kring, room", "kring, full", "redis, room", "redis, full")
-    paper.table("SET, no pipeline, 1 shard, 64-byte values", {name: results[name] for name in order}, "redis, full")
+    paper.table(f"SET, no pipeline, 1 shard, {lab.args.data_size}-byte values", {name: results[name] for name in order}, "redis, full")
     for kind, pairs in evicted.items():
         share, held = min(p[0] for p in pairs), [p[1] for p in pairs]
         paper.say(f"- {kind}: {share:.2f} keys evicted per SET, {min(held):.3f} to {max(held):.3f} of the keys held")

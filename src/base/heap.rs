@@ -47,14 +47,14 @@ fn is_natural(layout: Layout) -> bool {
 unsafe impl GlobalAlloc for Allocator {
     #[inline]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        if shelf::SIZES.contains(&layout.size())
+            && is_natural(layout)
+            && let Some(block) = from_shelf(layout.size())
+        {
+            return block;
+        }
         // SAFETY: any size and any power of two will do.
         unsafe {
-            if shelf::SIZES.contains(&layout.size())
-                && is_natural(layout)
-                && let Some(block) = from_shelf(layout.size())
-            {
-                return block;
-            }
             match is_natural(layout) {
                 true => mi::mi_malloc(layout.size()).cast(),
                 false => mi::mi_malloc_aligned(layout.size(), layout.align()).cast(),
