@@ -6,7 +6,8 @@
 //!  owner: a commit is on the disk ─ durable moves ─> rings shards that wait ─> chunks whose hold is met leave
 //! ```
 //! Commands run on meanwhile. When the log cannot be written any more nobody can say what will be kept: such connections
-//! are closed, like those of a server that crashed.
+//! are closed, like those of a server that crashed. That holds until there is a new base: the files that come before it say nothing of what
+//! the old ones lack.
 
 use super::Core;
 use crate::cmd::save::LogBoard;
@@ -121,12 +122,13 @@ impl Core {
     /// Whether the next chunk of a connection's replies has to wait.
     pub(super) fn must_wait(&mut self, id: ConnId) -> bool {
         let shared = self.shared.clone();
+        let board = &shared.saves.log;
         let Some(conn) = self.conn(id) else { return false };
         let Some(holds) = &mut conn.holds else { return false };
         while let Some((chunk, hold)) = holds.queue.front_mut()
             && *chunk == holds.sent
         {
-            if !hold.is_met(&shared.saves.log) {
+            if board.errno() != 0 || !hold.is_met(board) {
                 return true;
             }
             holds.queue.pop_front();

@@ -344,6 +344,19 @@ fn a_failure_refuses_writes_and_lets_nothing_out_that_may_be_lost() {
     assert_eq!(lab.replies(), format!("{misconf}$1\r\n2\r\n{misconf}"));
 }
 
+/// The next files are there before the base that has what could not be written: who has slept meanwhile must not take the one for the other.
+#[test]
+fn files_without_their_base_let_nothing_out_that_may_be_lost() {
+    let mut lab = Lab::new("always");
+    lab.turn("SET a 1");
+    lab.end_write(0, Err(28));
+    lab.open_file(2);
+    let line = lab.core.shared.clone();
+    assert_eq!(line.saves.log.of(0).durable(), line.saves.log.of(0).logged());
+    lab.turn("");
+    assert_eq!((lab.replies(), lab.disk.closed.len()), (String::new(), 1));
+}
+
 #[test]
 fn a_turn_splits_what_comes_before_from_what_comes_behind() {
     let mut lab = Lab::new("always");
