@@ -24,7 +24,7 @@ const LINK: usize = 16;
 /// of mimalloc's becomes a mapping of its own, at ever new addresses, and its map of pages grows without end.
 const ALLOW_HUGE: mi::mi_option_t = 43;
 const _: () = assert!(mi::_mi_option_last == 47, "count the options again");
-/// How long mimalloc keeps memory that nobody uses, in milliseconds (`mi_option_purge_delay`): by itself for a second, in which large
+/// How long mimalloc keeps memory that nobody uses, in milliseconds (`mi_option_purge_delay`, which the bindings do not name either): by itself for a second, in which large
 /// values that are written over leave more than twice `maxmemory`. Where memory is short, not at all: with 10 ms most of that stayed.
 const PURGE_DELAY: mi::mi_option_t = 15;
 const DELAY_MS: libc::c_long = 1_000;
@@ -133,7 +133,7 @@ fn from_shelf(size: usize) -> Option<*mut u8> {
     if shelf::is_empty() {
         return None;
     }
-    // SAFETY: a sum.
+    // SAFETY: it only computes a number.
     shelf::take(unsafe { mi::mi_good_size(size) })
 }
 

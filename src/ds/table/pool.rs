@@ -24,7 +24,8 @@ use crate::base::pages;
 use std::alloc::{GlobalAlloc, Layout, System, handle_alloc_error};
 use std::ptr::NonNull;
 
-/// With so many bytes in segments chunks are parts of huge pages: what the last one wastes is little then.
+/// With so many bytes in segments chunks are parts of huge pages: what the last one wastes is little then. Few under test, so that small
+/// tables have some.
 const HUGE_FROM: usize = if cfg!(test) { 256 << 10 } else { 2 << 20 };
 /// Bucket counts are multiples of this from here on.
 pub const SIZE_STEP: usize = 4;
@@ -134,9 +135,7 @@ impl Pool {
         }
         (last != head).then_some(last)
     }
-}
 
-impl Pool {
     /// Moves the segments of one chunk from the huge page that holds least to others, when they have room for all that lies there: `moved`
     /// hears where each lives now. Copies [`CHUNK`] bytes.
     pub fn compact(&mut self, mut moved: impl FnMut(*mut Head)) {
